@@ -1,0 +1,127 @@
+package flows
+
+import (
+	"time"
+
+	"github.com/shopspring/decimal"
+)
+
+// State of an instance. The first four are in flight.
+type State uint8
+
+// The states, as words in StateNames.
+const (
+	Open State = iota
+	Held
+	Stuck
+	Unknown
+	Completed
+	Failed
+	Cancelled
+	Resolved
+	Expired
+)
+
+var stateNames = [...]string{"open", "held", "stuck", "unknown", "completed", "failed", "cancelled", "resolved", "expired"}
+
+func (s State) String() string { return stateNames[s] }
+
+// InFlight says that the instance has not ended.
+func (s State) InFlight() bool { return s <= Unknown }
+
+// ParseState reads a state's word.
+func ParseState(word string) (State, bool) {
+	for i, name := range stateNames {
+		if name == word {
+			return State(i), true
+		}
+	}
+	return Open, false
+}
+
+// StateNames are the words of all states, in flight first.
+func StateNames() []string { return stateNames[:] }
+
+// Reason says why a verdict was given.
+type Reason string
+
+// The reasons of a stuck instance.
+const (
+	ReasonNone     Reason = ""
+	ReasonDeadline Reason = "deadline"
+	ReasonIdle     Reason = "idle"
+)
+
+// Deviation is a way in which a completed instance does not conform.
+type Deviation string
+
+// The deviations, in the order in which they are listed.
+const (
+	DeviationSkipped  Deviation = "skipped"   // a required step never occurred
+	DeviationOrder    Deviation = "order"     // a step before its predecessor
+	DeviationRepeat   Deviation = "repeat"    // an undeclared repetition
+	DeviationAfterEnd Deviation = "after-end" // a signal after the end
+	DeviationNoStart  Deviation = "no-start"  // completed without a start step
+)
+
+// Occurrence is what the fold needs of one signal that matched a step of a flow.
+type Occurrence struct {
+	Step     int    // position in Flow.Steps
+	At       Time   // when the step occurred: an event's time, a span's end
+	Start    Time   // an event's time, a span's start
+	Failed   bool   // a failed try: counts as an error, does not make the step occur
+	Source   string // with ID: the signal's Identity
+	ID       string
+	Sequence string
+	System   string
+	AsOf     Time                // Signal.AsOf
+	Hash     uint64              // Signal.ContentHash: which of two copies counts
+	Amount   decimal.NullDecimal // set where the signal has amount and currency
+	Currency string
+	Segments []string // parallel to Flow.Segments, "" where absent; nil for none at all
+}
+
+// Waiting is a step that an instance waits for.
+type Waiting struct {
+	Step     int
+	DueAt    Time
+	Deadline Time // NoTime where the step has no limit
+}
+
+// Overdue says whether w is past its deadline at now.
+func (w Waiting) Overdue(now Time) bool { return w.Deadline != NoTime && now > w.Deadline }
+
+// StepFold is what the fold found of one step.
+type StepFold struct {
+	At      Time          // first occurrence; NoTime for none
+	Count   int           // occurrences
+	Errors  int           // failed tries
+	DueAt   Time          // NoTime where it never became due
+	Latency time.Duration // At - DueAt, never negative; only where both are known
+	Skipped bool
+}
+
+// Instance is the state of one business case at an instant, derived by Flow.Fold from
+// the set of its occurrences.
+type Instance struct {
+	State      State
+	Reason     Reason
+	ReasonStep int           // the step of Reason; -1 for none
+	StuckSince Time          // the deadline that passed; NoTime while not stuck
+	StuckFor   time.Duration // how long it was or is stuck, all told
+	Recovered  bool          // was stuck, and a late signal cleared it
+	StartedAt  Time          // earliest start of any step
+	LastAt     Time          // latest signal
+	EndedAt    Time          // NoTime while in flight
+	EndStep    int           // -1 while in flight, and where expired
+	WaitingOn  []Waiting     // due steps in file order; empty when ended
+	Steps      []StepFold    // parallel to Flow.Steps
+	Path       []int         // steps in the order of their signals, repeats included
+	Times      []Time        // parallel to Path
+	Deviations []Deviation   // without repeats, in the order of the constants
+	Conforming bool          // completed, and no deviation
+	Amount     decimal.NullDecimal
+	Currency   string
+	Segments   []string // parallel to Flow.Segments
+	NextChange Time     // when the verdict changes if nothing arrives; NoTime for never
+}

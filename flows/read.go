@@ -1,0 +1,108 @@
+package flows
+
+import (
+	"errors"
+	"time"
+)
+
+// ErrNotFound says that an instance, key or flow is not known.
+var ErrNotFound = errors.New("not found")
+
+// Window is the span of time [From, To) that numbers are asked for.
+type Window struct {
+	From Time // NoTime for all history
+	To   Time
+}
+
+// Sort names an order of instances; ties go by key, bytewise.
+type Sort string
+
+// The orders of an instance list.
+const (
+	SortAge     Sort = "age"     // longest wait first: stuck since; for reason idle, and for the rest, last signal
+	SortStarted Sort = "started" // latest first
+	SortValue   Sort = "value"   // greatest first
+	SortKey     Sort = "key"
+)
+
+// InstanceQuery selects instances of a flow. The zero value of a field does not restrict,
+// but times must be NoTime for that.
+type InstanceQuery struct {
+	States []State
+	Step   string // waiting on this step
+	Since  Time   // last signal at or after
+	At     Time   // in hindsight at this instant; NoTime for now
+	Sort   Sort   // SortAge where empty
+	Limit  int    // 1 to 1000
+	Cursor string // InstancePage.Next of the page before
+}
+
+// InstancePage is one page of a list.
+type InstancePage struct {
+	Instances []InstanceRecord
+	Next      string // "" at the end
+	AsOf      Time   // instant that ages are measured at
+}
+
+// InstanceDetail is one instance with its steps and all its signals in order.
+type InstanceDetail struct {
+	InstanceRecord
+	Steps   []StepRecord
+	Signals []Signal
+}
+
+// StepRecord is one step of one instance, in file order.
+type StepRecord struct {
+	Step     string
+	Title    string
+	System   string
+	At       Time // NoTime where it did not occur
+	DueAt    Time // NoTime where it never became due
+	Deadline Time // NoTime for none
+	Latency  time.Duration
+	Count    int
+	Errors   int
+	Skipped  bool
+}
+
+// Variants are the distinct paths of a flow's instances, most frequent first.
+type Variants struct {
+	Variants []Variant
+	Total    int // distinct paths
+}
+
+// Variant is one path.
+type Variant struct {
+	Steps      []string
+	Count      int
+	Share      float64       // of the instances asked for
+	Median     time.Duration // nearest rank, of first to last signal
+	Conforming bool          // all its instances conform
+}
+
+// DirectlyFollows are the neighbouring pairs in the paths of a flow's instances.
+type DirectlyFollows struct {
+	Edges  []Edge
+	Starts map[string]int // instances by first step
+	Ends   map[string]int // instances by last step
+}
+
+// Edge is a pair of steps in which the second directly follows the first.
+type Edge struct {
+	From, To string
+	Count    int
+	Median   time.Duration // nearest rank
+}
+
+// Found is what a search found.
+type Found struct {
+	Flows     []string
+	Instances []FoundInstance
+	Keys      []Key
+}
+
+// FoundInstance is an instance whose key matches.
+type FoundInstance struct {
+	Flow, Key string
+	State     State
+}

@@ -1,0 +1,121 @@
+package flows
+
+import (
+	"time"
+
+	"github.com/shopspring/decimal"
+)
+
+// InstanceRecord is an instance as it is stored and shown: steps by id instead of
+// position, so that it outlives the version of the flow that made it.
+type InstanceRecord struct {
+	Flow       string
+	Version    string
+	Key        string // value of the primary key
+	State      State
+	Reason     Reason
+	ReasonStep string
+	System     string // of ReasonStep
+	StuckSince Time
+	StuckFor   time.Duration
+	Recovered  bool
+	StartedAt  Time
+	LastAt     Time
+	EndedAt    Time
+	EndStep    string
+	WaitingOn  []WaitingRecord
+	Path       []string
+	Deviations []Deviation
+	Conforming bool
+	Amount     decimal.NullDecimal
+	Currency   string
+	Segments   map[string]string
+	AsOf       Time // instant of the verdict
+	Imported   bool // made of imported signals only: judged at the import's greatest time
+}
+
+// WaitingRecord is a due step.
+type WaitingRecord struct {
+	Step     string
+	System   string
+	DueAt    Time
+	Deadline Time // NoTime for none
+}
+
+// OccurrenceRecord is one signal of one instance, as it is stored.
+type OccurrenceRecord struct {
+	Flow   string
+	Key    string // value of the primary key
+	StepID string
+	Occurrence
+	Segments map[string]string // hides Occurrence.Segments
+	Deleted  bool              // no longer a signal of this instance: a link moved it
+}
+
+// Record turns a fold of this flow into what is stored.
+func (f *Flow) Record(key string, in *Instance, asOf Time) InstanceRecord {
+	r := InstanceRecord{
+		Flow: f.Name, Version: f.Version, Key: key, State: in.State, Reason: in.Reason,
+		StuckSince: in.StuckSince, StuckFor: in.StuckFor, Recovered: in.Recovered,
+		StartedAt: in.StartedAt, LastAt: in.LastAt, EndedAt: in.EndedAt,
+		Deviations: in.Deviations, Conforming: in.Conforming,
+		Amount: in.Amount, Currency: in.Currency, Segments: f.segmentMap(in.Segments), AsOf: asOf,
+	}
+	if in.ReasonStep >= 0 {
+		r.ReasonStep, r.System = f.Steps[in.ReasonStep].ID, f.Steps[in.ReasonStep].System
+	}
+	if in.EndStep >= 0 {
+		r.EndStep = f.Steps[in.EndStep].ID
+	}
+	for _, w := range in.WaitingOn {
+		s := &f.Steps[w.Step]
+		r.WaitingOn = append(r.WaitingOn, WaitingRecord{s.ID, s.System, w.DueAt, w.Deadline})
+	}
+	for _, s := range in.Path {
+		r.Path = append(r.Path, f.Steps[s].ID)
+	}
+	return r
+}
+
+// OccurrenceRecord turns an occurrence in this flow into what is stored.
+func (f *Flow) OccurrenceRecord(key string, o Occurrence) OccurrenceRecord {
+	return OccurrenceRecord{
+		Flow: f.Name, Key: key, StepID: f.Steps[o.Step].ID, Occurrence: o, Segments: f.segmentMap(o.Segments),
+	}
+}
+
+// Occurrence is the way back, into this version of the flow; false where the flow no
+// longer has the step.
+func (f *Flow) Occurrence(r OccurrenceRecord) (Occurrence, bool) {
+	o := r.Occurrence
+	o.Segments = nil
+	for i, name := range f.Segments {
+		if v := r.Segments[name]; v != "" {
+			if o.Segments == nil {
+				o.Segments = make([]string, len(f.Segments))
+			}
+			o.Segments[i] = v
+		}
+	}
+	for i := range f.Steps {
+		if f.Steps[i].ID == r.StepID {
+			o.Step = i
+			return o, true
+		}
+	}
+	return o, false
+}
+
+func (f *Flow) segmentMap(values []string) map[string]string {
+	var m map[string]string
+	for i, v := range values {
+		if v == "" {
+			continue
+		}
+		if m == nil {
+			m = make(map[string]string, len(values))
+		}
+		m[f.Segments[i]] = v
+	}
+	return m
+}

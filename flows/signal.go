@@ -1,0 +1,159 @@
+package flows
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Limits of one signal. What is over a limit is refused with a sentence, never cut.
+const (
+	MaxKeyBytes   = 1 << 10 // a key's value
+	MaxNameBytes  = 1 << 10 // source, id, name, system, sequence
+	MaxAttributes = 1 << 10 // attributes and fields of one signal, nested ones counted
+)
+
+// Kind tells an event from a span.
+type Kind uint8
+
+// The two kinds of signals.
+const (
+	Event Kind = iota
+	Span
+)
+
+func (k Kind) String() string {
+	if k == Span {
+		return "span"
+	}
+	return "event"
+}
+
+// Key names one business object: an order, an invoice. Both parts are in normal form.
+type Key struct {
+	Type  string `json:"type"`
+	Value string `json:"value"`
+}
+
+func (k Key) String() string { return k.Type + ":" + k.Value }
+
+// ParseKey reads "type:value"; the value may hold colons.
+func ParseKey(s string) (Key, error) {
+	typ, value, ok := strings.Cut(s, ":")
+	if !ok || typ == "" || value == "" {
+		return Key{}, fmt.Errorf("key %q: write it as type:value, for example order_id:4711", s)
+	}
+	return Key{typ, value}, nil
+}
+
+// CompareKeys orders keys by type, then by value, bytewise.
+func CompareKeys(a, b Key) int {
+	return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Value, b.Value))
+}
+
+// Signal is one observation, an event or a span, that has a name, a time and keys.
+// A Signal is read-only once it is published.
+type Signal struct {
+	Kind        Kind
+	Source      string // CloudEvents source; a span's service.name
+	ID          string // CloudEvents id; a span's "traceid:spanid" in hex
+	Name        string // CloudEvents type, event name of a log record, span name
+	System      string // who reports: service.name of a span, source of a CloudEvent
+	Environment string // deployment.environment.name; "" is the default one
+	Time        Time   // an event's time, a span's start
+	Duration    time.Duration
+	Failed      bool   // outcome error
+	Sequence    string // CloudEvents sequence extension, an import's row number; "" is absent
+	Received    Time
+	AsOf        Time   // of an imported signal: the clock of its import; 0 for a live one
+	TraceID     string // lower-case hex, "" is none
+	SpanID      string
+	ParentID    string
+	Attributes  map[string]any // span attributes (resource attributes below them), CloudEvents extensions
+	Data        map[string]any // an event's data, where it is a JSON object
+	Keys        []Key          // of the key types in use, sorted, without repeats
+}
+
+// Identity tells copies of one signal from different signals: (source, id) for events,
+// (trace id, span id) for spans (FLOWS.md section 3).
+type Identity struct{ Source, ID string }
+
+// Identity of the signal. Spans are the same whoever reports them.
+func (s *Signal) Identity() Identity {
+	if s.Kind == Span {
+		return Identity{ID: s.ID}
+	}
+	return Identity{Source: s.Source, ID: s.ID}
+}
+
+// OccursAt is when the signal happened as a step: a span occurs at its end.
+func (s *Signal) OccursAt() Time { return s.Time.Add(s.Duration) }
+
+// Outcome is "ok" or "error".
+func (s *Signal) Outcome() string {
+	if s.Failed {
+		return "error"
+	}
+	return "ok"
+}
+
+// Lookup finds a name as FLOWS.md section 2 says: as one attribute's name first, then as
+// a field of data of that very name, then as a dotted path into data.
+func (s *Signal) Lookup(name string) (any, bool) {
+	if v, ok := s.Attributes[name]; ok {
+		return v, true
+	}
+	if v, ok := s.Data[name]; ok {
+		return v, true
+	}
+	fields := s.Data
+	for {
+		head, rest, dotted := strings.Cut(name, ".")
+		v, ok := fields[head]
+		if !ok || !dotted {
+			return v, ok
+		}
+		if fields, ok = v.(map[string]any); !ok {
+			return nil, false
+		}
+		name = rest
+	}
+}
+
+// Text is the normal form of a scalar: strings as they are, numbers in plain decimals,
+// booleans as words. Nested values, null and empty strings have none.
+func Text(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, v != ""
+	case int64:
+		return strconv.FormatInt(v, 10), true
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), true
+	case json.Number:
+		return v.String(), true
+	case bool:
+		return strconv.FormatBool(v), true
+	}
+	return "", false
+}
+
+// ContentHash is a hash of the canonical content, the same for equal signals whenever
+// and by whatever way they arrived. Of copies that differ the one with the smallest
+// (time, hash) counts.
+func (s *Signal) ContentHash() (uint64, error) {
+	content, err := json.Marshal([]any{ // map keys come out sorted
+		s.Kind, s.Source, s.ID, s.Name, s.System, s.Environment, int64(s.Time), int64(s.Duration), s.Failed,
+		s.Sequence, s.TraceID, s.SpanID, s.ParentID, s.Attributes, s.Data,
+	})
+	if err != nil {
+		return 0, fmt.Errorf("hash signal %s/%s: %w", s.Source, s.ID, err)
+	}
+	sum := sha256.Sum256(content)
+	return binary.BigEndian.Uint64(sum[:8]), nil
+}

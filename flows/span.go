@@ -1,0 +1,77 @@
+package flows
+
+import "time"
+
+// SpanRecord is a span as it was received, whole, for the spans table: the fields of
+// OTLP's Span (opentelemetry/proto/trace/v1) with its resource and scope.
+type SpanRecord struct {
+	TraceID, SpanID, ParentID string // lower-case hex
+	TraceState                string
+	Name                      string
+	Kind                      string // Unspecified, Internal, Server, Client, Producer, Consumer
+	Service                   string // service.name
+	Resource                  map[string]any
+	ScopeName, ScopeVersion   string
+	Attributes                map[string]any
+	Start                     Time
+	Duration                  time.Duration
+	StatusCode                string // Unset, Ok, Error
+	StatusMessage             string
+	Events                    []SpanEvent
+	Links                     []SpanLink
+}
+
+// SpanEvent is one event inside a span.
+type SpanEvent struct {
+	Time       Time
+	Name       string
+	Attributes map[string]any
+}
+
+// SpanLink points from a span to another.
+type SpanLink struct {
+	TraceID, SpanID string
+	TraceState      string
+	Attributes      map[string]any
+}
+
+// LogRecord is an OTLP log record without an event name, whole, for the logs table.
+// (One with an event name is an event, a Signal.)
+type LogRecord struct {
+	Time                    Time // of the event; observed time where that is absent
+	TraceID, SpanID         string
+	TraceFlags              uint32
+	SeverityText            string
+	SeverityNumber          int32
+	Service                 string
+	Body                    string
+	Resource                map[string]any
+	ScopeName, ScopeVersion string
+	Attributes              map[string]any
+}
+
+// Batch is what one request brought, ready to publish. Spans and Logs go to the store;
+// Signals go to the store and to the engine.
+type Batch struct {
+	Signals []Signal
+	Spans   []SpanRecord
+	Logs    []LogRecord
+}
+
+// Signal is the span as an observation. Attributes of the resource are found below the
+// span's own.
+func (s *SpanRecord) Signal() Signal {
+	attributes := make(map[string]any, len(s.Resource)+len(s.Attributes))
+	for k, v := range s.Resource {
+		attributes[k] = v
+	}
+	for k, v := range s.Attributes {
+		attributes[k] = v
+	}
+	environment, _ := Text(attributes["deployment.environment.name"])
+	return Signal{
+		Kind: Span, Source: s.Service, ID: s.TraceID + ":" + s.SpanID, Name: s.Name, System: s.Service,
+		Environment: environment, Time: s.Start, Duration: s.Duration, Failed: s.StatusCode == "Error",
+		TraceID: s.TraceID, SpanID: s.SpanID, ParentID: s.ParentID, Attributes: attributes,
+	}
+}
