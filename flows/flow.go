@@ -1,6 +1,9 @@
 package flows
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // Flow is a checked flow file: a business process and its steps in file order. It is
 // read-only after Parse; everything that runs it may share it.
@@ -19,6 +22,9 @@ type Flow struct {
 	Idle       time.Duration // 0 is none
 	Expire     time.Duration // 0 is none
 	Steps      []Step
+
+	planOnce sync.Once
+	planned  plan
 }
 
 // Step is one activity of a flow.

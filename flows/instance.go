@@ -101,6 +101,12 @@ type StepFold struct {
 	Skipped bool
 }
 
+// Failure is one failed try of a step.
+type Failure struct {
+	Step int
+	At   Time
+}
+
 // Instance is the state of one business case at an instant, derived by Flow.Fold from
 // the set of its occurrences.
 type Instance struct {
@@ -118,6 +124,7 @@ type Instance struct {
 	Steps      []StepFold    // parallel to Flow.Steps
 	Path       []int         // steps in the order of their signals, repeats included
 	Times      []Time        // parallel to Path
+	Failures   []Failure     // failed tries, in order
 	Deviations []Deviation   // without repeats, in the order of the constants
 	Conforming bool          // completed, and no deviation
 	Amount     decimal.NullDecimal
