@@ -8,10 +8,23 @@ import (
 // ErrNotFound says that an instance, key or flow is not known.
 var ErrNotFound = errors.New("not found")
 
+// InputError says that a question cannot be answered as it was asked. Its text is for
+// the asker and says what to write instead.
+type InputError struct {
+	Field  string // of the question, for example "cursor"
+	Detail string
+}
+
+func (e *InputError) Error() string { return e.Detail }
+
 // Window is the span of time [From, To) that numbers are asked for.
 type Window struct {
 	From Time // NoTime for all history
 	To   Time
+	// Hindsight says that To was asked for: only signals with time up to To exist, and
+	// every instance is judged at To. Else To is the wall clock, everything that was heard
+	// counts, and an instance of imported signals only is judged at its import's clock.
+	Hindsight bool
 }
 
 // Sort names an order of instances; ties go by key, bytewise.
@@ -105,4 +118,14 @@ type Found struct {
 type FoundInstance struct {
 	Flow, Key string
 	State     State
+}
+
+// SeenSignal is a name that signals carried lately, whether or not a flow wants it.
+type SeenSignal struct {
+	Kind       Kind
+	Name       string
+	Source     string
+	Count      int
+	Last       Time     // latest reception
+	Attributes []string // names of attributes and top-level data fields, sorted
 }
