@@ -33,6 +33,7 @@ type InstanceRecord struct {
 	Segments   map[string]string
 	AsOf       Time // instant of the verdict
 	Imported   bool // made of imported signals only: judged at the import's greatest time
+	Deleted    bool // all its signals turned out to belong elsewhere
 }
 
 // WaitingRecord is a due step.
