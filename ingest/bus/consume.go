@@ -1,0 +1,253 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"throughline/flows"
+)
+
+// Delivery is the content of the messages First to Last of a stream, in order. It is
+// read-only; a handler may keep it.
+type Delivery struct {
+	Stream       string
+	First, Last  uint64
+	LastReceived flows.Time // when the bus stored message Last
+	Pending      uint64     // messages stored behind Last when it was sent to us
+	flows.Batch
+
+	epoch int64
+}
+
+// Token names the range for good: equal tokens are equal content, also over restarts, and
+// other content never has the same one, also not after the bus's folder was thrown away
+// (then numbers start again, at another time of creation).
+func (d *Delivery) Token() string {
+	return d.Stream + "@" + strconv.FormatInt(d.epoch, 36) + ":" +
+		strconv.FormatUint(d.First, 10) + "-" + strconv.FormatUint(d.Last, 10)
+}
+
+func (d *Delivery) items() int { return len(d.Signals) + len(d.Spans) + len(d.Logs) }
+
+func (d *Delivery) add(m message) {
+	if d.First == 0 {
+		d.First = m.seq
+	}
+	d.Last, d.LastReceived, d.Pending = m.seq, m.stored, m.pending
+	d.Signals = append(d.Signals, m.batch.Signals...)
+	d.Spans = append(d.Spans, m.batch.Spans...)
+	d.Logs = append(d.Logs, m.batch.Logs...)
+}
+
+// message is one message as it came.
+type message struct {
+	seq     uint64
+	stored  flows.Time
+	pending uint64
+	batch   flows.Batch
+}
+
+// ErrPosition says that a position lies behind a stream's end, so it was taken from
+// another one: the bus's folder was replaced, or the store's.
+var ErrPosition = errors.New("position is beyond the end of the stream")
+
+// FollowConfig says what Follow reads.
+type FollowConfig struct {
+	Stream   string
+	From     uint64 // first message wanted; 0 and 1 are the first there is
+	MaxItems int    // after which a delivery is closed; 10,000 where 0
+}
+
+// Follow hands out the messages of a stream in order from a position on, each as soon as
+// it is there: a delivery is what had come when the handler became free. It keeps no
+// position; a message is handed out once per call. Follow returns nil when ctx ends or
+// the bus closes, and the handler's error when that fails.
+func (b *Bus) Follow(ctx context.Context, cfg FollowConfig, handle func(context.Context, Delivery) error) error {
+	ctx, cancel := b.running(ctx)
+	defer cancel()
+	feed, err := b.feed(ctx, cfg.Stream, max(cfg.From, 1))
+	if err != nil {
+		return err
+	}
+	defer feed.close()
+	limit := cfg.MaxItems
+	if limit == 0 {
+		limit = 10_000
+	}
+	for {
+		m, err := feed.next(ctx)
+		if err != nil {
+			return ended(ctx, err)
+		}
+		d := b.delivery(cfg.Stream)
+		d.add(m)
+		for more := true; more && d.items() < limit; {
+			select {
+			case m, more = <-feed.messages:
+				if more {
+					d.add(m)
+				}
+			default:
+				more = false
+			}
+		}
+		if err := handle(ctx, d); err != nil {
+			return ended(ctx, fmt.Errorf("handle %s: %w", d.Token(), err))
+		}
+	}
+}
+
+// ended turns an error that only says that ctx ended into the normal end.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (b *Bus) delivery(stream string) Delivery {
+	return Delivery{Stream: stream, epoch: b.epochs[stream]}
+}
+
+// feed is the messages of a stream from a position on, decoded, without gaps.
+type feed struct {
+	messages chan message // closed at the end, then err says why
+	err      error
+	stop     context.CancelFunc
+	done     chan struct{}
+}
+
+func (b *Bus) feed(ctx context.Context, stream string, from uint64) (*feed, error) {
+	last, err := b.LastSeq(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	if from > last+1 {
+		return nil, fmt.Errorf("read %s from %d: it ends at %d: %w", stream, from, last, ErrPosition)
+	}
+	consumer, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:   from,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", stream, err)
+	}
+	// At most this many messages of targetBody wait in memory for their reader.
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(64))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", stream, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	f := &feed{messages: make(chan message, 16), stop: cancel, done: make(chan struct{})}
+	unhook := context.AfterFunc(ctx, messages.Stop) // frees Next at once
+	go func() {                                     // ended and awaited by feed.close
+		defer close(f.done)
+		defer close(f.messages)
+		defer messages.Stop()
+		defer unhook()
+		f.err = b.pump(ctx, messages, f.messages)
+	}()
+	return f, nil
+}
+
+func (f *feed) close() {
+	f.stop()
+	<-f.done
+}
+
+func (f *feed) next(ctx context.Context) (message, error) {
+	select {
+	case m, ok := <-f.messages:
+		if !ok {
+			return message{}, f.err
+		}
+		return m, nil
+	case <-ctx.Done():
+		return message{}, ctx.Err()
+	}
+}
+
+func (b *Bus) pump(ctx context.Context, from jetstream.MessagesContext, to chan<- message) error {
+	for {
+		raw, err := from.Next()
+		if err != nil {
+			return fmt.Errorf("next message: %w", err)
+		}
+		meta, err := raw.Metadata()
+		if err != nil {
+			return fmt.Errorf("next message: %w", err)
+		}
+		m := message{seq: meta.Sequence.Stream, stored: flows.At(meta.Timestamp), pending: meta.NumPending}
+		if m.batch, err = decode(raw.Data()); err != nil {
+			b.bury(ctx, raw, meta, err)
+		}
+		select {
+		case to <- m:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// bury puts a message that cannot be read aside, with the reason; it then counts as empty
+// and holds nobody up. Every reader of its stream meets it, so a copy within the server's
+// window for duplicates is not stored again.
+func (b *Bus) bury(ctx context.Context, raw jetstream.Msg, meta *jetstream.MsgMetadata, reason error) {
+	b.poisoned.Add(1)
+	id := fmt.Sprintf("%s:%d", meta.Stream, meta.Sequence.Stream)
+	letter := nats.NewMsg(deadLetters)
+	letter.Data = raw.Data()
+	letter.Header.Set("Throughline-Message", id)
+	letter.Header.Set("Throughline-Reason", reason.Error())
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, err := b.js.PublishMsg(ctx, letter, jetstream.WithMsgID(id))
+	b.cfg.Log.Error("bus message cannot be read, put into "+deadLetters, "message", id, "reason", reason, "error", err)
+}
+
+// Poisoned is how often this process met a message that it could not read.
+func (b *Bus) Poisoned() uint64 { return b.poisoned.Load() }
+
+// LastSeq is the number of the last message of a stream; 0 for none so far. All that was
+// acknowledged before the call has a number up to it.
+func (b *Bus) LastSeq(ctx context.Context, stream string) (uint64, error) {
+	state, err := b.state(ctx, stream)
+	return state.LastSeq, err
+}
+
+func (b *Bus) state(ctx context.Context, stream string) (jetstream.StreamState, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	s, err := b.js.Stream(ctx, stream)
+	if err != nil {
+		return jetstream.StreamState{}, fmt.Errorf("look at stream %s: %w", stream, err)
+	}
+	return s.CachedInfo().State, nil
+}
+
+// Backlog is what a stream holds.
+type Backlog struct {
+	Messages uint64
+	Bytes    uint64
+	Limit    uint64        // of Bytes, at which Publish is refused
+	Oldest   time.Duration // age of the first message at now
+}
+
+// Backlog of a stream: what Trim has not removed, that is, what some reader is owed.
+func (b *Bus) Backlog(ctx context.Context, stream string, now time.Time) (Backlog, error) {
+	state, err := b.state(ctx, stream)
+	if err != nil {
+		return Backlog{}, err
+	}
+	backlog := Backlog{Messages: state.Msgs, Bytes: state.Bytes, Limit: uint64(b.cfg.MaxBytes)}
+	if state.Msgs > 0 {
+		backlog.Oldest = now.Sub(state.FirstTime)
+	}
+	return backlog, nil
+}

@@ -1,0 +1,291 @@
+package bus
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/VictoriaMetrics/easyproto"
+	"github.com/klauspost/compress/s2"
+
+	"throughline/flows"
+)
+
+// maxBody bounds what a packed message may claim to unpack to: the largest item of an
+// embedded server, and one target more.
+const maxBody = embeddedMaxPayload + targetBody
+
+// decode reads a message of the bus. What it returns does not refer to frame.
+func decode(frame []byte) (flows.Batch, error) {
+	var b flows.Batch
+	if len(frame) < frameHeader || frame[0] != frameVersion {
+		return b, fmt.Errorf("%w: no frame of version %d", errMalformed, frameVersion)
+	}
+	body := frame[frameHeader:]
+	switch frame[1] {
+	case packedNone:
+	case packedS2:
+		size, err := s2.DecodedLen(body)
+		if err != nil {
+			return b, fmt.Errorf("unpack message: %w", err)
+		}
+		if size > maxBody {
+			return b, fmt.Errorf("%w: unpacks to %d bytes, at most %d are taken", errMalformed, size, maxBody)
+		}
+		if body, err = s2.Decode(nil, body); err != nil {
+			return b, fmt.Errorf("unpack message: %w", err)
+		}
+	default:
+		return b, fmt.Errorf("%w: packing %d is not known", errMalformed, frame[1])
+	}
+	return decodeBody(body)
+}
+
+func decodeBody(body []byte) (flows.Batch, error) {
+	var b flows.Batch
+	d := decoder{names: map[string]string{}}
+	items := 0
+	err := fields(body, func(fc *easyproto.FieldContext) error {
+		item, ok := fc.MessageData()
+		if items++; !ok || items > maxItems {
+			return errMalformed
+		}
+		switch fc.FieldNum {
+		case bodySignal:
+			b.Signals = append(b.Signals, flows.Signal{})
+			return d.signal(item, &b.Signals[len(b.Signals)-1])
+		case bodySpan:
+			b.Spans = append(b.Spans, flows.SpanRecord{})
+			return d.span(item, &b.Spans[len(b.Spans)-1])
+		case bodyLog:
+			b.Logs = append(b.Logs, flows.LogRecord{})
+			return d.log(item, &b.Logs[len(b.Logs)-1])
+		}
+		return errMalformed
+	})
+	if err != nil {
+		return flows.Batch{}, fmt.Errorf("decode message: %w", err)
+	}
+	return b, nil
+}
+
+// text sets a string that differs from item to item; name one that repeats.
+func text(fc *easyproto.FieldContext, to *string) error {
+	s, ok := fc.String()
+	if !ok {
+		return errMalformed
+	}
+	*to = strings.Clone(s)
+	return nil
+}
+
+func (d *decoder) nameTo(fc *easyproto.FieldContext, to *string) error {
+	s, ok := fc.String()
+	if !ok {
+		return errMalformed
+	}
+	*to = d.name(s)
+	return nil
+}
+
+func instant(fc *easyproto.FieldContext, to *flows.Time) error {
+	i, ok := fc.Sfixed64()
+	if !ok {
+		return errMalformed
+	}
+	*to = flows.Time(i)
+	return nil
+}
+
+func integer[T flows.Kind | time.Duration | uint32 | int32](fc *easyproto.FieldContext, to *T) error {
+	i, ok := fc.Sint64()
+	if *to = T(i); !ok || int64(*to) != i {
+		return errMalformed
+	}
+	return nil
+}
+
+func (d *decoder) mapTo(fc *easyproto.FieldContext, to *map[string]any) error {
+	m, err := d.mapOf(fc, 0)
+	*to = m
+	return err
+}
+
+func (d *decoder) signal(src []byte, s *flows.Signal) error {
+	return fields(src, func(fc *easyproto.FieldContext) error {
+		switch fc.FieldNum {
+		case 1:
+			return integer(fc, &s.Kind)
+		case 2:
+			return d.nameTo(fc, &s.Source)
+		case 3:
+			return text(fc, &s.ID)
+		case 4:
+			return d.nameTo(fc, &s.Name)
+		case 5:
+			return d.nameTo(fc, &s.System)
+		case 6:
+			return d.nameTo(fc, &s.Environment)
+		case 7:
+			return instant(fc, &s.Time)
+		case 8:
+			return integer(fc, &s.Duration)
+		case 9:
+			failed, ok := fc.Bool()
+			if s.Failed = failed; !ok {
+				return errMalformed
+			}
+			return nil
+		case 10:
+			return text(fc, &s.Sequence)
+		case 11:
+			return instant(fc, &s.Received)
+		case 12:
+			return instant(fc, &s.AsOf)
+		case 13:
+			s.Keys = append(s.Keys, flows.Key{})
+			return d.key(fc, &s.Keys[len(s.Keys)-1])
+		case 14:
+			return d.mapTo(fc, &s.Attributes)
+		case 15:
+			return d.mapTo(fc, &s.Data)
+		case 16:
+			return text(fc, &s.TraceID)
+		case 17:
+			return text(fc, &s.SpanID)
+		case 18:
+			return text(fc, &s.ParentID)
+		}
+		return errMalformed
+	})
+}
+
+func (d *decoder) key(fc *easyproto.FieldContext, k *flows.Key) error {
+	src, ok := fc.MessageData()
+	if !ok {
+		return errMalformed
+	}
+	return fields(src, func(fc *easyproto.FieldContext) error {
+		switch fc.FieldNum {
+		case 1:
+			return d.nameTo(fc, &k.Type)
+		case 2:
+			return text(fc, &k.Value)
+		}
+		return errMalformed
+	})
+}
+
+func (d *decoder) span(src []byte, s *flows.SpanRecord) error {
+	return fields(src, func(fc *easyproto.FieldContext) error {
+		switch fc.FieldNum {
+		case 1:
+			return text(fc, &s.TraceID)
+		case 2:
+			return text(fc, &s.SpanID)
+		case 3:
+			return text(fc, &s.ParentID)
+		case 4:
+			return d.nameTo(fc, &s.TraceState)
+		case 5:
+			return d.nameTo(fc, &s.Name)
+		case 6:
+			return d.nameTo(fc, &s.Kind)
+		case 7:
+			return d.nameTo(fc, &s.Service)
+		case 8:
+			return instant(fc, &s.Start)
+		case 9:
+			return integer(fc, &s.Duration)
+		case 10:
+			return d.mapTo(fc, &s.Resource)
+		case 11:
+			return d.mapTo(fc, &s.Attributes)
+		case 12:
+			return d.nameTo(fc, &s.StatusCode)
+		case 13:
+			return d.nameTo(fc, &s.StatusMessage)
+		case 14:
+			s.Events = append(s.Events, flows.SpanEvent{})
+			return d.spanEvent(fc, &s.Events[len(s.Events)-1])
+		case 15:
+			s.Links = append(s.Links, flows.SpanLink{})
+			return d.spanLink(fc, &s.Links[len(s.Links)-1])
+		case 16:
+			return d.nameTo(fc, &s.ScopeName)
+		case 17:
+			return d.nameTo(fc, &s.ScopeVersion)
+		}
+		return errMalformed
+	})
+}
+
+func (d *decoder) spanEvent(fc *easyproto.FieldContext, e *flows.SpanEvent) error {
+	src, ok := fc.MessageData()
+	if !ok {
+		return errMalformed
+	}
+	return fields(src, func(fc *easyproto.FieldContext) error {
+		switch fc.FieldNum {
+		case 1:
+			return instant(fc, &e.Time)
+		case 2:
+			return d.nameTo(fc, &e.Name)
+		case 3:
+			return d.mapTo(fc, &e.Attributes)
+		}
+		return errMalformed
+	})
+}
+
+func (d *decoder) spanLink(fc *easyproto.FieldContext, l *flows.SpanLink) error {
+	src, ok := fc.MessageData()
+	if !ok {
+		return errMalformed
+	}
+	return fields(src, func(fc *easyproto.FieldContext) error {
+		switch fc.FieldNum {
+		case 1:
+			return text(fc, &l.TraceID)
+		case 2:
+			return text(fc, &l.SpanID)
+		case 3:
+			return d.nameTo(fc, &l.TraceState)
+		case 4:
+			return d.mapTo(fc, &l.Attributes)
+		}
+		return errMalformed
+	})
+}
+
+func (d *decoder) log(src []byte, l *flows.LogRecord) error {
+	return fields(src, func(fc *easyproto.FieldContext) error {
+		switch fc.FieldNum {
+		case 1:
+			return instant(fc, &l.Time)
+		case 2:
+			return text(fc, &l.TraceID)
+		case 3:
+			return text(fc, &l.SpanID)
+		case 4:
+			return integer(fc, &l.TraceFlags)
+		case 5:
+			return d.nameTo(fc, &l.SeverityText)
+		case 6:
+			return integer(fc, &l.SeverityNumber)
+		case 7:
+			return d.nameTo(fc, &l.Service)
+		case 8:
+			return text(fc, &l.Body)
+		case 9:
+			return d.mapTo(fc, &l.Resource)
+		case 10:
+			return d.mapTo(fc, &l.Attributes)
+		case 11:
+			return d.nameTo(fc, &l.ScopeName)
+		case 12:
+			return d.nameTo(fc, &l.ScopeVersion)
+		}
+		return errMalformed
+	})
+}

@@ -1,0 +1,237 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/VictoriaMetrics/easyproto"
+	"github.com/klauspost/compress/s2"
+
+	"throughline/flows"
+)
+
+// A message of the bus is a frame: the byte frameVersion, a byte that says how the body is
+// packed, and the body. The body is a protobuf message with the repeated fields below, so
+// that two bodies one after the other are the body of both; group commit rests on that.
+//
+// Within signals, spans and logs the numbers of the fields are those in encode.go and
+// decode.go; they are never given a second meaning. Fields with the zero value are not
+// written. Times are nanoseconds as sfixed64, durations zigzag.
+const (
+	frameVersion = 1
+	frameHeader  = 2
+
+	packedNone = 0
+	packedS2   = 1
+
+	bodySignal = 1
+	bodySpan   = 2
+	bodyLog    = 3
+)
+
+const (
+	// targetBody is the size at which a body is closed. From some 50 KB on a message costs
+	// the server by its bytes, not by itself; far below every server's limit of 1 MiB.
+	targetBody = 512 << 10
+	// packFrom is the size from which packing is worth its time.
+	packFrom = 1 << 10
+	// maxItems in a message bounds what decoding many empty items costs.
+	maxItems = 1 << 14
+)
+
+var marshalers easyproto.MarshalerPool
+
+// chunk is a body that is ready to be framed, or to be joined with others before.
+type chunk struct {
+	body  []byte
+	items int
+}
+
+// chunker cuts encoded items into chunks of about targetBody bytes.
+type chunker struct {
+	m      *easyproto.Marshaler
+	limit  int // of one item in bytes
+	chunks []chunk
+	open   chunk
+}
+
+func (c *chunker) add(num uint32, encode func(*easyproto.MessageMarshaler) error) error {
+	c.m.Reset()
+	if err := encode(c.m.MessageMarshaler().AppendMessage(num)); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	before := len(c.open.body)
+	c.open.body = c.m.Marshal(c.open.body)
+	size := len(c.open.body) - before
+	if size > c.limit {
+		return fmt.Errorf("%w: %d bytes, at most %d are carried", ErrTooLarge, size, c.limit)
+	}
+	if before > 0 && (len(c.open.body) > targetBody || c.open.items == maxItems) {
+		last := append(make([]byte, 0, targetBody/8), c.open.body[before:]...)
+		c.open.body = c.open.body[:before]
+		c.chunks = append(c.chunks, c.open)
+		c.open = chunk{body: last}
+	}
+	c.open.items++
+	return nil
+}
+
+func (c *chunker) done() []chunk {
+	if c.open.items > 0 {
+		c.chunks = append(c.chunks, c.open)
+	}
+	return c.chunks
+}
+
+func encodeSignals(signals []flows.Signal, limit int) ([]chunk, error) {
+	m := marshalers.Get()
+	defer marshalers.Put(m)
+	c := chunker{m: m, limit: limit}
+	for i := range signals {
+		s := &signals[i]
+		if err := c.add(bodySignal, func(mm *easyproto.MessageMarshaler) error { return appendSignal(mm, s) }); err != nil {
+			return nil, fmt.Errorf("signal %q: %w", s.ID, err)
+		}
+	}
+	return c.done(), nil
+}
+
+func encodeSpans(spans []flows.SpanRecord, logs []flows.LogRecord, limit int) ([]chunk, error) {
+	m := marshalers.Get()
+	defer marshalers.Put(m)
+	c := chunker{m: m, limit: limit}
+	for i := range spans {
+		s := &spans[i]
+		if err := c.add(bodySpan, func(mm *easyproto.MessageMarshaler) error { return appendSpan(mm, s) }); err != nil {
+			return nil, fmt.Errorf("span %q of trace %q: %w", s.SpanID, s.TraceID, err)
+		}
+	}
+	for i := range logs {
+		if err := c.add(bodyLog, func(mm *easyproto.MessageMarshaler) error { return appendLog(mm, &logs[i]) }); err != nil {
+			return nil, fmt.Errorf("log record: %w", err)
+		}
+	}
+	return c.done(), nil
+}
+
+// frame joins chunks to one message, packed where that makes it smaller.
+func frame(chunks []chunk) []byte {
+	size := 0
+	for _, c := range chunks {
+		size += len(c.body)
+	}
+	if size < packFrom {
+		return joined(chunks, size)
+	}
+	body := chunks[0].body
+	if len(chunks) > 1 {
+		body = joined(chunks, size)[frameHeader:]
+	}
+	packed := make([]byte, frameHeader+s2.MaxEncodedLen(size))
+	packed[0], packed[1] = frameVersion, packedS2
+	n := len(s2.Encode(packed[frameHeader:], body))
+	if n >= size {
+		return joined(chunks, size)
+	}
+	return packed[:frameHeader+n]
+}
+
+func joined(chunks []chunk, size int) []byte {
+	plain := make([]byte, frameHeader, frameHeader+size)
+	plain[0], plain[1] = frameVersion, packedNone
+	for _, c := range chunks {
+		plain = append(plain, c.body...)
+	}
+	return plain
+}
+
+func appendText(mm *easyproto.MessageMarshaler, num uint32, s string) {
+	if s != "" {
+		mm.AppendString(num, s)
+	}
+}
+
+func appendTime(mm *easyproto.MessageMarshaler, num uint32, t flows.Time) {
+	if t != 0 {
+		mm.AppendSfixed64(num, int64(t))
+	}
+}
+
+func appendInt(mm *easyproto.MessageMarshaler, num uint32, i int64) {
+	if i != 0 {
+		mm.AppendSint64(num, i)
+	}
+}
+
+func appendSignal(mm *easyproto.MessageMarshaler, s *flows.Signal) error {
+	appendInt(mm, 1, int64(s.Kind))
+	appendText(mm, 2, s.Source)
+	appendText(mm, 3, s.ID)
+	appendText(mm, 4, s.Name)
+	appendText(mm, 5, s.System)
+	appendText(mm, 6, s.Environment)
+	appendTime(mm, 7, s.Time)
+	appendInt(mm, 8, int64(s.Duration))
+	if s.Failed {
+		mm.AppendBool(9, true)
+	}
+	appendText(mm, 10, s.Sequence)
+	appendTime(mm, 11, s.Received)
+	appendTime(mm, 12, s.AsOf)
+	for _, k := range s.Keys {
+		key := mm.AppendMessage(13)
+		appendText(key, 1, k.Type)
+		appendText(key, 2, k.Value)
+	}
+	appendText(mm, 16, s.TraceID)
+	appendText(mm, 17, s.SpanID)
+	appendText(mm, 18, s.ParentID)
+	return errors.Join(appendMap(mm, 14, s.Attributes, 0), appendMap(mm, 15, s.Data, 0))
+}
+
+func appendSpan(mm *easyproto.MessageMarshaler, s *flows.SpanRecord) error {
+	appendText(mm, 1, s.TraceID)
+	appendText(mm, 2, s.SpanID)
+	appendText(mm, 3, s.ParentID)
+	appendText(mm, 4, s.TraceState)
+	appendText(mm, 5, s.Name)
+	appendText(mm, 6, s.Kind)
+	appendText(mm, 7, s.Service)
+	appendTime(mm, 8, s.Start)
+	appendInt(mm, 9, int64(s.Duration))
+	appendText(mm, 12, s.StatusCode)
+	appendText(mm, 13, s.StatusMessage)
+	appendText(mm, 16, s.ScopeName)
+	appendText(mm, 17, s.ScopeVersion)
+	err := errors.Join(appendMap(mm, 10, s.Resource, 0), appendMap(mm, 11, s.Attributes, 0))
+	for i := range s.Events {
+		e := &s.Events[i]
+		event := mm.AppendMessage(14)
+		appendTime(event, 1, e.Time)
+		appendText(event, 2, e.Name)
+		err = errors.Join(err, appendMap(event, 3, e.Attributes, 0))
+	}
+	for i := range s.Links {
+		l := &s.Links[i]
+		link := mm.AppendMessage(15)
+		appendText(link, 1, l.TraceID)
+		appendText(link, 2, l.SpanID)
+		appendText(link, 3, l.TraceState)
+		err = errors.Join(err, appendMap(link, 4, l.Attributes, 0))
+	}
+	return err
+}
+
+func appendLog(mm *easyproto.MessageMarshaler, l *flows.LogRecord) error {
+	appendTime(mm, 1, l.Time)
+	appendText(mm, 2, l.TraceID)
+	appendText(mm, 3, l.SpanID)
+	appendInt(mm, 4, int64(l.TraceFlags))
+	appendText(mm, 5, l.SeverityText)
+	appendInt(mm, 6, int64(l.SeverityNumber))
+	appendText(mm, 7, l.Service)
+	appendText(mm, 8, l.Body)
+	appendText(mm, 11, l.ScopeName)
+	appendText(mm, 12, l.ScopeVersion)
+	return errors.Join(appendMap(mm, 9, l.Resource, 0), appendMap(mm, 10, l.Attributes, 0))
+}

@@ -1,0 +1,279 @@
+package bus
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// RangesConfig says what Ranges reads.
+type RangesConfig struct {
+	Stream   string
+	Name     string        // of the reader; its position is kept under it
+	MaxWait  time.Duration // for more, from a range's first message on; 0 takes what is there
+	MaxItems int           // after which a range is closed; 50,000 where 0
+}
+
+// ErrTaken says that another process reads the same stream under the same name.
+var ErrTaken = errors.New("another reader of that name is at work")
+
+// Ranges hands out the messages of a stream in fixed ranges. A range is recorded before it
+// is handed out; when the handler fails, or the process dies, the same range, with the same
+// Token, is handed out again before any other. It counts as done, and is not handed out
+// again, once the handler returned nil and that was recorded.
+//
+// A failing handler is tried again with growing, jittered pauses for as long as ctx lives.
+// Ranges returns nil when ctx ends or the bus closes, else ErrTaken or ErrPosition.
+func (b *Bus) Ranges(ctx context.Context, cfg RangesConfig, handle func(context.Context, Delivery) error) error {
+	if cfg.MaxItems == 0 {
+		cfg.MaxItems = 50_000
+	}
+	ctx, cancel := b.running(ctx)
+	defer cancel()
+	r := ranger{bus: b, cfg: cfg, handle: handle, owner: rand.Text()}
+	if err := r.retry(ctx, "read position", r.load); err != nil {
+		return ended(ctx, fmt.Errorf("read %s as %s: %w", cfg.Stream, cfg.Name, err))
+	}
+	var err error
+	if r.feed, err = b.feed(ctx, cfg.Stream, r.at.Done+1); err != nil {
+		return ended(ctx, fmt.Errorf("read %s as %s: %w", cfg.Stream, cfg.Name, err))
+	}
+	defer r.feed.close()
+	for {
+		if err := r.step(ctx); err != nil {
+			return ended(ctx, fmt.Errorf("read %s as %s: %w", cfg.Stream, cfg.Name, err))
+		}
+	}
+}
+
+// position is what the bucket keeps for a reader.
+type position struct {
+	Done uint64 `json:"done"` // up to here all is handled
+	Last uint64 `json:"last"` // Done+1 to Last is handed out; nothing is where Last is not above Done
+	// Owner is drawn by each call of Ranges: it tells a write of ours whose answer was lost
+	// from one of another reader.
+	Owner string `json:"owner"`
+}
+
+type ranger struct {
+	bus      *Bus
+	cfg      RangesConfig
+	handle   func(context.Context, Delivery) error
+	feed     *feed
+	at       position
+	revision uint64
+	owner    string
+	over     *message // read, but belongs to the next range
+}
+
+// step hands out one range.
+func (r *ranger) step(ctx context.Context) error {
+	var d Delivery
+	var err error
+	if r.at.Last > r.at.Done {
+		d, err = r.again(ctx)
+	} else {
+		d, err = r.gather(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if d.Last > r.at.Last {
+		if err := r.record(ctx, position{Done: r.at.Done, Last: d.Last}); err != nil {
+			return err
+		}
+	}
+	if d.items() > 0 {
+		if err := r.retry(ctx, "handle "+d.Token(), func(ctx context.Context) error { return r.handle(ctx, d) }); err != nil {
+			return err
+		}
+	}
+	return r.record(ctx, position{Done: r.at.Last, Last: r.at.Last})
+}
+
+func (r *ranger) next(ctx context.Context) (message, error) {
+	if m := r.over; m != nil {
+		r.over = nil
+		return *m, nil
+	}
+	return r.feed.next(ctx)
+}
+
+// again reads the recorded range.
+func (r *ranger) again(ctx context.Context) (Delivery, error) {
+	d := r.bus.delivery(r.cfg.Stream)
+	for d.Last < r.at.Last {
+		m, err := r.next(ctx)
+		if err != nil {
+			return d, err
+		}
+		if m.seq > r.at.Last { // someone removed messages by hand: the rest of the range is gone
+			r.over = &m
+			break
+		}
+		d.add(m)
+	}
+	d.First, d.Last = r.at.Done+1, r.at.Last
+	return d, nil
+}
+
+// gather reads a new range: what comes within MaxWait of the first message.
+func (r *ranger) gather(ctx context.Context) (Delivery, error) {
+	d := r.bus.delivery(r.cfg.Stream)
+	m, err := r.next(ctx)
+	if err != nil {
+		return d, err
+	}
+	d.add(m)
+	d.First = r.at.Done + 1
+	timer := time.NewTimer(r.cfg.MaxWait)
+	defer timer.Stop()
+	for d.items() < r.cfg.MaxItems {
+		select { // what is there already does not wait for the timer
+		case m, ok := <-r.feed.messages:
+			if !ok {
+				return d, nil // the next call says why
+			}
+			d.add(m)
+			continue
+		default:
+		}
+		select {
+		case m, ok := <-r.feed.messages:
+			if !ok {
+				return d, nil
+			}
+			d.add(m)
+		case <-timer.C:
+			return d, nil
+		case <-ctx.Done():
+			return d, ctx.Err()
+		}
+	}
+	return d, nil
+}
+
+func (r *ranger) key() string { return r.cfg.Stream + "." + r.cfg.Name }
+
+func (r *ranger) load(ctx context.Context) error {
+	entry, err := r.bus.kv.Get(ctx, r.key())
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		r.at, r.revision = position{}, 0
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(entry.Value(), &r.at); err != nil {
+		return fmt.Errorf("position %q: %w", entry.Value(), err)
+	}
+	r.revision = entry.Revision()
+	return nil
+}
+
+// record stores a position. Each one is based on the one before, so that a second reader
+// is found out before it does harm.
+func (r *ranger) record(ctx context.Context, at position) error {
+	at.Owner = r.owner
+	value, err := json.Marshal(at)
+	if err != nil {
+		return fmt.Errorf("encode position: %w", err)
+	}
+	return r.retry(ctx, "store position", func(ctx context.Context) error {
+		revision, err := r.bus.kv.Update(ctx, r.key(), value, r.revision)
+		if wrongRevision(err) {
+			entry, getErr := r.bus.kv.Get(ctx, r.key())
+			if getErr != nil {
+				return getErr
+			}
+			if string(entry.Value()) != string(value) {
+				return backoff.Permanent(ErrTaken)
+			}
+			revision, err = entry.Revision(), nil
+		}
+		if err != nil {
+			return err
+		}
+		r.at, r.revision = at, revision
+		return nil
+	})
+}
+
+// wrongRevision reports whether a key has another revision than expected. Replicated
+// buckets have a code of their own for it.
+func wrongRevision(err error) bool {
+	const codeReplicated = 10164
+	var api *jetstream.APIError
+	return errors.Is(err, jetstream.ErrKeyExists) || errors.As(err, &api) && api.ErrorCode == codeReplicated
+}
+
+// retry calls do until it succeeds, fails for good, or ctx ends.
+func (r *ranger) retry(ctx context.Context, what string, do func(context.Context) error) error {
+	pauses := backoff.NewExponentialBackOff() // from 0.5 s, times 1.5, jittered
+	pauses.MaxInterval = 15 * time.Second
+	_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, do(ctx) },
+		backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(0),
+		backoff.WithNotify(func(err error, pause time.Duration) {
+			if ctx.Err() == nil {
+				r.bus.cfg.Log.Warn("bus reader waits", "stream", r.cfg.Stream, "reader", r.cfg.Name, "for", what, "pause", pause, "error", err)
+			}
+		}))
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// Done is the last message that the readers of Ranges on a stream have all handled; 0 when
+// there is no such reader.
+func (b *Bus) Done(ctx context.Context, stream string) (uint64, error) {
+	keys, err := b.kv.ListKeysFiltered(ctx, stream+".*")
+	if err != nil {
+		return 0, fmt.Errorf("list positions: %w", err)
+	}
+	lowest := uint64(math.MaxUint64)
+	for key := range keys.Keys() {
+		reader := ranger{bus: b, cfg: RangesConfig{Stream: stream, Name: strings.TrimPrefix(key, stream+".")}}
+		if err := reader.load(ctx); err != nil {
+			return 0, errors.Join(fmt.Errorf("read position of %s: %w", key, err), keys.Stop())
+		}
+		lowest = min(lowest, reader.at.Done)
+	}
+	if lowest == math.MaxUint64 {
+		return 0, nil
+	}
+	return lowest, nil
+}
+
+// Trim removes the messages of a stream up to upTo, but none that a reader of Ranges has
+// not handled, and never the stream's last one (so that numbers cannot start again). A
+// caller that reads with Follow passes the position it has made safe; one that has no such
+// reader passes math.MaxUint64. The position of a reader that is no
+// longer used keeps counting.
+func (b *Bus) Trim(ctx context.Context, stream string, upTo uint64) error {
+	done, err := b.Done(ctx, stream)
+	if err != nil {
+		return fmt.Errorf("trim %s: %w", stream, err)
+	}
+	s, err := b.js.Stream(ctx, stream)
+	if err != nil {
+		return fmt.Errorf("trim %s: %w", stream, err)
+	}
+	state := s.CachedInfo().State
+	keep := min(done, upTo, max(state.LastSeq, 1)-1) + 1 // first that stays
+	if keep <= state.FirstSeq || state.Msgs == 0 {
+		return nil
+	}
+	if err := s.Purge(ctx, jetstream.WithPurgeSequence(keep)); err != nil {
+		return fmt.Errorf("trim %s: %w", stream, err)
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package bus
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/VictoriaMetrics/easyproto"
+
+	"throughline/flows"
+)
+
+// A value is a message with at most one of these fields; nil has none. An entry of a map
+// is a value with its key.
+const (
+	valueString = 1
+	valueBool   = 2
+	valueInt    = 3 // zigzag
+	valueFloat  = 4
+	valueNumber = 5 // a JSON number kept as its text
+	valueMap    = 6 // repeated entry = 1
+	valueList   = 7 // repeated value = 1
+	entryKey    = 8
+
+	element = 1 // of a map or list
+)
+
+// maxDepth of nested values. Ingest counts nested values and takes at most
+// flows.MaxAttributes of them, so nothing it accepts is deeper.
+const maxDepth = flows.MaxAttributes + 8
+
+// errMalformed says that bytes are not what the encoder writes.
+var errMalformed = errors.New("malformed")
+
+// appendMap writes m as field num; a nil map is not written, so that it stays nil.
+func appendMap(mm *easyproto.MessageMarshaler, num uint32, m map[string]any, depth int) error {
+	if m == nil {
+		return nil
+	}
+	if depth > maxDepth {
+		return fmt.Errorf("values nested deeper than %d", maxDepth)
+	}
+	child := mm.AppendMessage(num)
+	for k, v := range m {
+		entry := child.AppendMessage(element)
+		entry.AppendString(entryKey, k)
+		if err := appendValue(entry, v, depth+1); err != nil {
+			return fmt.Errorf("%s: %w", k, err)
+		}
+	}
+	return nil
+}
+
+func appendValue(mm *easyproto.MessageMarshaler, v any, depth int) error {
+	switch v := v.(type) {
+	case nil:
+	case string:
+		mm.AppendString(valueString, v)
+	case bool:
+		mm.AppendBool(valueBool, v)
+	case int64:
+		mm.AppendSint64(valueInt, v)
+	case float64:
+		mm.AppendDouble(valueFloat, v)
+	case json.Number:
+		mm.AppendString(valueNumber, string(v))
+	case map[string]any:
+		if v == nil {
+			v = map[string]any{}
+		}
+		return appendMap(mm, valueMap, v, depth)
+	case []any:
+		if depth > maxDepth {
+			return fmt.Errorf("values nested deeper than %d", maxDepth)
+		}
+		list := mm.AppendMessage(valueList)
+		for _, e := range v {
+			if err := appendValue(list.AppendMessage(element), e, depth+1); err != nil {
+				return err
+			}
+		}
+	default:
+		return fmt.Errorf("a value of type %T cannot be carried", v)
+	}
+	return nil
+}
+
+// decoder reads one message. It keeps one copy of each short name, because the same ones
+// come with every signal.
+type decoder struct {
+	names map[string]string
+}
+
+// name is a copy of s that does not pin the message's buffer, shared by all equal names.
+func (d *decoder) name(s string) string {
+	const sharedNames = 4096 // bounds what a message of ever new names costs
+	if known, ok := d.names[s]; ok {
+		return known
+	}
+	s = strings.Clone(s)
+	if len(d.names) < sharedNames {
+		d.names[s] = s
+	}
+	return s
+}
+
+// fields calls f for each field of a message.
+func fields(src []byte, f func(fc *easyproto.FieldContext) error) error {
+	var fc easyproto.FieldContext
+	for len(src) > 0 {
+		var err error
+		if src, err = fc.NextField(src); err != nil {
+			return fmt.Errorf("%w: %w", errMalformed, err)
+		}
+		if err := f(&fc); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *decoder) mapOf(fc *easyproto.FieldContext, depth int) (map[string]any, error) {
+	src, ok := fc.MessageData()
+	if !ok || depth > maxDepth {
+		return nil, errMalformed
+	}
+	m := map[string]any{}
+	err := fields(src, func(fc *easyproto.FieldContext) error {
+		entry, ok := fc.MessageData()
+		if !ok || fc.FieldNum != element {
+			return errMalformed
+		}
+		key, v, err := d.value(entry, depth+1)
+		m[key] = v
+		return err
+	})
+	return m, err
+}
+
+// value reads a value, and the key it has as an entry of a map.
+func (d *decoder) value(src []byte, depth int) (key string, v any, err error) {
+	err = fields(src, func(fc *easyproto.FieldContext) error {
+		var text string
+		var ok bool
+		switch fc.FieldNum {
+		case entryKey:
+			text, ok = fc.String()
+			key = d.name(text)
+		case valueString:
+			text, ok = fc.String()
+			v = strings.Clone(text)
+		case valueBool:
+			v, ok = fc.Bool()
+		case valueInt:
+			v, ok = fc.Sint64()
+		case valueFloat:
+			v, ok = fc.Double()
+		case valueNumber:
+			text, ok = fc.String()
+			v = json.Number(strings.Clone(text))
+		case valueMap:
+			m, err := d.mapOf(fc, depth)
+			v = m
+			return err
+		case valueList:
+			list, err := d.list(fc, depth)
+			v = list
+			return err
+		}
+		if !ok {
+			return errMalformed
+		}
+		return nil
+	})
+	return key, v, err
+}
+
+func (d *decoder) list(fc *easyproto.FieldContext, depth int) ([]any, error) {
+	src, ok := fc.MessageData()
+	if !ok || depth > maxDepth {
+		return nil, errMalformed
+	}
+	list := []any{}
+	err := fields(src, func(fc *easyproto.FieldContext) error {
+		element0, ok := fc.MessageData()
+		if !ok || fc.FieldNum != element {
+			return errMalformed
+		}
+		_, v, err := d.value(element0, depth+1)
+		list = append(list, v)
+		return err
+	})
+	return list, err
+}
