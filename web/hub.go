@@ -1,0 +1,215 @@
+package web
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"throughline/flows"
+)
+
+// Alert is one incident as pages and sockets show it: a cohort that is, or was, stuck.
+type Alert struct {
+	flows.Cohort
+	ID         string     // stable while members come and go; names the page /alerts/{id}
+	StartsAt   flows.Time // when it fired
+	ResolvedAt flows.Time // NoTime while it fires
+	Silenced   bool
+}
+
+// Hub holds the latest numbers of every flow and the alerts, and hands them to whoever
+// subscribes. The zero value is not usable; see NewHub. All methods may be called from any
+// goroutine and none of them waits for a subscriber.
+type Hub struct {
+	mu     sync.Mutex // guards all below
+	flows  map[string]*healthState
+	alerts *alertsState
+	subs   map[*subscription]struct{}
+	seq    uint64
+}
+
+// NewHub is an empty hub.
+func NewHub() *Hub {
+	return &Hub{
+		flows:  make(map[string]*healthState),
+		alerts: &alertsState{byID: map[string]*alertState{}},
+		subs:   make(map[*subscription]struct{}),
+	}
+}
+
+// Publish makes h the latest numbers of its flow. h and what it points to must not change
+// afterwards. The caller limits the rate: every call reaches every socket that keeps up.
+func (h *Hub) Publish(health flows.Health) error {
+	fields, err := topFields(health)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before := h.flows[health.Flow]
+	h.seq++
+	next := newHealthState(health, fields, before, h.seq)
+	h.flows[health.Flow] = next
+	if before != nil && next.seq == before.seq {
+		return nil // only the clock moved: kept for whoever asks, pushed to nobody
+	}
+	for sub := range h.subs {
+		if sub.flow == "" || sub.flow == health.Flow {
+			sub.markLocked(health.Flow)
+		}
+	}
+	return nil
+}
+
+// Drop forgets a flow whose file is gone.
+func (h *Hub) Drop(flow string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.flows[flow]; !ok {
+		return
+	}
+	delete(h.flows, flow)
+	h.touchLocked()
+}
+
+// Touch tells the pages that something besides the numbers changed: a flow file was
+// refused, the first signal came.
+func (h *Hub) Touch() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.touchLocked()
+}
+
+func (h *Hub) touchLocked() {
+	for sub := range h.subs {
+		sub.wakeLocked()
+	}
+}
+
+// PublishAlerts replaces the list of alerts: firing ones, and resolved ones as long as they
+// are to be shown. An alert that is no longer listed counts as resolved.
+func (h *Hub) PublishAlerts(alerts []Alert) error {
+	next := &alertsState{list: slices.Clone(alerts), byID: make(map[string]*alertState, len(alerts))}
+	for _, a := range alerts {
+		state, err := newAlertState(a)
+		if err != nil {
+			return err
+		}
+		next.byID[a.ID] = state
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	changed := len(next.byID) != len(h.alerts.byID)
+	for id, state := range next.byID {
+		if was := h.alerts.byID[id]; was != nil && string(was.body) == string(state.body) {
+			next.byID[id] = was // the same bytes stay the same message
+		} else {
+			changed = true
+		}
+	}
+	h.alerts = next
+	if !changed {
+		return nil
+	}
+	for sub := range h.subs {
+		sub.alertsDirty = true
+		sub.wakeLocked()
+	}
+	return nil
+}
+
+// Health are the latest numbers of a flow; false where none were published yet.
+func (h *Hub) Health(flow string) (flows.Health, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	state := h.flows[flow]
+	if state == nil {
+		return flows.Health{}, false
+	}
+	return state.health, true
+}
+
+// Alerts are the latest alerts, in the order in which they were published. Read-only.
+func (h *Hub) Alerts() []Alert {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.alerts.list
+}
+
+// asOf is the latest instant that any flow's numbers speak of; NoTime for none.
+func (h *Hub) asOf() flows.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	latest := flows.NoTime
+	for _, state := range h.flows {
+		latest = max(latest, state.health.AsOf)
+	}
+	return latest
+}
+
+// subscription is one listener's place in the hub. What changed since its last take is
+// remembered by name, not by value: whoever is slow finds the latest state.
+type subscription struct {
+	hub  *Hub
+	flow string        // "" is all
+	wake chan struct{} // one slot: a token says that there is something to take
+
+	dirty       map[string]struct{} // guarded by hub.mu
+	alertsDirty bool                // guarded by hub.mu
+}
+
+// subscribe registers a listener for one flow, or for all where flow is empty. Everything
+// that is known counts as changed: the first take is the snapshot, and every publication
+// after subscribe is in it or in a later one.
+func (h *Hub) subscribe(flow string) *subscription {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	sub := &subscription{hub: h, flow: flow, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), alertsDirty: true}
+	for name := range h.flows {
+		if flow == "" || flow == name {
+			sub.dirty[name] = struct{}{}
+		}
+	}
+	sub.wakeLocked()
+	h.subs[sub] = struct{}{}
+	return sub
+}
+
+// close ends the subscription; it may be called twice.
+func (s *subscription) close() {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	delete(s.hub.subs, s)
+}
+
+// take returns the latest state of the flows that changed since the take before, by name,
+// and the alerts if they changed, else nil.
+func (s *subscription) take() ([]*healthState, *alertsState) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	var changed []*healthState
+	for _, name := range slices.SortedFunc(maps.Keys(s.dirty), strings.Compare) {
+		if state := s.hub.flows[name]; state != nil {
+			changed = append(changed, state)
+		}
+	}
+	clear(s.dirty)
+	if !s.alertsDirty {
+		return changed, nil
+	}
+	s.alertsDirty = false
+	return changed, s.hub.alerts
+}
+
+func (s *subscription) markLocked(flow string) {
+	s.dirty[flow] = struct{}{}
+	s.wakeLocked()
+}
+
+func (s *subscription) wakeLocked() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // a token already waits
+	}
+}

@@ -1,0 +1,47 @@
+package web
+
+import (
+	"context"
+
+	"throughline/flows"
+)
+
+// History answers from what is stored. Its errors: flows.ErrNotFound, *flows.InputError,
+// and everything else for "cannot answer now".
+type History interface {
+	// Health are the numbers of f for a window; segment is "" or "name:value".
+	Health(ctx context.Context, f *flows.Flow, w flows.Window, segment string) (flows.Health, error)
+	Instances(ctx context.Context, f *flows.Flow, q flows.InstanceQuery) (flows.InstancePage, error)
+	// Instance judges at an instant in hindsight, or now where at is NoTime.
+	Instance(ctx context.Context, f *flows.Flow, key string, at flows.Time) (flows.InstanceDetail, error)
+	// Variants and DirectlyFollows take NoTime for "no bound".
+	Variants(ctx context.Context, f *flows.Flow, from, to flows.Time, limit int) (flows.Variants, error)
+	DirectlyFollows(ctx context.Context, f *flows.Flow, from, to flows.Time) (flows.DirectlyFollows, error)
+	// Timeline lists the signals of a key and its linked keys by time, with a cursor for the next page.
+	Timeline(ctx context.Context, key flows.Key, limit int, cursor string) ([]flows.Signal, string, error)
+	Search(ctx context.Context, text string, limit int) (flows.Found, error)
+	// Seen lists the names that signals carried lately, most recent first.
+	Seen(ctx context.Context, limit int) ([]flows.SeenSignal, error)
+}
+
+// Rules are the flow files as they are in force now.
+type Rules interface {
+	Flows() []*flows.Flow         // by name
+	Flow(name string) *flows.Flow // nil where there is none
+	Faults() []flows.Fault        // of the files that were refused
+	Source(flow string) string    // text of the flow's file; "" where there is none
+}
+
+// Part is one part of the process as /readyz tells of it.
+type Part struct {
+	Name   string `json:"name"`
+	Ready  bool   `json:"ready"` // false makes the whole not ready to take signals
+	State  string `json:"state"` // a word: ok, restoring, away
+	Detail string `json:"detail"`
+}
+
+// Intake is what was ever accepted, for the first-run page and the live indicator.
+type Intake struct {
+	Accepted uint64     // signals since the data folder was made
+	Last     flows.Time // when the last one arrived; NoTime for never or not known
+}

@@ -1,0 +1,234 @@
+package web
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"throughline/flows"
+)
+
+// Timeouts for the http.Server that serves Handler. Websockets are hijacked and have their own.
+const (
+	ReadHeaderTimeout = 10 * time.Second
+	ReadTimeout       = 60 * time.Second // a batch of events over a slow line
+	WriteTimeout      = 90 * time.Second // more than the slowest answer from history
+	IdleTimeout       = 2 * time.Minute
+	MaxHeaderBytes    = 64 << 10
+)
+
+// maxBody bounds what pages and the API take; event ingest has its own limit.
+const maxBody = 1 << 20
+
+//go:embed openapi.json
+var embedded embed.FS
+
+// Options are what a Server is made of. History, Rules, Hub and Log are needed, the rest may
+// be nil or zero.
+type Options struct {
+	History History
+	Rules   Rules
+	Hub     *Hub
+	Log     *slog.Logger
+
+	Ready  func() []Part // the parts of the process, for /readyz
+	Intake func() Intake // what was ever accepted
+
+	Events       http.Handler // POST /api/v1/events
+	Alertmanager http.Handler // Alertmanager's API, serves paths that begin with /api/v2/
+	Metrics      http.Handler // GET /metrics
+	Assets       http.Handler // GET /assets/, gets the whole path
+
+	// Host is the address that the server is bound to, host or host:port. On a loopback
+	// address only requests for loopback names are served, against DNS rebinding.
+	Host  string
+	Hosts []string // further names that requests may ask for
+
+	// OTLPHTTP and OTLPGRPC are the addresses that the first-run page shows.
+	OTLPHTTP, OTLPGRPC string
+	ConfigDir          string // shown, so that a person knows where flow files go
+
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
+	Propagator     propagation.TextMapPropagator
+}
+
+// Server serves the pages, the API and the websockets.
+type Server struct {
+	Options
+	log     *slog.Logger
+	rules   Rules
+	history History
+	hub     *Hub
+	openapi []byte
+	mux     *http.ServeMux
+	handler http.Handler
+	sockets *sockets
+}
+
+// New checks the options and lays out the routes; nothing runs before the first socket.
+func New(o Options) (*Server, error) {
+	if o.History == nil || o.Rules == nil || o.Hub == nil || o.Log == nil {
+		return nil, errors.New("web needs a History, Rules, a Hub and a Log")
+	}
+	openapi, err := embedded.ReadFile("openapi.json")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Options: o, log: o.Log, rules: o.Rules, history: o.History, hub: o.Hub, openapi: openapi, sockets: newSockets(o.Log)}
+	s.mux = http.NewServeMux()
+	s.routes()
+	s.handler = s.around(s.mux)
+	return s, nil
+}
+
+// Handler serves everything.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Close ends all websockets and waits for them until ctx ends. Call it before the
+// http.Server's Shutdown, which does not know them. It may be called twice.
+func (s *Server) Close(ctx context.Context) error { return s.sockets.close(ctx) }
+
+func (s *Server) routes() {
+	for pattern, f := range map[string]answer{
+		"GET /api/v1/flows":                         s.getFlows,
+		"GET /api/v1/flows/{flow}/health":           s.getHealth,
+		"GET /api/v1/flows/{flow}/instances":        s.getInstances,
+		"GET /api/v1/flows/{flow}/instances/{key}":  s.getInstance,
+		"GET /api/v1/flows/{flow}/variants":         s.getVariants,
+		"GET /api/v1/flows/{flow}/directly-follows": s.getDirectlyFollows,
+		"GET /api/v1/timeline":                      s.getTimeline,
+		"GET /api/v1/search":                        s.getSearch,
+	} {
+		s.mux.HandleFunc(pattern, s.api(f))
+	}
+	s.mux.HandleFunc("GET /api/v1/live", s.serveLive)
+	s.mux.HandleFunc("GET /api/openapi.json", s.getOpenAPI)
+	s.mux.HandleFunc("GET /healthz", s.getHealthz)
+	s.mux.HandleFunc("GET /readyz", s.getReadyz)
+	if s.Events != nil {
+		s.mux.Handle("POST /api/v1/events", s.Events)
+	}
+	if s.Alertmanager != nil {
+		bounded := http.MaxBytesHandler(s.Alertmanager, maxBody)
+		s.mux.Handle("/api/v2/", bounded)
+		s.mux.Handle("GET /api/v1/alerts", moved(bounded))
+		s.mux.Handle("GET /api/v1/silences", moved(bounded))
+		s.mux.Handle("POST /api/v1/silences", moved(bounded))
+	}
+	if s.Metrics != nil {
+		s.mux.Handle("GET /metrics", s.Metrics)
+	}
+	if s.Assets != nil {
+		s.mux.Handle("GET /assets/", s.Assets)
+	}
+	s.mux.HandleFunc("/api/", s.noCall)
+}
+
+// moved asks Alertmanager's API for what our own path names: one shape at both paths.
+func moved(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		r.URL.Path = strings.Replace(r.URL.Path, "/api/v1/", "/api/v2/", 1)
+		r.URL.RawPath, r.RequestURI = "", r.URL.RequestURI()
+		h.ServeHTTP(w, r)
+	})
+}
+
+// noCall answers what is no API call, and tells a wrong method from a wrong path.
+func (s *Server) noCall(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		probe := r.Clone(r.Context())
+		probe.Method = method
+		if _, pattern := s.mux.Handler(probe); strings.HasPrefix(pattern, method+" /api/") {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) > 0 {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		WriteProblem(w, r, *problem(http.StatusMethodNotAllowed, "%s takes %s.", r.URL.Path, strings.Join(allowed, " or ")))
+		return
+	}
+	WriteProblem(w, r, *problem(http.StatusNotFound, "There is no call %s. /api/openapi.json lists the calls.", shorten(r.URL.Path)))
+}
+
+func (s *Server) getOpenAPI(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Write(s.openapi) //nolint:errcheck // the client is gone, nobody is left to tell
+}
+
+func (s *Server) getHealthz(w http.ResponseWriter, r *http.Request) {
+	s.writeJSON(w, r, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// readiness is the answer of /readyz.
+type readiness struct {
+	Ready   bool          `json:"ready"`
+	Parts   []Part        `json:"parts"`
+	Flows   int           `json:"flows"`   // loaded
+	Refused []flows.Fault `json:"refused"` // faults of the flow files that were refused
+}
+
+func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
+	answer := readiness{Ready: true, Parts: []Part{}, Flows: len(s.rules.Flows()), Refused: nonNil(s.rules.Faults())}
+	if s.Ready != nil {
+		answer.Parts = nonNil(s.Ready())
+	}
+	status := http.StatusOK
+	for _, part := range answer.Parts {
+		if !part.Ready {
+			answer.Ready, status = false, http.StatusServiceUnavailable
+		}
+	}
+	s.writeJSON(w, r, status, answer)
+}
+
+// around puts what holds for every request around next, outermost first: own telemetry,
+// headers, the host asked for, the site that asks.
+func (s *Server) around(next http.Handler) http.Handler {
+	crossOrigin := http.NewCrossOriginProtection()
+	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		WriteProblem(w, r, *problem(http.StatusForbidden, "A page of another site may not send this. Send it from a page of this host, or from a program without an Origin."))
+	}))
+	next = s.knownHost(secured(crossOrigin.Handler(next)))
+	options := []otelhttp.Option{
+		otelhttp.WithFilter(func(r *http.Request) bool { return !isSocket(r.URL.Path) }), // they last for hours
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
+			_, pattern := s.mux.Handler(r)
+			return spanName(r.Method, pattern)
+		}),
+	}
+	if s.TracerProvider != nil {
+		options = append(options, otelhttp.WithTracerProvider(s.TracerProvider))
+	}
+	if s.MeterProvider != nil {
+		options = append(options, otelhttp.WithMeterProvider(s.MeterProvider))
+	}
+	if s.Propagator != nil {
+		options = append(options, otelhttp.WithPropagators(s.Propagator))
+	}
+	return otelhttp.NewHandler(next, "web", options...)
+}
+
+func isSocket(path string) bool { return path == "/ws" || path == "/api/v1/live" }
+
+// spanName names a span by its route, which has few values, not by its path.
+func spanName(method, pattern string) string {
+	if pattern == "" {
+		return method
+	}
+	if strings.HasPrefix(pattern, "/") {
+		return method + " " + pattern
+	}
+	return pattern
+}
