@@ -12,10 +12,10 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// embeddedMaxPayload is the largest message of the embedded server. It is above what
-// ingest takes in one request, so that nothing admitted is too large to be carried; a
-// server of the user's has its own limit, 1 MiB by default.
-const embeddedMaxPayload = 32 << 20
+// embeddedMaxPayload is the largest message of the embedded server, the most that NATS
+// advises. Only a single item can come near it: batches are cut far below. A
+// server of the user has its own limit, 1 MiB by default.
+const embeddedMaxPayload = 8 << 20
 
 // smallState is room for positions and dead letters beside the two streams.
 const smallState = 256 << 20
