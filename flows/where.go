@@ -1,4 +1,164 @@
 package flows
 
-// Where is a compiled condition of a step's match.
-type Where struct{}
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/vm"
+)
+
+// Bounds of one condition. With calls and nested loops refused they bound the time and
+// the memory of one evaluation.
+const (
+	maxWhereBytes  = 4 << 10
+	maxWhereNodes  = 500
+	maxWhereMemory = 100_000 // elements, as the expression machine counts
+)
+
+// whereWords are what a condition may speak of by themselves.
+var whereWords = []string{"name", "system", "outcome", "duration", "attributes"}
+
+// whereFunctions are the functions a condition may call: pure, without a clock, and with
+// results no larger than their arguments.
+var whereFunctions = []string{
+	"all", "any", "none", "one", "count", "sum", "len", "abs", "ceil", "floor", "round", "int", "float", "string", "trim",
+	"trimPrefix", "trimSuffix", "upper", "lower", "indexOf", "lastIndexOf", "hasPrefix", "hasSuffix", "max", "min",
+	"first", "last", "duration",
+}
+
+// Where is a compiled condition of a step's match: a boolean expression over a signal's
+// name, system, outcome ("ok" or "error"), duration (a duration, compared as
+// duration > duration("1s")) and attributes. It may be used by many goroutines.
+//
+// attributes.order.total, attributes["order.total"] and order.total are the same: the
+// name is looked up as Signal.Lookup does. What is absent is nil.
+type Where struct {
+	source  string
+	program *vm.Program
+	names   []string // attributes spoken of, in the order of whereEnv.Values
+	outcome bool
+	idle    sync.Pool // of *whereRun
+	faults  atomic.Uint64
+}
+
+// whereEnv is what a program sees. The field names cannot be written in a condition:
+// whereNames puts them there.
+type whereEnv struct {
+	Name     string
+	System   string
+	Outcome  string
+	Duration time.Duration
+	Values   []any
+}
+
+type whereRun struct {
+	machine vm.VM
+	env     whereEnv
+}
+
+// whereError is a fault at a place of the condition's text.
+type whereError struct {
+	line, col int // from 1
+	what      string
+}
+
+func (e *whereError) Error() string { return e.what }
+
+// compileWhere checks and compiles a condition. Its errors are *whereError.
+func compileWhere(source string) (*Where, error) {
+	if len(source) > maxWhereBytes {
+		return nil, &whereError{1, 1, fmt.Sprintf("`where` has %d bytes; at most %d are taken", len(source), maxWhereBytes)}
+	}
+	if strings.TrimSpace(source) == "" {
+		return nil, &whereError{1, 1, "`where` is empty; leave it out, or write a condition such as outcome == \"ok\""}
+	}
+	names := &whereNames{}
+	options := []expr.Option{
+		expr.Env(whereEnv{}), expr.AsBool(), expr.MaxNodes(maxWhereNodes), expr.Patch(names), expr.DisableAllBuiltins(),
+	}
+	for _, f := range whereFunctions {
+		options = append(options, expr.EnableBuiltin(f))
+	}
+	program, err := expr.Compile(source, options...)
+	if first := names.first(); first != nil {
+		return nil, first.whereError(source)
+	}
+	if err != nil {
+		return nil, explainWhere(err)
+	}
+	w := &Where{source: source, program: program, names: names.names, outcome: names.outcome}
+	w.idle.New = func() any {
+		return &whereRun{machine: vm.VM{MemoryBudget: maxWhereMemory}, env: whereEnv{Values: make([]any, len(w.names))}}
+	}
+	return w, nil
+}
+
+// explainWhere turns the expression library's error into one sentence with a place.
+func explainWhere(err error) *whereError {
+	var at *file.Error
+	if errors.As(err, &at) {
+		return &whereError{max(at.Line, 1), at.Column + 1, "`where`: " + at.Message}
+	}
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return &whereError{1, 1, "`where`: " + text}
+}
+
+// String is the condition as it was written.
+func (w *Where) String() string { return w.source }
+
+// UsesOutcome says that the condition speaks of outcome, so that a span with an error is
+// judged by it instead of being a failed try.
+func (w *Where) UsesOutcome() bool { return w.outcome }
+
+// Faults counts the evaluations that failed since the condition was compiled.
+func (w *Where) Faults() uint64 { return w.faults.Load() }
+
+// Eval says whether the condition holds for a signal. A condition that cannot be
+// evaluated, as when it compares a number with an absent attribute, does not hold: the
+// error says why.
+func (w *Where) Eval(sig *Signal) (bool, error) {
+	run := w.idle.Get().(*whereRun)
+	defer w.idle.Put(run)
+	run.env.Name, run.env.System, run.env.Outcome, run.env.Duration = sig.Name, sig.System, sig.Outcome(), sig.Duration
+	for i, name := range w.names {
+		v, _ := sig.Lookup(name)
+		if number, ok := v.(json.Number); ok {
+			v = comparable64(number)
+		}
+		run.env.Values[i] = v
+	}
+	result, err := run.machine.Run(w.program, &run.env)
+	clear(run.env.Values) // the pool keeps no signal alive
+	if err != nil {
+		w.faults.Add(1)
+		return false, fmt.Errorf("where %q of %s: %w", shortened(w.source), sig.Name, explainWhere(err))
+	}
+	holds, ok := result.(bool)
+	return holds && ok, nil
+}
+
+// comparable64 is the nearest float of a number that no int64 or float64 holds exactly:
+// good enough to compare with what a person writes in a condition.
+func comparable64(n json.Number) any {
+	if f, err := n.Float64(); err == nil {
+		return f
+	}
+	return n.String()
+}
+
+// position is the index of an attribute's name in the values of a run.
+func (n *whereNames) position(name string) int {
+	if i := slices.Index(n.names, name); i >= 0 {
+		return i
+	}
+	n.names = append(n.names, name)
+	return len(n.names) - 1
+}
