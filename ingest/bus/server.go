@@ -12,10 +12,11 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// embeddedMaxPayload is the largest message of the embedded server, the most that NATS
-// advises. Only a single item can come near it: batches are cut far below. A
-// server of the user has its own limit, 1 MiB by default.
-const embeddedMaxPayload = 8 << 20
+// embeddedMaxPayload is the largest message of the embedded server. Batches are cut far
+// below; it is what a single item may have, and above the body that ingest takes, so that
+// nothing admitted is too large to be carried. A server of the user's has its own limit,
+// 1 MiB by default.
+const embeddedMaxPayload = 24 << 20
 
 // smallState is room for positions and dead letters beside the two streams.
 const smallState = 256 << 20
@@ -41,7 +42,7 @@ func startEmbedded(cfg Config) (*embedded, error) {
 		JetStreamMaxStore:      2*cfg.MaxBytes + smallState,
 		SyncAlways:             cfg.SyncAlways,
 		MaxPayload:             embeddedMaxPayload,
-		MaxPending:             8 * embeddedMaxPayload,
+		MaxPending:             4 * embeddedMaxPayload,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("configure embedded NATS server: %w", err), lock.Close())
