@@ -228,7 +228,7 @@ func (s *Server) getTimeline(r *http.Request) (any, error) {
 	if p.fault != nil {
 		return nil, p.fault
 	}
-	signals, next, err := s.history.Timeline(r.Context(), key, limit, cursor)
+	signals, next, err := s.history.Timeline(r.Context(), s.rules.Flows(), key, limit, cursor)
 	if err == nil && len(signals) == 0 && cursor == "" {
 		err = flows.ErrNotFound
 	}

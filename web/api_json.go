@@ -67,10 +67,7 @@ func instanceToJSON(r *flows.InstanceRecord, asOf flows.Time) instanceJSON {
 		Version: r.Version, StartedAt: r.StartedAt, LastAt: r.LastAt, EndedAt: r.EndedAt, AsOf: asOf,
 		AgeSeconds: secondsSince(r.StartedAt, asOf), StuckSince: r.StuckSince, StuckSeconds: stuckFor(r, asOf).Seconds(),
 		RecoveredLate: r.Recovered, WaitingOn: make([]waitingJSON, len(r.WaitingOn)), Value: valueOf(r),
-		Conforming: r.Conforming, Deviations: nonNil(r.Deviations), Segments: r.Segments, Imported: r.Imported,
-	}
-	if in.Segments == nil {
-		in.Segments = map[string]string{}
+		Conforming: r.Conforming, Deviations: nonNil(r.Deviations), Segments: texts(r.Segments), Imported: r.Imported,
 	}
 	for i, w := range r.WaitingOn {
 		in.WaitingOn[i] = waitingJSON{w.Step, w.System, w.DueAt, w.Deadline, secondsSince(w.Deadline, asOf)}

@@ -63,7 +63,7 @@ func (h *fakeHistory) DirectlyFollows(context.Context, *flows.Flow, flows.Time, 
 	return h.follows, h.err
 }
 
-func (h *fakeHistory) Timeline(context.Context, flows.Key, int, string) ([]flows.Signal, string, error) {
+func (h *fakeHistory) Timeline(context.Context, []*flows.Flow, flows.Key, int, string) ([]flows.Signal, string, error) {
 	return h.signals, "", h.err
 }
 
@@ -71,7 +71,9 @@ func (h *fakeHistory) Search(context.Context, string, int) (flows.Found, error) 
 	return h.found, h.err
 }
 
-func (h *fakeHistory) Seen(context.Context, int) ([]flows.SeenSignal, error) { return h.seen, h.err }
+func (h *fakeHistory) SignalNames(context.Context, flows.Time, int) ([]flows.SeenSignal, error) {
+	return h.seen, h.err
+}
 
 // fakeRules are flow files in force.
 type fakeRules struct {

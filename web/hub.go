@@ -12,10 +12,12 @@ import (
 // Alert is one incident as pages and sockets show it: a cohort that is, or was, stuck.
 type Alert struct {
 	flows.Cohort
-	ID         string     // stable while members come and go; names the page /alerts/{id}
-	StartsAt   flows.Time // when it fired
-	ResolvedAt flows.Time // NoTime while it fires
-	Silenced   bool
+	ID          string // stable while members come and go; names the page /alerts/{id}
+	Labels      map[string]string
+	Annotations map[string]string
+	StartsAt    flows.Time // when its first member became stuck
+	ResolvedAt  flows.Time // NoTime while it fires
+	Silenced    bool       // nobody is told
 }
 
 // Hub holds the latest numbers of every flow and the alerts, and hands them to whoever

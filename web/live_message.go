@@ -168,6 +168,9 @@ type alertJSON struct {
 	Owner       string      `json:"owner"`
 	Runbook     string      `json:"runbook"`
 	Link        string      `json:"link"` // path of its page
+
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
 }
 
 func alertToJSON(a Alert) alertJSON {
@@ -180,6 +183,7 @@ func alertToJSON(a Alert) alertJSON {
 		Since: a.Since, Oldest: a.Oldest, ValueAtRisk: a.AtRisk, Keys: nonNil(a.Keys), Silenced: a.Silenced,
 		StartedAt: a.StartsAt, ResolvedAt: a.ResolvedAt, Title: a.Title, Capability: a.Capability, Owner: a.Owner,
 		Runbook: a.Runbook, Link: "/alerts/" + a.ID,
+		Labels: texts(a.Labels), Annotations: texts(a.Annotations),
 	}
 }
 
@@ -189,4 +193,12 @@ func nonNil[T any](list []T) []T {
 		return []T{}
 	}
 	return list
+}
+
+// texts makes no texts {} instead of null.
+func texts(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
 }

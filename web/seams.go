@@ -17,11 +17,13 @@ type History interface {
 	// Variants and DirectlyFollows take NoTime for "no bound".
 	Variants(ctx context.Context, f *flows.Flow, from, to flows.Time, limit int) (flows.Variants, error)
 	DirectlyFollows(ctx context.Context, f *flows.Flow, from, to flows.Time) (flows.DirectlyFollows, error)
-	// Timeline lists the signals of a key and its linked keys by time, with a cursor for the next page.
-	Timeline(ctx context.Context, key flows.Key, limit int, cursor string) ([]flows.Signal, string, error)
+	// Timeline lists the signals of a key and its linked keys by time, with a cursor for the
+	// next page. Links do not lead through the primary keys of all flows.
+	Timeline(ctx context.Context, all []*flows.Flow, key flows.Key, limit int, cursor string) ([]flows.Signal, string, error)
+	// Search finds instances and keys; flows are found here, by those who know them.
 	Search(ctx context.Context, text string, limit int) (flows.Found, error)
-	// Seen lists the names that signals carried lately, most recent first.
-	Seen(ctx context.Context, limit int) ([]flows.SeenSignal, error)
+	// SignalNames lists the names that signals received since then carried, latest first.
+	SignalNames(ctx context.Context, since flows.Time, limit int) ([]flows.SeenSignal, error)
 }
 
 // Rules are the flow files as they are in force now.

@@ -26,9 +26,6 @@ const (
 	MaxHeaderBytes    = 64 << 10
 )
 
-// maxBody bounds what pages and the API take; event ingest has its own limit.
-const maxBody = 1 << 20
-
 //go:embed openapi.json
 var embedded embed.FS
 
@@ -43,6 +40,7 @@ type Options struct {
 	Ready  func() []Part // the parts of the process, for /readyz
 	Intake func() Intake // what was ever accepted
 
+	// Both bound the bodies that they take; nothing else reads a body.
 	Events       http.Handler // POST /api/v1/events
 	Alertmanager http.Handler // Alertmanager's API, serves paths that begin with /api/v2/
 	Metrics      http.Handler // GET /metrics
@@ -119,11 +117,10 @@ func (s *Server) routes() {
 		s.mux.Handle("POST /api/v1/events", s.Events)
 	}
 	if s.Alertmanager != nil {
-		bounded := http.MaxBytesHandler(s.Alertmanager, maxBody)
-		s.mux.Handle("/api/v2/", bounded)
-		s.mux.Handle("GET /api/v1/alerts", moved(bounded))
-		s.mux.Handle("GET /api/v1/silences", moved(bounded))
-		s.mux.Handle("POST /api/v1/silences", moved(bounded))
+		s.mux.Handle("/api/v2/", s.Alertmanager)
+		s.mux.Handle("GET /api/v1/alerts", moved(s.Alertmanager))
+		s.mux.Handle("GET /api/v1/silences", moved(s.Alertmanager))
+		s.mux.Handle("POST /api/v1/silences", moved(s.Alertmanager))
 	}
 	if s.Metrics != nil {
 		s.mux.Handle("GET /metrics", s.Metrics)

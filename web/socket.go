@@ -4,6 +4,7 @@ import (
 	"compress/flate"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -132,7 +133,11 @@ func read(conn *websocket.Conn) {
 		return
 	}
 	for {
-		if _, _, err := conn.NextReader(); err != nil {
+		_, message, err := conn.NextReader()
+		if err != nil {
+			return
+		}
+		if _, err := io.Copy(io.Discard, message); err != nil { // the limit counts what is read
 			return
 		}
 		if alive() != nil {
