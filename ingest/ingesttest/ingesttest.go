@@ -1,0 +1,123 @@
+// Package ingesttest has what the tests of the protocols share: a bus that records, and
+// rules with one key type.
+package ingesttest
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"throughline/flows"
+	"throughline/ingest"
+)
+
+// Now is when everything in a test is received.
+var Now = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+
+// Bus records what is published. While Err is set it takes nothing.
+type Bus struct {
+	mu  sync.Mutex // guards all
+	err error
+	got flows.Batch
+}
+
+// Fail makes every Publish return err.
+func (b *Bus) Fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.err = err
+}
+
+// Publish implements ingest.Publisher.
+func (b *Bus) Publish(_ context.Context, batch flows.Batch) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err != nil {
+		return b.err
+	}
+	b.got.Signals = append(b.got.Signals, batch.Signals...)
+	b.got.Spans = append(b.got.Spans, batch.Spans...)
+	b.got.Logs = append(b.got.Logs, batch.Logs...)
+	return nil
+}
+
+// Take is what was published since the last Take.
+func (b *Bus) Take() flows.Batch {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	got := b.got
+	b.got = flows.Batch{}
+	return got
+}
+
+// Rules have the key type order_id, and want signals that carry it or whose name begins
+// with "wanted".
+type Rules struct{}
+
+// AssignKeys implements ingest.Rules.
+func (Rules) AssignKeys(s *flows.Signal) error {
+	v, _ := s.Lookup("order_id")
+	value, ok := flows.Text(v)
+	if !ok {
+		return nil
+	}
+	if len(value) > flows.MaxKeyBytes {
+		return ingest.Faultf(ingest.ReasonKey, "key order_id: %d bytes; at most %d are taken", len(value), flows.MaxKeyBytes)
+	}
+	s.Keys = []flows.Key{{Type: "order_id", Value: value}}
+	return nil
+}
+
+// Wants implements ingest.Rules.
+func (Rules) Wants(s *flows.Signal) bool {
+	return len(s.Keys) > 0 || strings.HasPrefix(s.Name, "wanted")
+}
+
+// Meter reads counters back.
+type Meter struct{ reader *metric.ManualReader }
+
+// New makes an Intake on a recording bus.
+func New(t testing.TB) (*ingest.Intake, *Bus, *Meter) {
+	t.Helper()
+	bus, meter := &Bus{}, &Meter{metric.NewManualReader()}
+	in, err := ingest.New(ingest.Deps{
+		Publisher: bus,
+		Rules:     func() ingest.Rules { return Rules{} },
+		Meter:     metric.NewMeterProvider(metric.WithReader(meter.reader)).Meter("test"),
+		Log:       slog.New(slog.DiscardHandler),
+		Now:       func() time.Time { return Now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in, bus, meter
+}
+
+// Sum is the value of a counter over all points that have the label with that value.
+func (m *Meter) Sum(t testing.TB, name, label, value string) int64 {
+	t.Helper()
+	var all metricdata.ResourceMetrics
+	if err := m.reader.Collect(t.Context(), &all); err != nil {
+		t.Fatal(err)
+	}
+	sum := int64(0)
+	for _, scope := range all.ScopeMetrics {
+		for _, instrument := range scope.Metrics {
+			if data, ok := instrument.Data.(metricdata.Sum[int64]); ok && instrument.Name == name {
+				for _, point := range data.DataPoints {
+					if v, ok := point.Attributes.Value(attribute.Key(label)); ok && v.AsString() == value {
+						sum += point.Value
+					}
+				}
+			}
+		}
+	}
+	return sum
+}
