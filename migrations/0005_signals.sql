@@ -4,8 +4,8 @@
 CREATE TABLE IF NOT EXISTS {{.Database}}.signals{{.OnCluster}}
 (
     received    DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
-    time        DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'of an event; start of a span',
-    duration    Int64 CODEC(ZSTD(1)) COMMENT 'nanoseconds',
+    time        DateTime64(9, 'UTC') COMMENT 'of an event; start of a span' CODEC(Delta, ZSTD(1)),
+    duration    Int64 COMMENT 'nanoseconds' CODEC(ZSTD(1)),
     kind        Enum8('event' = 0, 'span' = 1),
     name        LowCardinality(String),
     source      LowCardinality(String),
@@ -17,10 +17,10 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.signals{{.OnCluster}}
     trace_id    String CODEC(ZSTD(1)),
     span_id     String CODEC(ZSTD(1)),
     parent_id   String CODEC(ZSTD(1)),
-    keys        Array(String) CODEC(ZSTD(1)) COMMENT 'type:value',
-    attributes  String CODEC(ZSTD(1)) COMMENT 'JSON object; empty for none',
-    data        String CODEC(ZSTD(1)) COMMENT 'JSON object; empty for none',
-    as_of       DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'clock of the import; 1970-01-01 for a live signal',
+    keys        Array(String) COMMENT 'type:value' CODEC(ZSTD(1)),
+    attributes  String COMMENT 'JSON object; empty for none' CODEC(ZSTD(1)),
+    data        String COMMENT 'JSON object; empty for none' CODEC(ZSTD(1)),
+    as_of       DateTime64(9, 'UTC') COMMENT 'clock of the import; 1970-01-01 for a live signal' CODEC(Delta, ZSTD(1)),
     INDEX idx_keys keys TYPE bloom_filter(0.01) GRANULARITY 1
 )
 ENGINE = {{engine "MergeTree"}}

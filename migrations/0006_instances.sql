@@ -1,6 +1,6 @@
--- The last known state of each instance: read with FINAL, the row with the greatest row_version counts. Sorted for the
--- top queries, a flow's list and one instance. NULL is a time that is not known or never comes. amount is exact, as
--- text (amounts have no common scale); amount_sort is for order only.
+-- The last known state of each instance: read with FINAL, which leaves the row with the greatest row_version, if it is not
+-- deleted. Sorted for the top queries, a flow's list and one instance. NULL is a time that is not known or never comes.
+-- amount is exact, as text (amounts have no common scale); amount_sort is for order only.
 CREATE TABLE IF NOT EXISTS {{.Database}}.instances{{.OnCluster}}
 (
     flow        LowCardinality(String),
@@ -33,9 +33,10 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.instances{{.OnCluster}}
     segments    Map(LowCardinality(String), String),
     as_of       Nullable(DateTime64(9, 'UTC')) COMMENT 'instant of the verdict',
     imported    Bool,
+    deleted     UInt8 COMMENT 'all its signals turned out to belong elsewhere',
     row_version UInt64,
     written     DateTime('UTC') DEFAULT now()
 )
-ENGINE = {{engine "ReplacingMergeTree(row_version)"}}
+ENGINE = {{engine "ReplacingMergeTree(row_version, deleted)"}}
 ORDER BY (flow, key)
 TTL written + INTERVAL 400 DAY DELETE WHERE isNotNull(ended_at)

@@ -3,7 +3,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.flow_versions{{.OnCluster}}
 (
     flow       LowCardinality(String),
     version    String COMMENT 'hash of the file',
-    definition String CODEC(ZSTD(1)) COMMENT 'the file',
+    definition String COMMENT 'the file' CODEC(ZSTD(1)),
     loaded     DateTime64(9, 'UTC') DEFAULT now64(9)
 )
 ENGINE = {{engine "ReplacingMergeTree(loaded)"}}
