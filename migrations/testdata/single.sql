@@ -1,0 +1,218 @@
+-- 0001_database
+CREATE DATABASE IF NOT EXISTS throughline ENGINE = Atomic
+
+-- 0002_schema_migrations
+-- What was applied. Two processes that migrate at once record a name twice; that is one row after a merge.
+CREATE TABLE IF NOT EXISTS throughline.schema_migrations
+(
+    name    String,
+    applied DateTime('UTC') DEFAULT now()
+)
+ENGINE = ReplacingMergeTree
+ORDER BY name
+
+-- 0003_spans
+-- Columns and names of the OpenTelemetry ClickHouse exporter's otel_traces, so that its dashboards and tools read this
+-- table; Received is ours. Sorted for their top query, one service's spans of one name over a time; a trace is found by
+-- its index. Replacing by trace and span id (equal spans agree on the columns before them); a query counts distinct.
+CREATE TABLE IF NOT EXISTS throughline.spans
+(
+    Timestamp          DateTime64(9) CODEC(Delta, ZSTD(1)),
+    TraceId            String CODEC(ZSTD(1)),
+    SpanId             String CODEC(ZSTD(1)),
+    ParentSpanId       String CODEC(ZSTD(1)),
+    TraceState         String CODEC(ZSTD(1)),
+    SpanName           LowCardinality(String),
+    SpanKind           LowCardinality(String),
+    ServiceName        LowCardinality(String),
+    ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    ScopeName          LowCardinality(String),
+    ScopeVersion       LowCardinality(String),
+    SpanAttributes     Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    Duration           UInt64 COMMENT 'nanoseconds',
+    StatusCode         LowCardinality(String),
+    StatusMessage      String CODEC(ZSTD(1)),
+    Events             Nested
+    (
+        Timestamp  DateTime64(9),
+        Name       LowCardinality(String),
+        Attributes Map(LowCardinality(String), String)
+    ) CODEC(ZSTD(1)),
+    Links              Nested
+    (
+        TraceId    String,
+        SpanId     String,
+        TraceState String,
+        Attributes Map(LowCardinality(String), String)
+    ) CODEC(ZSTD(1)),
+    Received           DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX idx_timestamp Timestamp TYPE minmax GRANULARITY 1
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toDate(Received, 'UTC')
+PRIMARY KEY (ServiceName, SpanName, toDateTime(Timestamp, 'UTC'))
+ORDER BY (ServiceName, SpanName, toDateTime(Timestamp, 'UTC'), TraceId, SpanId)
+TTL Received + INTERVAL 14 DAY
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000
+
+-- 0004_logs
+-- Columns and names of the OpenTelemetry ClickHouse exporter's otel_logs; Received is ours. Sorted for the top query,
+-- one service's records over a time; those of a trace are found by its index.
+CREATE TABLE IF NOT EXISTS throughline.logs
+(
+    Timestamp          DateTime64(9) CODEC(Delta, ZSTD(1)),
+    TimestampTime      DateTime('UTC') DEFAULT toDateTime(Timestamp, 'UTC'),
+    TraceId            String CODEC(ZSTD(1)),
+    SpanId             String CODEC(ZSTD(1)),
+    TraceFlags         UInt8,
+    SeverityText       LowCardinality(String),
+    SeverityNumber     UInt8,
+    ServiceName        LowCardinality(String),
+    Body               String CODEC(ZSTD(1)),
+    ResourceSchemaUrl  LowCardinality(String),
+    ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    ScopeSchemaUrl     LowCardinality(String),
+    ScopeName          LowCardinality(String),
+    ScopeVersion       LowCardinality(String),
+    ScopeAttributes    Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    LogAttributes      Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    EventName          String,
+    Received           DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1
+)
+ENGINE = MergeTree
+PARTITION BY toDate(Received, 'UTC')
+ORDER BY (ServiceName, TimestampTime, Timestamp)
+TTL Received + INTERVAL 14 DAY
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 1000
+
+-- 0005_signals
+-- Every event, and the spans that a flow can use. Sorted for restores and backfills, which read whole names; the
+-- timeline of a key is found by its index: has(keys, 'order_id:4711'). A copy is a second row: (source, id) for events,
+-- (trace_id, span_id) for spans tell. One with a key may be part of an instance and lives as long as those do.
+CREATE TABLE IF NOT EXISTS throughline.signals
+(
+    received    DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    time        DateTime64(9, 'UTC') COMMENT 'of an event; start of a span' CODEC(Delta, ZSTD(1)),
+    duration    Int64 COMMENT 'nanoseconds' CODEC(ZSTD(1)),
+    kind        Enum8('event' = 0, 'span' = 1),
+    name        LowCardinality(String),
+    source      LowCardinality(String),
+    id          String CODEC(ZSTD(1)),
+    system      LowCardinality(String),
+    environment LowCardinality(String),
+    outcome     Enum8('ok' = 0, 'error' = 1),
+    sequence    String CODEC(ZSTD(1)),
+    trace_id    String CODEC(ZSTD(1)),
+    span_id     String CODEC(ZSTD(1)),
+    parent_id   String CODEC(ZSTD(1)),
+    keys        Array(String) COMMENT 'type:value' CODEC(ZSTD(1)),
+    attributes  String COMMENT 'JSON object; empty for none' CODEC(ZSTD(1)),
+    data        String COMMENT 'JSON object; empty for none' CODEC(ZSTD(1)),
+    as_of       DateTime64(9, 'UTC') COMMENT 'clock of the import; 1970-01-01 for a live signal' CODEC(Delta, ZSTD(1)),
+    INDEX idx_keys keys TYPE bloom_filter(0.01) GRANULARITY 1
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(received, 'UTC')
+ORDER BY (name, time)
+TTL toDateTime(received, 'UTC') + INTERVAL 90 DAY DELETE WHERE empty(keys),
+    toDateTime(received, 'UTC') + INTERVAL 400 DAY
+SETTINGS non_replicated_deduplication_window = 1000
+
+-- 0006_instances
+-- The last known state of each instance: read with FINAL, which leaves the row with the greatest row_version, if it is not
+-- deleted. Sorted for the top queries, a flow's list and one instance. NULL is a time that is not known or never comes.
+-- amount is exact, as text (amounts have no common scale); amount_sort is for order only.
+CREATE TABLE IF NOT EXISTS throughline.instances
+(
+    flow        LowCardinality(String),
+    key         String,
+    version     LowCardinality(String) COMMENT 'of the flow file',
+    state       LowCardinality(String),
+    reason      LowCardinality(String),
+    reason_step LowCardinality(String),
+    system      LowCardinality(String) COMMENT 'of reason_step',
+    stuck_since Nullable(DateTime64(9, 'UTC')),
+    stuck_for   Int64 COMMENT 'nanoseconds',
+    recovered   Bool,
+    started_at  Nullable(DateTime64(9, 'UTC')),
+    last_at     Nullable(DateTime64(9, 'UTC')),
+    ended_at    Nullable(DateTime64(9, 'UTC')),
+    end_step    LowCardinality(String),
+    waiting_on  Nested
+    (
+        step     LowCardinality(String),
+        system   LowCardinality(String),
+        due_at   Nullable(DateTime64(9, 'UTC')),
+        deadline Nullable(DateTime64(9, 'UTC'))
+    ),
+    path        Array(LowCardinality(String)) COMMENT 'steps in the order of their signals',
+    deviations  Array(LowCardinality(String)),
+    conforming  Bool,
+    amount      Nullable(String),
+    amount_sort Nullable(Float64) MATERIALIZED toFloat64OrNull(amount),
+    currency    LowCardinality(String),
+    segments    Map(LowCardinality(String), String),
+    as_of       Nullable(DateTime64(9, 'UTC')) COMMENT 'instant of the verdict',
+    imported    Bool,
+    deleted     UInt8 COMMENT 'all its signals turned out to belong elsewhere',
+    row_version UInt64,
+    written     DateTime('UTC') DEFAULT now()
+)
+ENGINE = ReplacingMergeTree(row_version, deleted)
+ORDER BY (flow, key)
+TTL written + INTERVAL 400 DAY DELETE WHERE isNotNull(ended_at)
+
+-- 0007_steps
+-- One row for each signal of an instance that is a step of it: what the fold needs to answer for any instant. Read with
+-- FINAL, which leaves out the deleted. Sorted for the top queries, one instance and a flow in hindsight. Kept twice as
+-- long as ended instances, so that it outlives an instance that was in flight for as long as those are kept.
+CREATE TABLE IF NOT EXISTS throughline.steps
+(
+    flow        LowCardinality(String),
+    key         String CODEC(ZSTD(1)),
+    source      String COMMENT 'with id: the identity of the signal' CODEC(ZSTD(1)),
+    id          String CODEC(ZSTD(1)),
+    step        LowCardinality(String),
+    time        DateTime64(9, 'UTC') COMMENT 'when the step occurred: end of a span' CODEC(Delta, ZSTD(1)),
+    start_time  DateTime64(9, 'UTC') COMMENT 'start of a span; else time' CODEC(Delta, ZSTD(1)),
+    outcome     Enum8('ok' = 0, 'error' = 1),
+    sequence    String CODEC(ZSTD(1)),
+    system      LowCardinality(String),
+    as_of       DateTime64(9, 'UTC') COMMENT 'clock of the import; 1970-01-01 for a live signal' CODEC(Delta, ZSTD(1)),
+    hash        UInt64 COMMENT 'of the content: which of two copies counts',
+    amount      Nullable(String),
+    currency    LowCardinality(String),
+    segments    Map(LowCardinality(String), String),
+    row_version UInt64 CODEC(Delta, ZSTD(1)),
+    deleted     UInt8 COMMENT 'no longer a signal of this instance',
+    written     DateTime('UTC') DEFAULT now() CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplacingMergeTree(row_version, deleted)
+ORDER BY (flow, key, source, id, step)
+TTL written + INTERVAL 800 DAY
+
+-- 0008_flow_versions
+-- Every flow file that ever ran; the current one of a flow is the last loaded.
+CREATE TABLE IF NOT EXISTS throughline.flow_versions
+(
+    flow       LowCardinality(String),
+    version    String COMMENT 'hash of the file',
+    definition String COMMENT 'the file' CODEC(ZSTD(1)),
+    loaded     DateTime64(9, 'UTC') DEFAULT now64(9)
+)
+ENGINE = ReplacingMergeTree(loaded)
+ORDER BY (flow, version)
+
+-- 0009_checkpoints
+-- Up to which position of a stream the rows of a reader are stored; the last saved counts.
+CREATE TABLE IF NOT EXISTS throughline.checkpoints
+(
+    name  String,
+    seq   UInt64,
+    saved DateTime64(9, 'UTC') DEFAULT now64(9)
+)
+ENGINE = ReplacingMergeTree(saved)
+ORDER BY name
+
