@@ -1,0 +1,240 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"html"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// part is one live element of a page: its HTML is one element with that id.
+type part struct {
+	id   string
+	html []byte
+}
+
+// screen says how the live elements of one page are made. Everyone who looks at the same
+// page shares one screen: it is rendered once per change, whoever watches.
+type screen struct {
+	name   string // of the page, the same for the same content
+	flow   string // whose numbers it shows; "" is all
+	render func(context.Context) ([]part, error)
+	// rest is the least time between two renderings.
+	rest time.Duration
+	// poll renders also when nothing was published for so long; 0 is never. For what comes
+	// from history, which says nothing by itself.
+	poll time.Duration
+}
+
+// frame is one rendering of a screen, immutable. Messages are made when first asked for.
+type frame struct {
+	version uint64 // from 1
+	parts   []part
+	full    func() (*websocket.PreparedMessage, error)
+	delta   func() (*websocket.PreparedMessage, error) // from version-1; nil for the first
+}
+
+// since is the message for a socket that was last sent the frame last; nil for nothing new.
+func (f *frame) since(last *frame) (*websocket.PreparedMessage, error) {
+	switch {
+	case last == nil:
+		return f.full()
+	case last.version == f.version:
+		return nil, nil
+	case last.version+1 == f.version:
+		return f.delta()
+	}
+	if changed := changedParts(last.parts, f.parts); len(changed) > 0 {
+		return partsMessage(changed)()
+	}
+	return nil, nil
+}
+
+func changedParts(last, next []part) []part {
+	known := make(map[string][]byte, len(last))
+	for _, p := range last {
+		known[p.id] = p.html
+	}
+	var changed []part
+	for _, p := range next {
+		if !bytes.Equal(known[p.id], p.html) {
+			changed = append(changed, p)
+		}
+	}
+	return changed
+}
+
+// partsMessage is HTML that htmx morphs into the elements with these ids.
+func partsMessage(parts []part) func() (*websocket.PreparedMessage, error) {
+	return sync.OnceValues(func() (*websocket.PreparedMessage, error) {
+		var b bytes.Buffer
+		for _, p := range parts {
+			fmt.Fprintf(&b, `<hx-partial hx-target="#%s" hx-swap="outerMorph">%s</hx-partial>`, html.EscapeString(p.id), p.html)
+		}
+		return websocket.NewPreparedMessage(websocket.TextMessage, b.Bytes())
+	})
+}
+
+// screens are the pages that someone looks at now.
+type screens struct {
+	hub    *Hub
+	log    *slog.Logger
+	ctx    context.Context //nolint:containedctx // the owner's own end: all screens end with it
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu   sync.Mutex // guards open, and in it watchers and latest
+	open map[string]*shown
+}
+
+// shown is a screen with its watchers.
+type shown struct {
+	screen
+	stop     context.CancelFunc
+	watchers map[*watcher]struct{}
+	latest   *frame // nil until the first rendering
+}
+
+// watcher is one socket's place at a screen. last belongs to the socket's writer.
+type watcher struct {
+	screens *screens
+	shown   *shown
+	wake    chan struct{} // one slot
+	last    *frame
+}
+
+func newScreens(hub *Hub, log *slog.Logger) *screens {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &screens{hub: hub, log: log, ctx: ctx, cancel: cancel, open: make(map[string]*shown)}
+}
+
+// close ends all screens and waits for them. No watcher may join afterwards: close the
+// sockets first.
+func (s *screens) close() {
+	s.cancel()
+	s.wg.Wait()
+}
+
+// join adds a watcher; the first one of a screen starts it. The latest frame, and every
+// later one, wakes the watcher.
+func (s *screens) join(sc screen) *watcher {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.open[sc.name]
+	if at == nil {
+		ctx, stop := context.WithCancel(s.ctx)
+		at = &shown{screen: sc, stop: stop, watchers: make(map[*watcher]struct{})}
+		s.open[sc.name] = at
+		s.wg.Go(func() { s.run(ctx, at) })
+	}
+	w := &watcher{screens: s, shown: at, wake: make(chan struct{}, 1)}
+	at.watchers[w] = struct{}{}
+	if at.latest != nil {
+		w.wake <- struct{}{}
+	}
+	return w
+}
+
+// leave takes the watcher away; the last one of a screen ends it. It may be called twice.
+func (w *watcher) leave() {
+	s := w.screens
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(w.shown.watchers, w)
+	if len(w.shown.watchers) == 0 && s.open[w.shown.name] == w.shown {
+		delete(s.open, w.shown.name)
+		w.shown.stop()
+	}
+}
+
+// pull is the feed of the watcher's socket.
+func (w *watcher) pull() ([]*websocket.PreparedMessage, error) {
+	w.screens.mu.Lock()
+	latest := w.shown.latest
+	w.screens.mu.Unlock()
+	if latest == nil {
+		return nil, nil
+	}
+	message, err := latest.since(w.last)
+	if err != nil || message == nil {
+		return nil, err
+	}
+	w.last = latest
+	return []*websocket.PreparedMessage{message}, nil
+}
+
+// run renders at once, then whenever something changed, but not before rest is over.
+func (s *screens) run(ctx context.Context, at *shown) {
+	sub := s.hub.subscribe(at.flow)
+	defer sub.close()
+	rest := time.NewTimer(0)
+	defer rest.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-rest.C:
+		}
+		select { // what was published by now is in this rendering
+		case <-sub.wake:
+		default:
+		}
+		sub.take()
+		parts, err := at.render(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			s.log.WarnContext(ctx, "page cannot be rendered", "page", at.name, "error", err)
+		default:
+			s.show(at, parts)
+		}
+		rest.Reset(at.rest)
+		if !s.somethingNew(ctx, sub, at.poll) {
+			return
+		}
+	}
+}
+
+// somethingNew waits for a publication, or until poll is over; false when ctx ended.
+func (s *screens) somethingNew(ctx context.Context, sub *subscription, poll time.Duration) bool {
+	var due <-chan time.Time
+	if poll > 0 {
+		timer := time.NewTimer(poll)
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-due:
+	case <-sub.wake:
+	}
+	return true
+}
+
+// show makes parts the latest frame, unless they are what is shown already.
+func (s *screens) show(at *shown, parts []part) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := &frame{version: 1, parts: parts, full: partsMessage(parts)}
+	if before := at.latest; before != nil {
+		changed := changedParts(before.parts, parts)
+		if len(changed) == 0 {
+			return
+		}
+		next.version, next.delta = before.version+1, partsMessage(changed)
+	}
+	at.latest = next
+	for w := range at.watchers {
+		select {
+		case w.wake <- struct{}{}:
+		default: // a token already waits
+		}
+	}
+}

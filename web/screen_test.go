@@ -1,0 +1,185 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// counter renders how often it was rendered, and a part that never changes.
+func counter(renders *atomic.Int64) func(context.Context) ([]part, error) {
+	return func(context.Context) ([]part, error) {
+		n := renders.Add(1)
+		return []part{{"same", []byte(`<p id="same"></p>`)}, {"n", fmt.Appendf(nil, `<p id="n">%d</p>`, n)}}, nil
+	}
+}
+
+// pulled is the number of messages that a pull gives.
+func pulled(t *testing.T, w *watcher) int {
+	t.Helper()
+	messages, err := w.pull()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(messages)
+}
+
+func TestScreenIsRenderedOncePerChangeForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := NewHub()
+		all := newScreens(hub, slog.New(slog.DiscardHandler))
+		defer all.close()
+		var renders atomic.Int64
+		sc := screen{name: "/", render: counter(&renders), rest: 100 * time.Millisecond}
+		watchers := []*watcher{all.join(sc), all.join(sc), all.join(sc)}
+		synctest.Wait()
+		for _, w := range watchers {
+			if len(w.wake) != 1 || pulled(t, w) != 1 || pulled(t, w) != 0 {
+				t.Error("the first frame comes once")
+			}
+			<-w.wake
+		}
+		publish(t, hub, orderHealth(1, 0))
+		time.Sleep(100*time.Millisecond - time.Nanosecond)
+		synctest.Wait()
+		if n := renders.Load(); n != 1 {
+			t.Errorf("rendered %d times before the rest was over", n)
+		}
+		for n := range 50 { // a burst is one rendering
+			publish(t, hub, orderHealth(n, n))
+		}
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if n := renders.Load(); n != 2 {
+			t.Errorf("rendered %d times, want 2", n)
+		}
+		var shared *websocket.PreparedMessage
+		for i, w := range watchers {
+			messages, err := w.pull()
+			if err != nil || len(messages) != 1 {
+				t.Fatalf("%d messages, %v", len(messages), err)
+			}
+			if i > 0 && messages[0] != shared {
+				t.Error("the same change was written twice")
+			}
+			shared = messages[0]
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := renders.Load(); n != 2 {
+			t.Errorf("rendered %d times although nothing changed", n)
+		}
+	})
+}
+
+func TestScreenOfHistoryPolls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := newScreens(NewHub(), slog.New(slog.DiscardHandler))
+		defer all.close()
+		var renders atomic.Int64
+		w := all.join(screen{name: "/x", render: counter(&renders), rest: time.Second, poll: 2 * time.Second})
+		defer w.leave()
+		time.Sleep(7 * time.Second)
+		synctest.Wait()
+		if n := renders.Load(); n != 4 {
+			t.Errorf("rendered %d times in 7 s, want 4", n)
+		}
+	})
+}
+
+func TestScreenEndsWithItsLastWatcher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := NewHub()
+		all := newScreens(hub, slog.New(slog.DiscardHandler))
+		defer all.close()
+		var renders atomic.Int64
+		sc := screen{name: "/", render: counter(&renders), rest: time.Millisecond}
+		first, second := all.join(sc), all.join(sc)
+		synctest.Wait()
+		first.leave()
+		first.leave()
+		publish(t, hub, orderHealth(1, 0))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := renders.Load(); n != 2 || len(second.wake) != 1 {
+			t.Errorf("rendered %d times for the one that stays", n)
+		}
+		second.leave()
+		publish(t, hub, orderHealth(2, 0))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := renders.Load(); n != 2 || len(all.open) != 0 || len(hub.subs) != 0 {
+			t.Errorf("rendered %d times for nobody; %d screens, %d subscriptions left", n, len(all.open), len(hub.subs))
+		}
+		again := all.join(sc)
+		synctest.Wait()
+		if renders.Load() != 3 || pulled(t, again) != 1 {
+			t.Error("a screen starts again")
+		}
+	})
+}
+
+func TestSlowWatcherGetsWhatChangedSinceItsLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := NewHub()
+		all := newScreens(hub, slog.New(slog.DiscardHandler))
+		defer all.close()
+		var renders atomic.Int64
+		w := all.join(screen{name: "/", render: counter(&renders), rest: time.Millisecond})
+		synctest.Wait()
+		pulled(t, w)
+		for n := range 5 {
+			publish(t, hub, orderHealth(n, n+1))
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		if pulled(t, w) != 1 || w.last.version != 6 || pulled(t, w) != 0 {
+			t.Errorf("at version %d", w.last.version)
+		}
+	})
+}
+
+func TestFailedRenderingKeepsTheFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := NewHub()
+		all := newScreens(hub, slog.New(slog.DiscardHandler))
+		defer all.close()
+		var renders atomic.Int64
+		good := counter(&renders)
+		w := all.join(screen{name: "/", rest: time.Millisecond, render: func(ctx context.Context) ([]part, error) {
+			parts, err := good(ctx)
+			if renders.Load() == 2 {
+				err = context.DeadlineExceeded
+			}
+			return parts, err
+		}})
+		synctest.Wait()
+		publish(t, hub, orderHealth(1, 1))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if pulled(t, w) != 1 || w.last.version != 1 {
+			t.Error("the failed rendering was shown")
+		}
+		publish(t, hub, orderHealth(2, 1))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if pulled(t, w) != 1 || w.last.version != 2 {
+			t.Error("the next rendering was not shown")
+		}
+	})
+}
+
+func TestPartsMessageTouchesOnlyWhatChanged(t *testing.T) {
+	before := []part{{"a", []byte("<p id=a>1</p>")}, {"b", []byte("<p id=b>1</p>")}}
+	after := []part{{"a", []byte("<p id=a>1</p>")}, {"b", []byte("<p id=b>2</p>")}, {"c", []byte("<p id=c></p>")}}
+	changed := changedParts(before, after)
+	if len(changed) != 2 || changed[0].id != "b" || changed[1].id != "c" {
+		t.Errorf("%v", changed)
+	}
+}
