@@ -50,8 +50,8 @@ func (s *Server) writeJSON(w http.ResponseWriter, r *http.Request, status int, b
 // flow is the flow that the path names.
 func (s *Server) flow(r *http.Request) (*flows.Flow, error) {
 	name := r.PathValue("flow")
-	f := s.rules.Flow(name)
-	if f == nil {
+	f, ok := s.rules.Set().Flow(name)
+	if !ok {
 		return nil, s.noFlow(name)
 	}
 	return f, nil
@@ -61,7 +61,7 @@ func (s *Server) getFlows(r *http.Request) (any, error) {
 	if p := query(r); p.fault != nil {
 		return nil, p.fault
 	}
-	all := s.rules.Flows()
+	all := s.rules.Set().Flows()
 	list := make([]flowJSON, len(all))
 	for i, f := range all {
 		h, err := s.liveHealth(r.Context(), f)
@@ -228,25 +228,15 @@ func (s *Server) getTimeline(r *http.Request) (any, error) {
 	if p.fault != nil {
 		return nil, p.fault
 	}
-	signals, next, err := s.history.Timeline(r.Context(), s.rules.Flows(), key, limit, cursor)
+	signals, next, err := s.history.Timeline(r.Context(), s.rules.Set().Flows(), key, limit, cursor)
 	if err == nil && len(signals) == 0 && cursor == "" {
 		err = flows.ErrNotFound
 	}
 	if err != nil {
 		return nil, notFoundAs(err, problem(http.StatusNotFound,
-			"No signal carries the key %s. Key types in use: %s; /api/v1/search?q= finds keys.", shorten(key.String()), listed(s.keyTypes())))
+			"No signal carries the key %s. Key types in use: %s; /api/v1/search?q= finds keys.", shorten(key.String()), listed(s.rules.Set().KeyTypes())))
 	}
 	return map[string]any{"key": key.String(), "signals": signalsToJSON(signals), "next": next}, nil
-}
-
-// keyTypes are the types that the flows use, sorted.
-func (s *Server) keyTypes() []string {
-	var types []string
-	for _, f := range s.rules.Flows() {
-		types = append(append(types, f.Key), f.Links...)
-	}
-	slices.Sort(types)
-	return slices.Compact(types)
 }
 
 func (s *Server) getSearch(r *http.Request) (any, error) {
@@ -269,7 +259,7 @@ func (s *Server) getSearch(r *http.Request) (any, error) {
 func (s *Server) search(ctx context.Context, text string, limit int) (flows.Found, error) {
 	found, err := s.history.Search(ctx, text, limit)
 	lower := strings.ToLower(text)
-	for _, f := range s.rules.Flows() {
+	for _, f := range s.rules.Set().Flows() {
 		if strings.Contains(f.Name, lower) || strings.Contains(strings.ToLower(f.Title), lower) {
 			found.Flows = append(found.Flows, f.Name)
 		}

@@ -77,20 +77,21 @@ func (h *fakeHistory) SignalNames(context.Context, flows.Time, int) ([]flows.See
 
 // fakeRules are flow files in force.
 type fakeRules struct {
-	flows  []*flows.Flow
+	set    *flows.Set
 	faults []flows.Fault
 }
 
-func (r *fakeRules) Flows() []*flows.Flow      { return r.flows }
+func (r *fakeRules) Set() *flows.Set           { return r.set }
 func (r *fakeRules) Faults() []flows.Fault     { return r.faults }
 func (r *fakeRules) Source(flow string) string { return "flow: " + flow + "\n" }
-func (r *fakeRules) Flow(name string) *flows.Flow {
-	for _, f := range r.flows {
-		if f.Name == name {
-			return f
-		}
+
+func setOf(t *testing.T, all ...*flows.Flow) *flows.Set {
+	t.Helper()
+	set, err := flows.NewSet(all)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return nil
+	return set
 }
 
 func orderFlow() *flows.Flow {
@@ -167,7 +168,7 @@ type house struct {
 
 func newHouse(t *testing.T, change func(*Options)) *house {
 	t.Helper()
-	h := &house{history: &fakeHistory{}, rules: &fakeRules{flows: []*flows.Flow{orderFlow()}}}
+	h := &house{history: &fakeHistory{}, rules: &fakeRules{set: setOf(t, orderFlow())}}
 	o := Options{
 		History: h.history, Rules: h.rules, Hub: NewHub(), Log: slog.New(slog.DiscardHandler), Host: "127.0.0.1:0",
 		Intake: func() Intake { return Intake{Accepted: 7, Last: noon} },

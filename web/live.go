@@ -19,7 +19,7 @@ func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 		WriteProblem(w, r, *p.fault)
 		return
 	}
-	if name != "" && s.rules.Flow(name) == nil {
+	if _, ok := s.rules.Set().Flow(name); name != "" && !ok {
 		WriteProblem(w, r, *s.noFlow(name))
 		return
 	}

@@ -138,7 +138,7 @@ func TestNoGapBetweenSnapshotAndChanges(t *testing.T) {
 	hub := h.Server.hub
 	other := orderFlow()
 	other.Name = "another"
-	h.rules.flows = append(h.rules.flows, other)
+	h.rules.set = setOf(t, orderFlow(), other)
 	ts := h.serve(t)
 	const last = 400
 	var writers, readers sync.WaitGroup

@@ -85,7 +85,7 @@ func listed(names []string) string {
 }
 
 func (s *Server) noFlow(name string) *Problem {
-	all := s.rules.Flows()
+	all := s.rules.Set().Flows()
 	if len(all) == 0 {
 		return problem(http.StatusNotFound, "There is no flow %q: no flow is loaded. Put a flow file into the flows folder of config_dir.", shorten(name))
 	}

@@ -28,10 +28,9 @@ type History interface {
 
 // Rules are the flow files as they are in force now.
 type Rules interface {
-	Flows() []*flows.Flow         // by name
-	Flow(name string) *flows.Flow // nil where there is none
-	Faults() []flows.Fault        // of the files that were refused
-	Source(flow string) string    // text of the flow's file; "" where there is none
+	Set() *flows.Set           // never nil
+	Faults() []flows.Fault     // of the files that were refused
+	Source(flow string) string // text of the flow's file; "" where there is none
 }
 
 // Part is one part of the process as /readyz tells of it.

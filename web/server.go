@@ -177,7 +177,7 @@ type readiness struct {
 }
 
 func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
-	answer := readiness{Ready: true, Parts: []Part{}, Flows: len(s.rules.Flows()), Refused: nonNil(s.rules.Faults())}
+	answer := readiness{Ready: true, Parts: []Part{}, Flows: len(s.rules.Set().Flows()), Refused: nonNil(s.rules.Faults())}
 	if s.Ready != nil {
 		answer.Parts = nonNil(s.Ready())
 	}

@@ -1,0 +1,99 @@
+// Starts what the tests look at: the demo in a throw-away folder on free ports, and a browser.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const binary = process.env.THROUGHLINE_BIN ?? join(root, 'bin', 'throughline');
+const browserPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+
+export const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+
+/** Runs the demo until stop(); url is where it answers. */
+export async function startDemo() {
+  if (!existsSync(binary)) throw new Error(`${binary} is missing: run make build first`);
+  const dir = await mkdtemp(join(tmpdir(), 'throughline-e2e-'));
+  const child = spawn(binary, ['demo', '--data-dir', dir], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      ...process.env,
+      THROUGHLINE_HTTP_ADDR: '127.0.0.1:0',
+      THROUGHLINE_OTLP_GRPC_ADDR: '127.0.0.1:0',
+      THROUGHLINE_OTLP_HTTP_ADDR: '127.0.0.1:0',
+    },
+  });
+  let log = '';
+  child.stderr.on('data', (chunk) => { log = (log + chunk).slice(-20_000); });
+  const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
+  const stop = async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGTERM');
+      const hard = setTimeout(() => child.kill('SIGKILL'), 20_000);
+      await exited;
+      clearTimeout(hard);
+    }
+    await rm(dir, { recursive: true, force: true });
+  };
+  try {
+    const ready = await firstReady(child, exited);
+    return { url: `http://${ready.http}`, stop, log: () => log };
+  } catch (error) {
+    await stop();
+    throw new Error(`${error.message}\n${log}`);
+  }
+}
+
+/** The line of JSON that says where the server listens. */
+function firstReady(child, exited) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('the demo was not ready within 90 s')), 90_000);
+    exited.then((why) => { clearTimeout(timer); reject(new Error(`the demo ended (${why}) before it was ready`)); });
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      let said;
+      try { said = JSON.parse(line); } catch { return; }
+      if (said?.ready) { clearTimeout(timer); resolve(said); }
+    });
+  });
+}
+
+/** A headless browser that looks nothing up outside. */
+export async function startBrowser() {
+  return chromium.launch({
+    executablePath: browserPath,
+    headless: true,
+    args: [
+      '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync',
+    ],
+  });
+}
+
+/** Where screenshots go: outside of the checkout. */
+export async function shotsFolder() {
+  const dir = process.env.THROUGHLINE_SHOTS ?? join(tmpdir(), 'throughline-shots');
+  await mkdir(dir, { recursive: true });
+  return dir;
+}
+
+/** Asks again until look() gives something true; what it gave last is in the error. */
+export async function until(what, seconds, look) {
+  const end = Date.now() + seconds * 1000;
+  let last;
+  do {
+    try {
+      last = await look();
+      if (last) return last;
+    } catch (error) {
+      last = error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  } while (Date.now() < end);
+  throw new Error(`${what}: not within ${seconds} s; last: ${last?.stack ?? JSON.stringify(last)}`);
+}
