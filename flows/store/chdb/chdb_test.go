@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 const holder = "throughline-chdb-test-holder" // program name of a second process that holds an engine
@@ -23,7 +25,7 @@ func TestMain(m *testing.M) {
 	if os.Args[0] == holder {
 		hold(os.Args[1], os.Args[2])
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // hold runs an engine until it is killed.
@@ -95,6 +97,9 @@ func TestServesOnlyItsUser(t *testing.T) {
 		if answer, status, err := ask(t, s, who[0], who[1], "SELECT 1"); err != nil || status == http.StatusOK {
 			t.Errorf("%s with %q may in: %d %s %v", who[0], who[1], status, answer, err)
 		}
+	}
+	if log, err := os.ReadFile(filepath.Join(s.options.Dir, "engine.log")); err == nil && strings.Contains(string(log), "<Error> StaticRequestHandler") {
+		t.Errorf("probes make the engine log errors:\n%.500s", log)
 	}
 	if mode := fileMode(t, filepath.Join(s.options.Dir, "boot", "users.xml")); mode != 0o600 {
 		t.Errorf("users.xml has mode %o", mode)

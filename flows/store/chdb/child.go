@@ -130,6 +130,10 @@ func ping(ctx context.Context, addr string) error {
 		return fmt.Errorf("ping: %w", err)
 	}
 	defer res.Body.Close()
+	// A connection closed before the answer was read makes the engine log an error.
+	if _, err := io.Copy(io.Discard, io.LimitReader(res.Body, 1<<10)); err != nil {
+		return fmt.Errorf("ping: %w", err)
+	}
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("ping: %s", res.Status)
 	}
