@@ -237,14 +237,17 @@ func (d *folder) changesAfter(t Time) { d.in.NextChange = earlier(d.in.NextChang
 // a deadline and what cleared it.
 func (d *folder) stuckTime(occurrences []Occurrence) {
 	in := d.in
-	until := d.now
+	until := d.now // of what is not cleared
 	if in.EndedAt != NoTime {
 		until = in.EndedAt
 	}
 	var few [8]interval
 	stuck := few[:0]
 	add := func(from, to Time) {
-		if to = min(to, until); from < to {
+		if in.EndedAt != NoTime {
+			to = min(to, in.EndedAt)
+		}
+		if from < to {
 			stuck = append(stuck, interval{from, to})
 		}
 	}

@@ -1,7 +1,6 @@
 package flows
 
 import (
-	"slices"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -60,7 +59,7 @@ func (f *Flow) Record(key string, in *Instance, asOf Time) InstanceRecord {
 		Flow: f.Name, Version: f.Version, Key: key, State: in.State, Reason: in.Reason,
 		StuckSince: in.StuckSince, StuckFor: in.StuckFor, Recovered: in.Recovered,
 		StartedAt: in.StartedAt, LastAt: in.LastAt, EndedAt: in.EndedAt,
-		Deviations: slices.Clone(in.Deviations), Conforming: in.Conforming,
+		Deviations: append([]Deviation(nil), in.Deviations...), Conforming: in.Conforming,
 		Amount: in.Amount, Currency: in.Currency, Segments: f.segmentMap(in.Segments), AsOf: asOf,
 	}
 	if in.ReasonStep >= 0 {

@@ -1,0 +1,93 @@
+package engine
+
+import "throughline/flows"
+
+// outbox are the rows owed to the store, coalesced: an instance that changed twice is
+// owed once.
+type outbox struct {
+	instances   map[*instance]struct{}
+	occurrences []flows.OccurrenceRecord
+}
+
+func (o *outbox) init() { o.instances = map[*instance]struct{}{} }
+
+func (o *outbox) instance(in *instance) { o.instances[in] = struct{}{} }
+
+func (o *outbox) drop(in *instance) { delete(o.instances, in) }
+
+func (e *Engine) emit(in *instance, o flows.Occurrence, deleted bool) {
+	if e.quiet {
+		return
+	}
+	r := in.fs.flow.OccurrenceRecord(in.key, o)
+	r.Deleted = deleted
+	e.out.occurrences = append(e.out.occurrences, r)
+}
+
+// Rows are what changed, to be written so that all of it or any part of it can be
+// written again.
+type Rows struct {
+	Instances   []flows.InstanceRecord
+	Occurrences []flows.OccurrenceRecord
+}
+
+// Owed is how many rows Take would return.
+func (e *Engine) Owed() int { return len(e.out.instances) + len(e.out.occurrences) }
+
+// Take returns the rows owed, and owes nothing more. They must be written, in the order
+// of the Takes; there is no way to ask for them again.
+func (e *Engine) Take() Rows {
+	rows := Rows{Occurrences: e.out.occurrences, Instances: make([]flows.InstanceRecord, 0, len(e.out.instances))}
+	for in := range e.out.instances {
+		rows.Instances = append(rows.Instances, e.record(in))
+	}
+	clear(e.out.instances)
+	e.out.occurrences = nil
+	return rows
+}
+
+func (e *Engine) record(in *instance) flows.InstanceRecord {
+	f := in.fs.flow
+	if len(in.occurrences) == 0 {
+		return flows.InstanceRecord{
+			Flow: f.Name, Version: f.Version, Key: in.key, Deleted: true,
+			StartedAt: flows.NoTime, LastAt: flows.NoTime, EndedAt: flows.NoTime, StuckSince: flows.NoTime,
+		}
+	}
+	f.FoldInto(&e.folded, in.occurrences, in.judged)
+	r := f.Record(in.key, &e.folded, in.judged)
+	r.Imported = imported(in)
+	return r
+}
+
+// Reconcile compares a stored row with the state, and owes the right one where they
+// differ: the process that wrote it may have ended before it wrote more.
+func (e *Engine) Reconcile(stored *flows.InstanceRecord, seen map[string]bool) {
+	fs := e.flows[stored.Flow]
+	if fs == nil {
+		return
+	}
+	seen[stored.Key] = true
+	in := fs.instances[stored.Key]
+	if in == nil {
+		return
+	}
+	r := e.record(in)
+	same := r.State == stored.State && r.Reason == stored.Reason && r.ReasonStep == stored.ReasonStep &&
+		r.Version == stored.Version && r.StartedAt == stored.StartedAt && r.LastAt == stored.LastAt &&
+		r.EndedAt == stored.EndedAt && r.StuckSince == stored.StuckSince && len(r.Path) == len(stored.Path)
+	if !same {
+		e.out.instance(in)
+	}
+}
+
+// OweUnseen owes the rows of a flow's instances that no stored row was seen of.
+func (e *Engine) OweUnseen(flow string, seen map[string]bool) {
+	if fs := e.flows[flow]; fs != nil {
+		for key, in := range fs.instances {
+			if !seen[key] {
+				e.out.instance(in)
+			}
+		}
+	}
+}
