@@ -20,8 +20,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 )
 
 // eventClient posts CloudEvents as a producer with an outbox does: what may be accepted
@@ -103,20 +101,15 @@ func (c *eventClient) request(ctx context.Context, events []event.Event) (*http.
 var services = []string{"webshop", "payments", "warehouse", "order-router", "erp", "checkin-kiosk", "ehr", "insurance-gateway"}
 
 type telemetry struct {
-	conn      *grpc.ClientConn
 	providers map[string]*sdktrace.TracerProvider
 }
 
 func newTelemetry(ctx context.Context, address string) (*telemetry, error) {
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", address, err)
-	}
-	t := &telemetry{conn: conn, providers: map[string]*sdktrace.TracerProvider{}}
+	t := &telemetry{providers: map[string]*sdktrace.TracerProvider{}}
 	for _, service := range services {
-		exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithGRPCConn(conn))
+		exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpoint(address), otlptracegrpc.WithInsecure())
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("export spans of %s: %w", service, err), t.close(ctx))
+			return nil, errors.Join(fmt.Errorf("export spans of %s to %s: %w", service, address, err), t.close(ctx))
 		}
 		t.providers[service] = provider(service, sdktrace.WithBatcher(exporter, sdktrace.WithBatchTimeout(500*time.Millisecond)))
 	}
@@ -138,5 +131,5 @@ func (t *telemetry) close(ctx context.Context) error {
 	for _, p := range t.providers {
 		errs = append(errs, p.Shutdown(ctx))
 	}
-	return errors.Join(append(errs, t.conn.Close())...)
+	return errors.Join(errs...)
 }
