@@ -5,6 +5,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
 func TestOnlyNamesOfThisMachineAreServed(t *testing.T) {
@@ -73,5 +77,25 @@ func TestAlertmanagerIsServedAtBothPaths(t *testing.T) {
 	want := []string{"/api/v2/alerts?active=true", "/api/v2/alerts?active=true", "/api/v2/silences"}
 	if strings.Join(asked, " ") != strings.Join(want, " ") {
 		t.Errorf("asked %v, want %v", asked, want)
+	}
+}
+
+func TestCallersTraceIsCarriedOn(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	provider := trace.NewTracerProvider(trace.WithSyncer(spans))
+	defer func() {
+		if err := provider.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	h := newHouse(t, func(o *Options) { o.TracerProvider, o.Propagator = provider, propagation.TraceContext{} })
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/flows/order-to-cash/variants", nil)
+	r.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	h.do(r)
+	h.get(t, "/api/v1/live") // no span: it would last as long as the page is open
+	got := spans.GetSpans()
+	if len(got) != 1 || got[0].SpanContext.TraceID().String() != "0af7651916cd43dd8448eb211c80319c" ||
+		got[0].Name != "GET /api/v1/flows/{flow}/variants" {
+		t.Errorf("%+v", got)
 	}
 }
