@@ -1,0 +1,43 @@
+package otlp
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+	"google.golang.org/grpc/encoding"
+
+	"throughline/ingest"
+)
+
+// grpc-go brings gzip only; the collector's exporter may be set to zstd. grpc wants
+// compressors registered before any server runs, which is what init is for.
+func init() { encoding.RegisterCompressor(zstdCompressor{}) }
+
+type zstdCompressor struct{}
+
+func (zstdCompressor) Name() string { return "zstd" }
+
+func (zstdCompressor) Compress(w io.Writer) (io.WriteCloser, error) {
+	return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+}
+
+// Decompress decodes in one go, because a stream decoder would first take the memory that
+// the sender's window size asks for. What comes in is bounded by ServerOptions.
+func (zstdCompressor) Decompress(r io.Reader) (io.Reader, error) {
+	compressed, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("read zstd message: %w", err)
+	}
+	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(ingest.MaxBody))
+	if err != nil {
+		return nil, fmt.Errorf("make zstd decoder: %w", err)
+	}
+	defer decoder.Close()
+	message, err := decoder.DecodeAll(compressed, nil)
+	if err != nil {
+		return nil, fmt.Errorf("decode zstd message: %w", err)
+	}
+	return bytes.NewReader(message), nil
+}
