@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"throughline/flows"
 )
 
 // Config is throughline.yaml. Load makes it, valid.
@@ -163,35 +165,16 @@ func count(key string, to *int, least, most int) setting {
 
 func span(key string, to *time.Duration) setting {
 	return setting{key: key, set: func(v []string) error {
-		d, err := parseRetention(v[0])
+		d, err := flows.ParseDuration(v[0])
 		if err != nil {
 			return err
+		}
+		if d < time.Hour { // data is dropped hourly at best: less is a slip
+			return fmt.Errorf("%s is too short; an hour is the least", v[0])
 		}
 		*to = d
 		return nil
 	}}
-}
-
-// parseRetention reads whole days (14d) or a Go duration (36h). ClickHouse drops data by
-// the second, so less than an hour is a slip and refused.
-func parseRetention(value string) (time.Duration, error) {
-	var d time.Duration
-	if days, ok := strings.CutSuffix(value, "d"); ok {
-		n, err := strconv.ParseUint(days, 10, 15)
-		if err != nil {
-			return 0, fmt.Errorf("%q is not a duration such as 14d or 36h", value)
-		}
-		d = time.Duration(n) * 24 * time.Hour
-	} else {
-		var err error
-		if d, err = time.ParseDuration(value); err != nil {
-			return 0, fmt.Errorf("%q is not a duration such as 14d or 36h", value)
-		}
-	}
-	if d < time.Hour {
-		return 0, fmt.Errorf("%q is too short; an hour is the least", value)
-	}
-	return d, nil
 }
 
 // Load reads the configuration: defaults, then the file, then the environment. A file

@@ -119,7 +119,7 @@ func TestLoadFaults(t *testing.T) {
 	f("nats: {replicas: many}", "whole number")
 	f("nats: {sync: sometimes}", "interval, always")
 	f("auth: {mode: oidc}", "allowed: none")
-	f("retention: {spans: soon}", "14d or 36h")
+	f("retention: {spans: soon}", "duration")
 	f("retention: {spans: 5s}", "too short")
 	f("data_dir: [a]", "one plain value")
 	f("data_dir: a\ndata_dir: b", "data_dir")
