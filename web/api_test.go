@@ -250,3 +250,15 @@ func FuzzQuery(f *testing.F) {
 }
 
 func mustURL(rawQuery string) *url.URL { return &url.URL{Path: "/", RawQuery: rawQuery} }
+
+// TestKeysMayHoldAnything asks for keys that paths give a meaning to.
+func TestKeysMayHoldAnything(t *testing.T) {
+	h := filled(t)
+	for _, key := range []string{"a/b", "a//b", "ä ö", "50%", "a?b#c", "a+b"} {
+		h.history.detail.Key = key
+		w := h.get(t, "/api/v1/flows/order-to-cash/instances/"+url.PathEscape(key))
+		if w.Code != http.StatusOK {
+			t.Errorf("%q: %d %s", key, w.Code, w.Body)
+		}
+	}
+}
