@@ -63,6 +63,7 @@ var rooms = map[string]room{
 	"web/views":                {reaches: []string{"flows"}, never: []ban{noHTTP}},
 	"web/assets":               {},
 	"cmd/throughline/simulate": {},
+	"cmd/throughline/bench":    {},
 	"cmd/throughline":          {reaches: []string{"*"}},
 }
 
@@ -73,7 +74,7 @@ var homes = map[string][]string{
 	"github.com/nats-io/":                   {"ingest/bus"},
 	"github.com/prometheus/alertmanager/":   {"flows/alert"},
 	"github.com/a-h/templ/":                 {"web", "web/views"},
-	"github.com/gorilla/websocket/":         {"web"},
+	"github.com/gorilla/websocket/":         {"web", "cmd/throughline/bench"},
 	"github.com/evanw/esbuild/":             {"web/assets"},
 	"github.com/expr-lang/expr/":            {"flows"},
 	"github.com/DataDog/sketches-go/":       {"flows/engine", "flows/mining"},
