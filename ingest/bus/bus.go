@@ -107,6 +107,7 @@ func (b *Bus) connect() error {
 	options := []nats.Option{
 		nats.Name("throughline"),
 		nats.MaxReconnects(-1),
+		nats.ReconnectWait(500 * time.Millisecond),
 		nats.ReconnectBufSize(-1), // what cannot be sent now must fail now, not later
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			b.cfg.Log.Warn("bus connection", "error", err)
