@@ -1,6 +1,6 @@
 -- Every event, and the spans that a flow can use. Sorted for restores and backfills, which read whole names; the
 -- timeline of a key is found by its index: has(keys, 'order_id:4711'). A copy is a second row: (source, id) for events,
--- (trace_id, span_id) for spans tell. One with a key may be part of an instance and lives as long as those do.
+-- (trace_id, span_id) for spans tell. One with a key or a trace may be part of an instance and lives as long as those do.
 CREATE TABLE IF NOT EXISTS {{.Database}}.signals{{.OnCluster}}
 (
     received    DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
@@ -26,6 +26,6 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.signals{{.OnCluster}}
 ENGINE = {{engine "MergeTree"}}
 PARTITION BY toYYYYMM(received, 'UTC')
 ORDER BY (name, time)
-TTL toDateTime(received, 'UTC') + INTERVAL 90 DAY DELETE WHERE empty(keys),
+TTL toDateTime(received, 'UTC') + INTERVAL 90 DAY DELETE WHERE empty(keys) AND trace_id = '',
     toDateTime(received, 'UTC') + INTERVAL 400 DAY
 SETTINGS {{dedup}}

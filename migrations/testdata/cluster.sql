@@ -90,7 +90,7 @@ SETTINGS ttl_only_drop_parts = 1, replicated_deduplication_window = 1000, replic
 -- 0005_signals
 -- Every event, and the spans that a flow can use. Sorted for restores and backfills, which read whole names; the
 -- timeline of a key is found by its index: has(keys, 'order_id:4711'). A copy is a second row: (source, id) for events,
--- (trace_id, span_id) for spans tell. One with a key may be part of an instance and lives as long as those do.
+-- (trace_id, span_id) for spans tell. One with a key or a trace may be part of an instance and lives as long as those do.
 CREATE TABLE IF NOT EXISTS throughline.signals ON CLUSTER 'prod'
 (
     received    DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
@@ -116,7 +116,7 @@ CREATE TABLE IF NOT EXISTS throughline.signals ON CLUSTER 'prod'
 ENGINE = ReplicatedMergeTree
 PARTITION BY toYYYYMM(received, 'UTC')
 ORDER BY (name, time)
-TTL toDateTime(received, 'UTC') + INTERVAL 90 DAY DELETE WHERE empty(keys),
+TTL toDateTime(received, 'UTC') + INTERVAL 90 DAY DELETE WHERE empty(keys) AND trace_id = '',
     toDateTime(received, 'UTC') + INTERVAL 400 DAY
 SETTINGS replicated_deduplication_window = 1000, replicated_deduplication_window_seconds = 604800
 
