@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"throughline/flows"
+)
+
+// check reads flow files and prints a line for each of their faults. A path is a file, a
+// config_dir, or its folder of flows. An error says that a path could not be read.
+func check(paths []string, stdout io.Writer) (faults int, err error) {
+	for _, path := range paths {
+		files, err := flowFiles(path)
+		if err != nil {
+			return faults, fmt.Errorf("check: %w", err)
+		}
+		var all []flows.Fault
+		owners := map[string]string{}
+		for _, file := range files {
+			text, err := readFlowFile(file)
+			if err != nil {
+				all = append(all, unreadable(file, err))
+				continue
+			}
+			flow, wrong := flows.Parse(file, text)
+			all = append(all, wrong...)
+			if flow == nil {
+				continue
+			}
+			if other, ok := owners[flow.Name]; ok {
+				all = append(all, twice(file, text, flow.Name, other))
+				continue
+			}
+			owners[flow.Name] = file
+		}
+		slices.SortStableFunc(all, flows.CompareFaults)
+		for _, fault := range all {
+			if _, err := fmt.Fprintln(stdout, fault); err != nil {
+				return faults, fmt.Errorf("check: %w", err)
+			}
+			faults++
+		}
+	}
+	return faults, nil
+}
+
+// flowFiles are the flow files of a path, sorted. A folder that has none is no error: it
+// may be about to get its first.
+func flowFiles(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
+	}
+	if in, err := os.Stat(filepath.Join(path, flowsFolder)); err == nil && in.IsDir() {
+		path = filepath.Join(path, flowsFolder)
+	}
+	files, err := listFlowFiles(path)
+	return slices.DeleteFunc(files, func(file string) bool { return slices.Contains(otherFiles, filepath.Base(file)) }), err
+}
+
+// otherFiles stand in a config_dir, or beside it, and are no flows.
+var otherFiles = []string{"throughline.yaml", "alertmanager.yml", "keys.yaml", "systems.yaml", "capabilities.yaml"}
+
+// listFlowFiles are the flow files of a folder, sorted. Hidden files are not among them:
+// editors and mounted volumes keep their own there.
+func listFlowFiles(folder string) ([]string, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, e := range entries {
+		ext := filepath.Ext(e.Name())
+		if strings.HasPrefix(e.Name(), ".") || ext != ".yaml" && ext != ".yml" || e.IsDir() {
+			continue
+		}
+		files = append(files, filepath.Join(folder, e.Name()))
+	}
+	return files, nil
+}
+
+// readFlowFile reads a file, but not much more than Parse takes.
+func readFlowFile(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // a pipe would never end
+		return nil, &fs.PathError{Op: "read", Path: file, Err: errors.New("not a regular file")}
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(f, flows.MaxFlowBytes+1))
+	return b, errors.Join(err, f.Close())
+}
+
+func unreadable(file string, err error) flows.Fault {
+	return flows.Fault{File: file, Line: 1, Col: 1, Message: "cannot be read: " + err.Error()}
+}
+
+// twice is the fault of a flow whose name another file has.
+func twice(file string, text []byte, name, other string) flows.Fault {
+	line := 1
+	for i, l := range strings.Split(string(text), "\n") {
+		if strings.HasPrefix(l, "flow:") {
+			line = i + 1
+			break
+		}
+	}
+	return flows.Fault{
+		File: file, Line: line, Col: 1,
+		Message: fmt.Sprintf("flow `%s` stands in %s already; give one of them another name", name, other),
+	}
+}

@@ -1,0 +1,286 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"throughline/flows"
+)
+
+// flowText is a good flow file; each step makes another version of it.
+func flowText(name string, steps ...string) string {
+	text := "flow: " + name + "\nkey: order_id\nsteps:\n"
+	for _, s := range steps {
+		text += fmt.Sprintf("- {id: %s, match: {event: %s}}\n", s, s)
+	}
+	return text
+}
+
+// folder is a config_dir with flow files that a test writes.
+type folder struct {
+	t   *testing.T
+	dir string
+}
+
+func newFolder(t *testing.T) folder { return folder{t, t.TempDir()} }
+
+func (f folder) path(name string) string { return filepath.Join(f.dir, flowsFolder, name) }
+
+func (f folder) write(name, text string) {
+	f.t.Helper()
+	if err := os.MkdirAll(filepath.Join(f.dir, flowsFolder), 0o755); err != nil {
+		f.t.Fatal(err)
+	}
+	if err := os.WriteFile(f.path(name), []byte(text), 0o644); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f folder) remove(name string) {
+	f.t.Helper()
+	if err := os.Remove(f.path(name)); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f folder) load() *rules {
+	f.t.Helper()
+	r, err := loadRules(f.dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return r
+}
+
+// running is the set in words: each flow with its steps.
+func running(set *flows.Set) string {
+	var words []string
+	for _, f := range set.Flows() {
+		ids := make([]string, len(f.Steps))
+		for i, s := range f.Steps {
+			ids[i] = s.ID
+		}
+		words = append(words, f.Name+"("+strings.Join(ids, " ")+")")
+	}
+	return strings.Join(words, " ")
+}
+
+// expect looks until nothing waits, then compares what runs and what is at fault.
+func expect(t *testing.T, r *rules, want string, faults ...string) {
+	t.Helper()
+	for range 5 {
+		if open, _ := r.refresh(); !open {
+			break
+		}
+	}
+	var got []string
+	for _, f := range r.Faults() {
+		got = append(got, f.String())
+	}
+	same := slices.EqualFunc(got, faults, strings.HasPrefix)
+	if running(r.Set()) != want || !same {
+		t.Errorf("running %s, want %s\nfaults %q\n  want %q", running(r.Set()), want, got, faults)
+	}
+}
+
+func TestRules(t *testing.T) {
+	f := newFolder(t)
+	r := f.load() // without a folder
+	expect(t, r, "")
+	f.write("a.yaml", flowText("a", "x"))
+	f.write(".hidden.yaml", "rubbish")
+	f.write("notes.txt", "rubbish")
+	expect(t, r, "a(x)")
+	f.write("a.yaml", flowText("a", "x", "y"))
+	f.write("b.yml", flowText("b", "z"))
+	expect(t, r, "a(x y) b(z)")
+
+	f.write("a.yaml", "flow: a\nkye: k\n")
+	expect(t, r, "a(x y) b(z)", "flows/a.yaml:1:1: `key` is missing", "flows/a.yaml:1:1: `steps` is missing", "flows/a.yaml:2:1: unknown field `kye`")
+	if r.Source("a") != flowText("a", "x", "y") || r.Source("b") != flowText("b", "z") || r.Source("c") != "" {
+		t.Error("the sources are not those of what runs")
+	}
+	f.write("a.yaml", flowText("a", "x"))
+	expect(t, r, "a(x) b(z)")
+	f.remove("b.yml")
+	expect(t, r, "a(x)")
+	f.write("c.yaml", "rubbish: [")
+	expect(t, r, "a(x)", "flows/c.yaml:2:1: not YAML")
+	f.remove("c.yaml")
+	expect(t, r, "a(x)")
+	if err := os.RemoveAll(filepath.Join(f.dir, flowsFolder)); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, r, "")
+}
+
+func TestRulesOneName(t *testing.T) {
+	f := newFolder(t)
+	f.write("b.yaml", flowText("x", "one"))
+	r := f.load()
+	expect(t, r, "x(one)")
+	f.write("a.yaml", "# a\n"+flowText("x", "two"))
+	expect(t, r, "x(one)", "flows/a.yaml:2:1: flow `x` stands in flows/b.yaml already")
+	f.write("b.yaml", flowText("x", "one", "more"))
+	expect(t, r, "x(one more)", "flows/a.yaml:2:1: flow `x`")
+	f.write("b.yaml", "bad")
+	expect(t, r, "x(one more)", "flows/a.yaml:2:1: flow `x`", "flows/b.yaml:1:1: ")
+	f.write("b.yaml", flowText("y", "three")) // renamed: x is free
+	expect(t, r, "x(two) y(three)")
+	f.write("b.yaml", flowText("x", "four")) // y keeps running: x is a's now
+	expect(t, r, "x(two) y(three)", "flows/b.yaml:1:1: flow `x` stands in flows/a.yaml already")
+	f.remove("a.yaml")
+	expect(t, r, "x(four)")
+
+	// At the start the first in order has the name.
+	f.write("a.yaml", flowText("x", "five"))
+	expect(t, f.load(), "x(five)", "flows/b.yaml:1:1: flow `x` stands in flows/a.yaml already")
+}
+
+func TestRulesHalfWritten(t *testing.T) {
+	f := newFolder(t)
+	f.write("a.yaml", flowText("a", "x", "y"))
+	r := f.load()
+	f.write("a.yaml", flowText("a", "x")) // the writer is not done
+	if open, changed := r.refresh(); !open || changed || running(r.Set()) != "a(x y)" {
+		t.Error("a change was taken at first sight")
+	}
+	f.write("a.yaml", flowText("a", "x", "z"))
+	if open, changed := r.refresh(); !open || changed {
+		t.Error("a change that goes on was taken")
+	}
+	if open, changed := r.refresh(); open || !changed || running(r.Set()) != "a(x z)" {
+		t.Error("a settled change was not taken")
+	}
+	f.remove("a.yaml") // as editors do that write another file in its place
+	if open, changed := r.refresh(); !open || changed {
+		t.Error("a file that is away for a moment is gone at once")
+	}
+	f.write("a.yaml", flowText("a", "x", "z"))
+	expect(t, r, "a(x z)")
+	for i := range settleAtEnd {
+		f.write("a.yaml", flowText("a", fmt.Sprintf("x%d", i)))
+		r.refresh()
+	}
+	if running(r.Set()) == "a(x z)" {
+		t.Error("a file that changes all the time is never taken")
+	}
+}
+
+func TestRulesUnreadable(t *testing.T) {
+	f := newFolder(t)
+	f.write("a.yaml", flowText("a", "x"))
+	r := f.load()
+	f.remove("a.yaml")
+	if err := os.Symlink("a.yaml", f.path("a.yaml")); err != nil { // points to itself
+		t.Fatal(err)
+	}
+	expect(t, r, "a(x)", "flows/a.yaml:1:1: cannot be read: ")
+	f.remove("a.yaml")
+	f.write("a.yaml", strings.Repeat("#", flows.MaxFlowBytes+10))
+	expect(t, r, "a(x)", "flows/a.yaml:1:1: the file has ")
+}
+
+// TestRulesWatch changes files as people and tools do, and waits for each to take effect.
+func TestRulesWatch(t *testing.T) {
+	f := newFolder(t)
+	r := f.load()
+	ctx, cancel := context.WithCancel(t.Context())
+	sets := make(chan *flows.Set)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		r.Watch(ctx, func(s *flows.Set) {
+			select {
+			case sets <- s:
+			case <-ctx.Done():
+			}
+		})
+	})
+	defer watching.Wait()
+	defer cancel()
+	within := func(want string) {
+		t.Helper()
+		late := time.After(10 * time.Second) // far more than the second it should take: the machine may be busy
+		began := time.Now()
+		for got := ""; ; {
+			select {
+			case set := <-sets:
+				if got = running(set); got == want {
+					if took := time.Since(began); took > time.Second {
+						t.Logf("%s took %v", want, took)
+					}
+					return
+				}
+			case <-late:
+				t.Fatalf("running %s, want %s", got, want)
+			}
+		}
+	}
+	f.write("a.yaml", flowText("a", "x")) // makes the folder
+	within("a(x)")
+	f.write("a.yaml", flowText("a", "y"))
+	within("a(y)")
+	f.write("new", flowText("a", "z"))
+	if err := os.Rename(f.path("new"), f.path("a.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	within("a(z)")
+	f.write("a.yaml", "bad")
+	f.write("b.yaml", flowText("b", "x"))
+	within("a(z) b(x)")
+	f.write("a.yaml", flowText("a", "good"))
+	within("a(good) b(x)")
+	f.remove("b.yaml")
+	within("a(good)")
+	if err := os.RemoveAll(filepath.Join(f.dir, flowsFolder)); err != nil {
+		t.Fatal(err)
+	}
+	within("")
+	f.write("a.yaml", flowText("a", "again"))
+	within("a(again)")
+}
+
+func TestCheck(t *testing.T) {
+	f := newFolder(t)
+	try := func(path string, want ...string) {
+		t.Helper()
+		var out strings.Builder
+		n, err := check([]string{path}, &out)
+		got := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+		if out.Len() == 0 {
+			got = nil
+		}
+		if err != nil || n != len(want) || !slices.EqualFunc(got, want, strings.HasPrefix) {
+			t.Errorf("%s: %d faults, %v\n%s\nwant %q", path, n, err, out.String(), want)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(f.dir, "alertmanager.yml"), []byte("route: {receiver: x}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	try(f.dir)
+	f.write("a.yaml", flowText("x", "one"))
+	try(f.dir)
+	f.write("b.yaml", flowText("x", "two"))
+	f.write("c.yaml", "flow: C\nkey: k\nsteps: [{id: a, mach: {event: a}}]\n")
+	faults := []string{
+		f.path("b.yaml") + ":1:1: flow `x` stands in " + f.path("a.yaml") + " already",
+		f.path("c.yaml") + ":1:7: `flow` cannot be `C`",
+		f.path("c.yaml") + ":3:9: step `a` has no `match`",
+		f.path("c.yaml") + ":3:17: unknown field `mach`; did you mean `match`?",
+	}
+	try(f.dir, faults...)
+	try(filepath.Join(f.dir, flowsFolder), faults...)
+	try(f.path("c.yaml"), faults[1:]...)
+	try(f.path("b.yaml"))
+	if _, err := check([]string{f.path("none.yaml")}, &strings.Builder{}); err == nil {
+		t.Error("a path that does not exist is no error")
+	}
+}
