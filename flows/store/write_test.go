@@ -1,0 +1,559 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/shopspring/decimal"
+
+	"throughline/flows"
+	"throughline/flows/store/chdb"
+)
+
+func at(s string) flows.Time {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		panic(err)
+	}
+	return flows.At(t)
+}
+
+// heard is a time of reception that no TTL has passed.
+func heard() flows.Time { return flows.At(time.Now()) }
+
+var bounds = []flows.Time{at("1900-01-01T00:00:00Z"), at("2261-12-31T23:59:59.999999999Z"), 0, 1, -1, at("2026-11-18T10:11:12.123456789Z")}
+
+// randomText has what breaks quoting, and astral characters.
+func randomText(r *rand.Rand) string {
+	parts := []string{"", "a", "order", `"`, `\`, "\n", "\t", "\x00", "ü", "𝛑", "'", "%", ":", "{", "\u2028", "<b>&", "4711"}
+	var b strings.Builder
+	for range r.IntN(5) {
+		b.WriteString(parts[r.IntN(len(parts))])
+	}
+	return b.String()
+}
+
+func randomTime(r *rand.Rand) flows.Time {
+	if r.IntN(3) == 0 {
+		return bounds[r.IntN(len(bounds))]
+	}
+	return bounds[0] + flows.Time(r.Int64N(int64(8*1e18)))
+}
+
+// randomValue is of the kinds that flows.DecodeObject documents.
+func randomValue(r *rand.Rand, depth int) any {
+	numbers := []float64{0.1, -2.5, 1e21, 1e300, 5e-324, math.MaxFloat64, 1234567.125}
+	switch n := r.IntN(9); {
+	case n == 0:
+		return nil
+	case n == 1:
+		return r.IntN(2) == 0
+	case n == 2:
+		return int64(r.Uint64())
+	case n == 3:
+		return numbers[r.IntN(len(numbers))]
+	case n == 4:
+		return json.Number([]string{"1.10", "123456789012345678901234567890", "1e5", "-0.0"}[r.IntN(4)])
+	case n == 5 && depth > 0:
+		list := make([]any, r.IntN(3))
+		for i := range list {
+			list[i] = randomValue(r, depth-1)
+		}
+		return list
+	case n == 6 && depth > 0:
+		return randomObject(r, depth-1)
+	}
+	return randomText(r)
+}
+
+func randomObject(r *rand.Rand, depth int) map[string]any {
+	m := make(map[string]any)
+	for range r.IntN(4) {
+		m[randomText(r)] = randomValue(r, depth)
+	}
+	return m
+}
+
+func randomSignal(r *rand.Rand, i int) flows.Signal {
+	g := flows.Signal{
+		Kind: flows.Kind(r.IntN(2)), Source: randomText(r), ID: fmt.Sprint(i), Name: "wanted", System: randomText(r),
+		Environment: randomText(r), Time: randomTime(r), Duration: time.Duration(r.Int64N(1e18)), Failed: r.IntN(2) == 0,
+		Sequence: randomText(r), Received: heard() - flows.Time(r.Int64N(int64(60*24*time.Hour))), TraceID: randomText(r), SpanID: randomText(r), ParentID: randomText(r),
+	}
+	if r.IntN(2) == 0 {
+		g.AsOf = randomTime(r)
+	}
+	if r.IntN(3) > 0 {
+		g.Attributes = randomObject(r, 2)
+	}
+	if r.IntN(3) > 0 {
+		g.Data = randomObject(r, 2)
+	}
+	for range r.IntN(3) {
+		g.Keys = append(g.Keys, flows.Key{Type: "order_id", Value: "x" + randomText(r)})
+	}
+	return g
+}
+
+// TestSignalsComeBack: what Signals yields is what InsertSignals was given, bit for bit.
+func TestSignalsComeBack(t *testing.T) {
+	s := openStore(t)
+	r := rand.New(rand.NewPCG(1, 2))
+	var want []flows.Signal
+	for i := range 500 {
+		want = append(want, randomSignal(r, i))
+	}
+	if err := s.InsertSignals(t.Context(), "SIGNALS:1-500", want); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]flows.Signal, len(want))
+	err := s.Signals(t.Context(), SignalFilter{Names: []string{"wanted"}}, func(g flows.Signal) error {
+		var i int
+		if _, err := fmt.Sscan(g.ID, &i); err != nil {
+			return err
+		}
+		got[i] = g
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range want {
+		if diff := cmp.Diff(want[i], got[i]); diff != "" {
+			t.Fatalf("signal %d (-inserted +read):\n%s", i, diff)
+		}
+		before, err := want[i].ContentHash()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after, err := got[i].ContentHash(); err != nil || after != before {
+			t.Fatalf("signal %d: hash %x, was %x (%v)", i, after, before, err)
+		}
+	}
+}
+
+func TestSignalsFilter(t *testing.T) {
+	s := openStore(t)
+	signals := []flows.Signal{
+		{ID: "1", Name: "order.placed", Received: heard()},
+		{ID: "2", Name: "other", Received: heard(), Keys: []flows.Key{{Type: "order_id", Value: "4711"}}},
+		{ID: "3", Name: "other", Received: heard(), Keys: []flows.Key{{Type: "order", Value: "id:4711"}}},
+		{ID: "4", Name: "other", Received: heard()},
+	}
+	if err := s.InsertSignals(t.Context(), "", signals); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		filter SignalFilter
+		want   string
+	}{
+		{SignalFilter{}, ""},
+		{SignalFilter{Names: []string{"order.placed", "it's \\ {x:String}"}}, "1"},
+		{SignalFilter{KeyTypes: []string{"order_id"}}, "2"},
+		{SignalFilter{Names: []string{"order.placed"}, KeyTypes: []string{"order", "order_id"}}, "123"},
+	} {
+		var ids []byte
+		err := s.Signals(t.Context(), c.filter, func(g flows.Signal) error {
+			ids = append(ids, g.ID...)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sorted(ids); got != c.want {
+			t.Errorf("%+v: got %q, want %q", c.filter, got, c.want)
+		}
+	}
+	many := make([]string, 100_000) // more than an address can hold
+	for i := range many {
+		many[i] = fmt.Sprintf("some.long.event.name.%d", i)
+	}
+	found := 0
+	err := s.Signals(t.Context(), SignalFilter{Names: append(many, "order.placed")}, func(flows.Signal) error {
+		found++
+		return nil
+	})
+	if err != nil || found != 1 {
+		t.Errorf("of many names: %d, %v", found, err)
+	}
+	stop := errors.New("enough")
+	if err := s.Signals(t.Context(), SignalFilter{Names: []string{"other"}}, func(flows.Signal) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("got %v, want the error of yield", err)
+	}
+}
+
+func sorted(b []byte) string {
+	r := []byte{}
+	for c := byte('0'); c <= '9'; c++ {
+		for _, x := range b {
+			if x == c {
+				r = append(r, x)
+			}
+		}
+	}
+	return string(r)
+}
+
+// TestInsertOnce repeats inserts by token, over two months of reception.
+func TestInsertOnce(t *testing.T) {
+	s := openStore(t)
+	var signals []flows.Signal
+	year, month, _ := heard().Std().Date()
+	midnight := flows.At(time.Date(year, month, 1, 0, 0, 0, 0, time.UTC))
+	for i := range 10 {
+		received := midnight - flows.Time(i%2)
+		signals = append(signals, flows.Signal{ID: fmt.Sprint(i), Name: "n", Received: received})
+	}
+	spans := []flows.SpanRecord{{TraceID: "t", SpanID: "s", Service: "a", Start: 1}}
+	logs := []flows.LogRecord{{Time: 1, Body: "b"}}
+	for range 3 {
+		if err := errors.Join(
+			s.InsertSignals(t.Context(), "SIGNALS:1-10", signals),
+			s.InsertSpans(t.Context(), "SPANS:1-1", spans, heard()),
+			s.InsertLogs(t.Context(), "LOGS:1-1", logs, heard()),
+		); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.InsertSignals(t.Context(), "SIGNALS:11-20", signals); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, s, "SELECT count() FROM signals"); n != 20 {
+		t.Errorf("%d signals, want 20: two tokens", n)
+	}
+	if n := count(t, s, "SELECT uniqExact(_partition_id) FROM signals"); n != 2 {
+		t.Errorf("%d partitions, want 2", n)
+	}
+	if n := count(t, s, "SELECT count() FROM spans"); n != 1 {
+		t.Errorf("%d spans, want 1", n)
+	}
+	if n := count(t, s, "SELECT count() FROM logs"); n != 1 {
+		t.Errorf("%d logs, want 1", n)
+	}
+}
+
+func TestSpansAndLogsWhole(t *testing.T) {
+	s := openStore(t)
+	attributes := map[string]any{
+		"s": "x", "empty": "", "n": int64(-3), "f": 2.5, "b": true, "none": nil, "list": []any{int64(1), "a"}, "nan": math.NaN(),
+	}
+	span := flows.SpanRecord{
+		TraceID: "0af7", SpanID: "b7ad", ParentID: "00f0", TraceState: "k=v", Name: "POST /capture", Kind: "Server", Service: "payments",
+		Resource: map[string]any{"service.name": "payments"}, ScopeName: "scope", ScopeVersion: "1", Attributes: attributes,
+		Start: bounds[5], Duration: 1500, StatusCode: "Error", StatusMessage: "no",
+		Events: []flows.SpanEvent{{Time: bounds[5], Name: "exception", Attributes: map[string]any{"a": "b"}}, {Time: bounds[0]}},
+		Links:  []flows.SpanLink{{TraceID: "aa", SpanID: "bb", TraceState: "c", Attributes: map[string]any{"d": int64(1)}}},
+	}
+	odd := flows.SpanRecord{Duration: -5, Start: bounds[0]}
+	if err := s.InsertSpans(t.Context(), "x", []flows.SpanRecord{span, odd}, heard()); err != nil {
+		t.Fatal(err)
+	}
+	var got string
+	row := s.conn.QueryRow(t.Context(), `SELECT formatRow('JSONEachRow', * EXCEPT Received) FROM spans WHERE TraceId = '0af7'`)
+	if err := row.Scan(&got); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"Timestamp":"2026-11-18 10:11:12.123456789","TraceId":"0af7","SpanId":"b7ad","ParentSpanId":"00f0","TraceState":"k=v",` +
+		`"SpanName":"POST /capture","SpanKind":"Server","ServiceName":"payments","ResourceAttributes":{"service.name":"payments"},` +
+		`"ScopeName":"scope","ScopeVersion":"1","SpanAttributes":{"b":"true","empty":"","f":"2.5","list":"[1,\"a\"]","n":"-3","nan":"NaN","none":"","s":"x"},` +
+		`"Duration":1500,"StatusCode":"Error","StatusMessage":"no","Events.Timestamp":["2026-11-18 10:11:12.123456789","1900-01-01 00:00:00.000000000"],` +
+		`"Events.Name":["exception",""],"Events.Attributes":[{"a":"b"},{}],"Links.TraceId":["aa"],"Links.SpanId":["bb"],"Links.TraceState":["c"],` +
+		`"Links.Attributes":[{"d":"1"}]}`
+	if diff := cmp.Diff(decode(t, want), decode(t, got)); diff != "" {
+		t.Errorf("span (-want +got):\n%s", diff)
+	}
+	if n := count(t, s, "SELECT Duration FROM spans WHERE TraceId = ''"); n != 0 {
+		t.Errorf("negative duration became %d", n)
+	}
+	record := flows.LogRecord{
+		Time: bounds[5], TraceID: "0af7", SpanID: "b7ad", TraceFlags: 0x301, SeverityText: "WARN", SeverityNumber: 13, Service: "payments",
+		Body: "late\x00", Resource: map[string]any{"host": "h"}, ScopeName: "scope", ScopeVersion: "1", Attributes: map[string]any{"n": int64(1)},
+	}
+	if err := s.InsertLogs(t.Context(), "x", []flows.LogRecord{record}, heard()); err != nil {
+		t.Fatal(err)
+	}
+	row = s.conn.QueryRow(t.Context(), `SELECT formatRow('JSONEachRow', Timestamp, TraceFlags, SeverityNumber, Body, LogAttributes) FROM logs`)
+	if err := row.Scan(&got); err != nil {
+		t.Fatal(err)
+	}
+	want = `{"Timestamp":"2026-11-18 10:11:12.123456789","TraceFlags":1,"SeverityNumber":13,"Body":"late\u0000","LogAttributes":{"n":"1"}}`
+	if diff := cmp.Diff(decode(t, want), decode(t, got)); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+}
+
+func decode(t *testing.T, text string) map[string]any {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return m
+}
+
+func instance(key string) flows.InstanceRecord {
+	return flows.InstanceRecord{
+		Flow: "order-to-cash", Version: "abc", Key: key, State: flows.Stuck, Reason: flows.ReasonDeadline, ReasonStep: "paid",
+		System: "payments", StuckSince: bounds[5], StuckFor: 3 * time.Second, Recovered: true, StartedAt: bounds[0], LastAt: bounds[5],
+		EndedAt: flows.NoTime,
+		WaitingOn: []flows.WaitingRecord{
+			{Step: "paid", System: "payments", DueAt: bounds[5], Deadline: math.MaxInt64},
+			{Step: "picked", DueAt: bounds[0], Deadline: flows.NoTime},
+		},
+		Path: []string{"placed", "placed"}, Deviations: []flows.Deviation{flows.DeviationRepeat, flows.DeviationOrder}, Conforming: false,
+		Amount: decimal.NewNullDecimal(decimal.RequireFromString("12345678901234567890123456789012345.000000000000000001")), Currency: "EUR",
+		Segments: map[string]string{"region": "EU", "channel": "'"}, AsOf: bounds[1], Imported: true,
+	}
+}
+
+func instances(t *testing.T, s *Store, flow string) []flows.InstanceRecord {
+	t.Helper()
+	var list []flows.InstanceRecord
+	err := s.InstanceStates(t.Context(), flow, func(r flows.InstanceRecord) error {
+		list = append(list, r)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func TestInstancesComeBack(t *testing.T) {
+	s := openStore(t)
+	plain := flows.InstanceRecord{
+		Flow: "order-to-cash", Key: "2", StuckSince: flows.NoTime, StartedAt: flows.NoTime, LastAt: flows.NoTime, EndedAt: 0, AsOf: flows.NoTime,
+	}
+	other := flows.InstanceRecord{Flow: "another", Key: "1"}
+	want := []flows.InstanceRecord{instance("1"), plain}
+	if err := s.WriteInstances(t.Context(), 7, append([]flows.InstanceRecord{other}, want...)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, instances(t, s, "order-to-cash")); diff != "" {
+		t.Errorf("(-written +read):\n%s", diff)
+	}
+	older := instance("1")
+	older.State = flows.Open
+	if err := s.WriteInstances(t.Context(), 6, []flows.InstanceRecord{older}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, instances(t, s, "order-to-cash")); diff != "" {
+		t.Errorf("an older version counts (-want +got):\n%s", diff)
+	}
+	gone := instance("1")
+	gone.Deleted = true
+	if err := s.WriteInstances(t.Context(), 8, []flows.InstanceRecord{gone}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want[1:], instances(t, s, "order-to-cash")); diff != "" {
+		t.Errorf("after deleting one (-want +got):\n%s", diff)
+	}
+	if err := s.WriteInstances(t.Context(), 9, []flows.InstanceRecord{instance("1")}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, instances(t, s, "order-to-cash")); diff != "" {
+		t.Errorf("after writing it again (-want +got):\n%s", diff)
+	}
+}
+
+func TestOccurrencesReplaceEachOther(t *testing.T) {
+	s := openStore(t)
+	o := flows.OccurrenceRecord{
+		Flow: "f", Key: "1", StepID: "paid",
+		Occurrence: flows.Occurrence{
+			At: bounds[5], Start: bounds[0], Source: "s", ID: "i", Sequence: "9", System: "x", Hash: math.MaxUint64,
+			Amount: decimal.NewNullDecimal(decimal.RequireFromString("400.40")), Currency: "EUR",
+		},
+		Segments: map[string]string{"region": "EU"},
+	}
+	failed := o
+	failed.Failed = true
+	removed := o
+	removed.Deleted = true
+	const rows = "SELECT count() FROM steps FINAL WHERE flow = 'f'"
+	write := func(version uint64, list ...flows.OccurrenceRecord) {
+		t.Helper()
+		if err := s.WriteOccurrences(t.Context(), version, list); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(1, o)
+	write(1, o)
+	if n := count(t, s, rows+" AND outcome = 'ok' AND hash = 18446744073709551615 AND amount = '400.4' AND toUnixTimestamp64Nano(start_time) = -2208988800000000000"); n != 1 {
+		t.Errorf("%d rows, want 1", n)
+	}
+	write(3, failed)
+	write(2, o)
+	if n := count(t, s, rows+" AND outcome = 'error'"); n != 1 {
+		t.Errorf("%d failed tries, want 1", n)
+	}
+	write(4, removed)
+	if n := count(t, s, rows); n != 0 {
+		t.Errorf("%d rows after it was taken back, want 0", n)
+	}
+	write(3, failed) // a late repeat
+	if n := count(t, s, rows); n != 0 {
+		t.Errorf("%d rows after a late repeat, want 0", n)
+	}
+}
+
+func TestCheckpoints(t *testing.T) {
+	s := openStore(t)
+	for _, seq := range []uint64{0, 5, math.MaxUint64, 3} {
+		if seq > 0 {
+			if err := s.SaveCheckpoint(t.Context(), "engine's", seq); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := s.Checkpoint(t.Context(), "engine's"); err != nil || got != seq {
+			t.Fatalf("got %d %v, want %d", got, err, seq)
+		}
+	}
+	v := FlowVersion{Flow: "f", Version: "1", Definition: strings.Repeat("flow: x\n", 1<<18)}
+	for range 2 {
+		if err := s.SaveFlowVersion(t.Context(), v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := count(t, s, "SELECT sum(length(definition)) FROM flow_versions FINAL"); n != 8<<18 {
+		t.Errorf("%d bytes, want %d", n, 8<<18)
+	}
+}
+
+// TestKillWhileInserting kills the engine again and again while two writers insert, each
+// repeating until it got nil: nothing is lost or doubled.
+func TestKillWhileInserting(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills and restarts an engine")
+	}
+	lib, err := chdb.FindLib("")
+	if err != nil {
+		t.Skip(err)
+	}
+	dir, err := os.MkdirTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := chdb.Start(t.Context(), chdb.Options{Lib: lib, Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	s := storeOn(t, server, "kill")
+	const batches, size = 60, 200
+	progress := make(chan int)
+	failures := make(chan error, 1)
+	go func() { // ends with its batches; the test reads progress until it is closed
+		defer close(progress)
+		for b := range batches {
+			if err := insertUntilStored(t.Context(), s, b, size); err != nil {
+				failures <- err
+				return
+			}
+			progress <- b
+		}
+	}()
+	kills := 0
+	for b := range progress {
+		if pid := server.Pid(); b%15 == 7 && pid != 0 {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err == nil {
+				kills++
+			}
+		}
+	}
+	select {
+	case err := <-failures:
+		t.Fatal(err)
+	default:
+	}
+	if kills == 0 {
+		t.Fatal("nothing was killed")
+	}
+	for query, want := range map[string]uint64{
+		"SELECT count() FROM signals":                  batches * size,
+		"SELECT uniqExact(id) FROM signals":            batches * size,
+		"SELECT count() FROM spans":                    batches * size,
+		"SELECT count() FROM instances FINAL":          size,
+		"SELECT min(row_version) FROM instances FINAL": batches,
+	} {
+		if got := count(t, s, query); got != want {
+			t.Errorf("%s: %d, want %d (%d kills)", query, got, want, kills)
+		}
+	}
+}
+
+// insertUntilStored sends batch b of everything until all of it is stored.
+func insertUntilStored(ctx context.Context, s *Store, b, size int) error {
+	signals, spans, states := make([]flows.Signal, size), make([]flows.SpanRecord, size), make([]flows.InstanceRecord, size)
+	for i := range size {
+		id := fmt.Sprintf("%d-%d", b, i)
+		signals[i] = flows.Signal{ID: id, Name: "n", Received: heard(), Data: map[string]any{"order_id": id}}
+		spans[i] = flows.SpanRecord{TraceID: id, SpanID: id, Start: bounds[5]}
+		states[i] = flows.InstanceRecord{Flow: "f", Key: fmt.Sprint(i)}
+	}
+	token := fmt.Sprintf("%d-%d", b*size, (b+1)*size-1)
+	for _, write := range []func() error{
+		func() error { return s.InsertSignals(ctx, "SIGNALS:"+token, signals) },
+		func() error { return s.InsertSpans(ctx, "SPANS:"+token, spans, heard()) },
+		func() error { return s.WriteInstances(ctx, uint64(b+1), states) },
+	} {
+		limit := time.After(time.Minute)
+		for {
+			err := write()
+			if err == nil {
+				break
+			}
+			if !Retryable(err) {
+				return fmt.Errorf("not retryable: %w", err)
+			}
+			select {
+			case <-limit:
+				return err
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
+
+func TestRetryable(t *testing.T) {
+	s := openStore(t)
+	if Retryable(nil) {
+		t.Error("nil is retryable")
+	}
+	away, err := Open(t.Context(), Config{Addr: []string{"127.0.0.1:1"}, HTTP: true})
+	if err != nil {
+		t.Fatalf("open needs the server: %v", err)
+	}
+	defer away.Close()
+	if err := away.SaveCheckpoint(t.Context(), "x", 1); !Retryable(err) {
+		t.Errorf("a server that is away: %v", err)
+	}
+	if err := s.conn.Exec(t.Context(), "DROP TABLE checkpoints"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SaveCheckpoint(t.Context(), "x", 1); !Retryable(err) {
+		t.Errorf("a table that is not there yet: %v", err)
+	}
+	if err := s.conn.Exec(t.Context(), "SELECT toDate('x')"); Retryable(err) {
+		t.Errorf("a value that the server cannot parse: %v", err)
+	}
+	bad := []flows.Signal{{Name: "n", Data: map[string]any{"f": func() {}}}}
+	if err := s.InsertSignals(t.Context(), "", bad); Retryable(err) {
+		t.Errorf("a value without a text: %v", err)
+	}
+}
