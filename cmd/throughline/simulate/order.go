@@ -18,9 +18,11 @@ type order struct {
 }
 
 func tellOrder(ctx context.Context, s *story) {
-	o := &order{story: s, id: s.key("SO"), invoice: s.key("INV"), shipment: s.key("SH"),
+	o := &order{
+		story: s, id: s.key("SO"), invoice: s.key("INV"), shipment: s.key("SH"),
 		total: s.cents(15, 290), currency: s.oneOf("EUR", "EUR", "EUR", "CHF"),
-		region: s.oneOf("DE", "DE", "AT", "FR", "NL"), channel: s.oneOf("web", "web", "app", "store")}
+		region: s.oneOf("DE", "DE", "AT", "FR", "NL"), channel: s.oneOf("web", "web", "app", "store"),
+	}
 	if !o.place(ctx) || !o.pack(ctx) {
 		return
 	}
@@ -39,22 +41,28 @@ func tellOrder(ctx context.Context, s *story) {
 
 // keys of the order, for a span.
 func (o *order) keys(more ...attribute.KeyValue) []attribute.KeyValue {
-	return append([]attribute.KeyValue{attribute.String("order_id", o.id), attribute.String("region", o.region),
-		attribute.String("channel", o.channel)}, more...)
+	return append([]attribute.KeyValue{
+		attribute.String("order_id", o.id), attribute.String("region", o.region),
+		attribute.String("channel", o.channel),
+	}, more...)
 }
 
 // place is the checkout: the order, its payment's authorisation, and the stock.
 func (o *order) place(ctx context.Context) bool {
 	rejected := o.chance(0.06)
-	checkout := op{service: "webshop", name: "POST /checkout", kind: trace.SpanKindServer, seconds: 0.02,
-		attributes: append(o.keys(), attribute.String("http.request.method", "POST"), attribute.String("url.path", "/checkout"))}
+	checkout := op{
+		service: "webshop", name: "POST /checkout", kind: trace.SpanKindServer, seconds: 0.02,
+		attributes: append(o.keys(), attribute.String("http.request.method", "POST"), attribute.String("url.path", "/checkout")),
+	}
 	o.do(ctx, checkout, func(ctx context.Context) {
 		o.say(ctx, "webshop", "order.placed", fields{
 			"order_id": o.id, "customer_id": o.key("C"), "region": o.region, "channel": o.channel,
 			"order": fields{"total": o.total, "currency": o.currency, "lines": 1 + o.rand.IntN(5)},
 		})
-		authorise := op{service: "payments", name: "POST /authorise", seconds: 0.3,
-			attributes: o.keys(attribute.String("payment.method", o.oneOf("card", "card", "paypal", "invoice")))}
+		authorise := op{
+			service: "payments", name: "POST /authorise", seconds: 0.3,
+			attributes: o.keys(attribute.String("payment.method", o.oneOf("card", "card", "paypal", "invoice"))),
+		}
 		if rejected {
 			authorise.fault = "CardDeclined: insufficient funds"
 		}
@@ -76,8 +84,10 @@ func (o *order) place(ctx context.Context) bool {
 		o.say(ctx, "webshop", "order.cancelled", fields{"order_id": o.id, "reason": o.oneOf("changed my mind", "ordered twice")})
 		return false
 	}
-	o.call(ctx, "webshop", op{service: "warehouse", name: "ReserveStock", seconds: 0.05,
-		attributes: o.keys(attribute.String("rpc.system", "grpc"))})
+	o.call(ctx, "webshop", op{
+		service: "warehouse", name: "ReserveStock", seconds: 0.05,
+		attributes: o.keys(attribute.String("rpc.system", "grpc")),
+	})
 	return ctx.Err() == nil
 }
 
@@ -100,8 +110,10 @@ func (o *order) charge(ctx context.Context) bool {
 		return false
 	}
 	for try := int64(1); ; try++ {
-		post := op{service: "erp", name: "POST /invoices", seconds: 0.2,
-			attributes: o.keys(attribute.Int64("try", try), attribute.String("http.request.method", "POST"))}
+		post := op{
+			service: "erp", name: "POST /invoices", seconds: 0.2,
+			attributes: o.keys(attribute.Int64("try", try), attribute.String("http.request.method", "POST")),
+		}
 		if invoicing.at(o.since()) {
 			post.fault = "TaxCodeNotFound: STD"
 		} else {
@@ -120,8 +132,10 @@ func (o *order) charge(ctx context.Context) bool {
 	if !o.pause(ctx, 0.2, 1) {
 		return false
 	}
-	o.call(ctx, "erp", op{service: "payments", name: "POST /capture", seconds: 0.3,
-		attributes: o.keys(attribute.String("invoice_id", o.invoice))})
+	o.call(ctx, "erp", op{
+		service: "payments", name: "POST /capture", seconds: 0.3,
+		attributes: o.keys(attribute.String("invoice_id", o.invoice)),
+	})
 	return ctx.Err() == nil
 }
 

@@ -53,8 +53,10 @@ func (a *audience) post(_ context.Context, events []event.Event) {
 		if err != nil && string(e.Data()) != "null" {
 			a.t.Errorf("%s: %v", e.Type(), err)
 		}
-		a.signals = append(a.signals, flows.Signal{Source: e.Source(), ID: e.ID(), Name: e.Type(), System: e.Source(),
-			Time: flows.At(e.Time()), Received: flows.At(time.Now()), Data: data})
+		a.signals = append(a.signals, flows.Signal{
+			Source: e.Source(), ID: e.ID(), Name: e.Type(), System: e.Source(),
+			Time: flows.At(e.Time()), Received: flows.At(time.Now()), Data: data,
+		})
 	}
 }
 
@@ -62,8 +64,10 @@ func (a *audience) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, s := range spans {
-		sig := flows.Signal{Kind: flows.Span, ID: s.SpanContext().SpanID().String(), Name: s.Name(), Time: flows.At(s.StartTime()),
-			Duration: s.EndTime().Sub(s.StartTime()), Failed: s.Status().Code == codes.Error, Attributes: map[string]any{}}
+		sig := flows.Signal{
+			Kind: flows.Span, ID: s.SpanContext().SpanID().String(), Name: s.Name(), Time: flows.At(s.StartTime()),
+			Duration: s.EndTime().Sub(s.StartTime()), Failed: s.Status().Code == codes.Error, Attributes: map[string]any{},
+		}
 		for _, kv := range slices.Concat(s.Resource().Attributes(), s.Attributes()) {
 			sig.Attributes[string(kv.Key)] = kv.Value.AsInterface()
 		}

@@ -17,8 +17,10 @@ type purchase struct {
 }
 
 func tellPurchase(ctx context.Context, s *story) {
-	p := &purchase{story: s, id: s.key("PO"), invoice: s.key("SI"), net: s.cents(40, 9000),
-		region: s.oneOf("DE", "AT", "FR"), category: s.oneOf("packaging", "it", "facility", "goods")}
+	p := &purchase{
+		story: s, id: s.key("PO"), invoice: s.key("SI"), net: s.cents(40, 9000),
+		region: s.oneOf("DE", "AT", "FR"), category: s.oneOf("packaging", "it", "facility", "goods"),
+	}
 	if p.request(ctx) && p.order(ctx) && p.receive(ctx) && p.match(ctx) {
 		p.pay(ctx)
 	}
@@ -35,8 +37,10 @@ func (p *purchase) say(ctx context.Context, source, name string, more fields) bo
 
 // request asks, and a manager, or a rule for small amounts, approves.
 func (p *purchase) request(ctx context.Context) bool {
-	p.say(ctx, "procurement", "purchase.requested", fields{"region": p.region, "category": p.category,
-		"purchase": fields{"net": p.net, "currency": "EUR"}})
+	p.say(ctx, "procurement", "purchase.requested", fields{
+		"region": p.region, "category": p.category,
+		"purchase": fields{"net": p.net, "currency": "EUR"},
+	})
 	if p.net < 500 {
 		return p.pause(ctx, 0.2, 0.5) && p.say(ctx, "procurement", "purchase.auto_approved", fields{"rule": "below 500"})
 	}

@@ -115,8 +115,10 @@ func (f fault) Error() string { return string(f) }
 // call is a request from one service to another: a span on each side.
 func (s *story) call(ctx context.Context, from string, o op, within ...func(context.Context)) {
 	o.kind = trace.SpanKindServer
-	client := op{service: from, name: o.name, kind: trace.SpanKindClient, seconds: 0.004, fault: o.fault,
-		attributes: []attribute.KeyValue{attribute.String("peer.service", o.service)}}
+	client := op{
+		service: from, name: o.name, kind: trace.SpanKindClient, seconds: 0.004, fault: o.fault,
+		attributes: []attribute.KeyValue{attribute.String("peer.service", o.service)},
+	}
 	s.do(ctx, client, func(ctx context.Context) { s.do(ctx, o, within...) })
 }
 

@@ -15,8 +15,10 @@ type visit struct {
 }
 
 func tellVisit(ctx context.Context, s *story) {
-	v := &visit{story: s, id: s.key("V"), ticket: s.key("T"),
-		clinic: s.oneOf("cardiology", "orthopaedics", "eye", "surgery"), payer: s.oneOf("statutory", "statutory", "private")}
+	v := &visit{
+		story: s, id: s.key("V"), ticket: s.key("T"),
+		clinic: s.oneOf("cardiology", "orthopaedics", "eye", "surgery"), payer: s.oneOf("statutory", "statutory", "private"),
+	}
 	if v.checkIn(ctx) && v.cover(ctx) && v.wait(ctx) {
 		v.say(ctx, "ehr", "consultation.started", fields{"visit_id": v.id, "room": 1 + v.rand.IntN(20)})
 	}
@@ -40,8 +42,10 @@ func (v *visit) checkIn(ctx context.Context) bool {
 // cover asks the insurer, who times out at times; consent is signed meanwhile, or not.
 func (v *visit) cover(ctx context.Context) bool {
 	for try := int64(1); ; try++ {
-		ask := op{service: "insurance-gateway", name: "VerifyCoverage", seconds: 0.4,
-			attributes: v.keys(attribute.String("payer", v.payer), attribute.Int64("try", try))}
+		ask := op{
+			service: "insurance-gateway", name: "VerifyCoverage", seconds: 0.4,
+			attributes: v.keys(attribute.String("payer", v.payer), attribute.Int64("try", try)),
+		}
 		if v.chance(0.12) {
 			ask.fault = "DeadlineExceeded: insurer did not answer"
 		}
