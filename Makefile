@@ -49,11 +49,11 @@ fmt: ## format Go and templ files
 .PHONY: test-tools
 test-tools: $(NODE)
 	@missing=; \
-	[ -x /usr/bin/chromium ] || missing="$$missing chromium"; \
+	[ -x /usr/bin/chromium ] || missing="$$missing chromium fonts-dejavu-core"; \
 	command -v $$(go env CC) >/dev/null || missing="$$missing gcc libc6-dev"; \
 	if [ -n "$$missing" ] && command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || command -v sudo >/dev/null; }; then \
 		$(SUDO) apt-get update -q; \
-		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -q --no-install-recommends $$missing; \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; \
 	elif [ -n "$$missing" ]; then \
 		echo "not installed, and no apt-get with root rights to install it:$$missing" >&2; \
 	fi

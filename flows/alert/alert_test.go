@@ -335,6 +335,64 @@ func get(t *testing.T, url string, into any) {
 	_ = answer.Body.Close()
 }
 
+// TestCloseDoesNotHang stops a router while its receiver holds the connection.
+func TestCloseDoesNotHang(t *testing.T) {
+	t.Parallel()
+	asked, release := make(chan struct{}, 10), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked <- struct{}{}
+		<-release
+	}))
+	defer server.Close()
+	defer close(release)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "alertmanager.yml")
+	writeConfig(t, file, server.URL)
+	r, stop := start(t, file, dir)
+	now := time.Now()
+	r.Set([]flows.Cohort{invoices(1, now)}, now)
+	<-asked
+	stopping := time.Now()
+	stop()
+	if took := time.Since(stopping); took > stopGrace+5*time.Second {
+		t.Errorf("took %s", took)
+	}
+}
+
+// TestReceivers has one of each kind that people ask for first.
+func TestReceivers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "alertmanager.yml")
+	text := `
+global: {smtp_smarthost: 'mail.example.com:587', smtp_from: 'throughline@example.com', slack_api_url: 'https://hooks.slack.com/services/x'}
+route:
+  receiver: mail
+  group_by: [flow]
+  routes:
+  - {receiver: pager, matchers: [severity="critical"], continue: true}
+  - {receiver: chat, matchers: ['flow=~"order-.*"'], mute_time_intervals: [weekend]}
+time_intervals: [{name: weekend, time_intervals: [{weekdays: [saturday, sunday]}]}]
+inhibit_rules: [{source_matchers: [severity="critical"], target_matchers: [severity="warning"], equal: [flow]}]
+receivers:
+- {name: mail, email_configs: [{to: 'ops@example.com'}]}
+- {name: pager, pagerduty_configs: [{routing_key: abc}]}
+- {name: chat, slack_configs: [{channel: '#orders'}], msteamsv2_configs: [{webhook_url: 'https://example.com/teams'}]}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, _ := start(t, file, t.TempDir())
+	if err := r.Reload(); err != nil {
+		t.Error(err)
+	}
+	api := httptest.NewServer(r.Handler())
+	defer api.Close()
+	var receivers []struct{ Name string }
+	get(t, api.URL+"/api/v2/receivers", &receivers)
+	if len(receivers) != 3 {
+		t.Errorf("got %+v", receivers)
+	}
+}
+
 // TestCloseLeavesNothing starts and stops routers that fire, reload and are drained.
 func TestCloseLeavesNothing(t *testing.T) {
 	noLeaks := goleak.IgnoreCurrent()
