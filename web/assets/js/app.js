@@ -1,0 +1,2 @@
+import './htmx.js';
+import 'htmx.org/dist/ext/hx-ws.js';

@@ -1,0 +1,40 @@
+// Package views turns view values into HTML. Nothing here reads a clock, a store or a
+// request: the same values give the same bytes, so a page and the socket that keeps it live
+// share one component, and a rendering can be compared with the one before.
+//
+// A page is written in three moves:
+//
+//	page := views.FlowDetail{Clock: clock, Now: now, ...}
+//	views.Document(shell, page.Body()).Render(ctx, w)       // the page
+//	parts := slices.Concat(shell.Parts(), page.Parts())     // what its socket pushes
+//
+// # Live elements
+//
+// Parts lists the live elements of a page. Each is one element whose id is Part.ID; a
+// socket sends it as
+//
+//	<hx-partial hx-target="#ID" hx-swap="outerMorph">…</hx-partial>
+//
+// The ids, which the style sheet and tests may rely on:
+//
+//	every page   page-version  (the page loads itself anew when its content changes)
+//	             asof          (time of the numbers, in the live button #live)
+//	             notices       (refused files, restoring, history away)
+//	             nav-alerts, tab-alerts (count of open alerts)
+//	/            overview-stats, alerts-open, flow-{name} for each flow
+//	/ first run  first-run
+//	/flows       flow-{name} for each flow
+//	/flows/{f}   flow-head, flow-stats, flow-graph, flow-variants, flow-stuck, flow-steps
+//	/flows/{f}/steps/{s}  step-head, step-stats, step-instances
+//	/alerts      alerts-open, alerts-resolved
+//	/alerts/{id} alert-head, alert-verdict, alert-stats, alert-flow, alert-instances
+//	/instances/{f}/{key}  instance-head, instance-verdict, instance-timeline,
+//	             instance-steps, instance-split
+//
+// Search, the entity timeline and the model are not live.
+//
+// # Socket messages that are not HTML
+//
+// {"type":"heartbeat","as_of":"2026-11-19T02:14:07Z"} keeps the live indicator live and
+// moves the time beside it; as_of may be absent.
+package views

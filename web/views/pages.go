@@ -1,0 +1,314 @@
+package views
+
+import (
+	"slices"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"throughline/flows"
+)
+
+// Range is the span of time that a page's numbers cover, as in ?range=.
+type Range string
+
+// The ranges that pages offer. RangeHour is the default.
+const (
+	RangeQuarter Range = "15m"
+	RangeHour    Range = "60m"
+	RangeDay     Range = "24h"
+	RangeWeek    Range = "7d"
+	RangeAll     Range = "all"
+)
+
+var ranges = []struct {
+	name   Range
+	span   time.Duration // 0 is all history
+	button string
+	words  string // as in "last …"
+}{
+	{RangeQuarter, 15 * time.Minute, "15 m", "15 min"},
+	{RangeHour, time.Hour, "60 m", "60 min"},
+	{RangeDay, 24 * time.Hour, "24 h", "24 h"},
+	{RangeWeek, 7 * 24 * time.Hour, "7 d", "7 days"},
+	{RangeAll, 0, "All", ""},
+}
+
+// ParseRange reads ?range=; "" is the default.
+func ParseRange(text string) (Range, bool) {
+	if text == "" {
+		return RangeHour, true
+	}
+	for _, r := range ranges {
+		if string(r.name) == text {
+			return r.name, true
+		}
+	}
+	return RangeHour, false
+}
+
+// Span is how long the range is; 0 is all history.
+func (r Range) Span() time.Duration {
+	for _, known := range ranges {
+		if known.name == r {
+			return known.span
+		}
+	}
+	return time.Hour
+}
+
+// FlowNow is a flow with its numbers.
+type FlowNow struct {
+	Flow   *flows.Flow
+	Health flows.Health // for the page's range; in flight, stuck and the like are now
+	Range  Range        // what Health covers
+	Spark  []float64    // started per minute over the range, oldest first; may be empty
+	// ImportedAsOf is the clock of a flow that holds imported signals only; else NoTime or 0.
+	ImportedAsOf flows.Time
+}
+
+// Alert is one incident: a cohort that is, or was, stuck.
+type Alert struct {
+	flows.Cohort
+	ID         string
+	StartsAt   flows.Time
+	ResolvedAt flows.Time    // NoTime or 0 while it fires
+	Silenced   bool          // nobody is told
+	Limit      time.Duration // the step's within, or the flow's idle; 0 where not known
+	Label      string        // what an instance is called; "" is "instance"
+}
+
+// Overview is the page /.
+type Overview struct {
+	Clock
+	Range  Range
+	Flows  []FlowNow // in any order
+	Alerts []Alert   // open ones, in the order in which they are shown
+}
+
+// Body is the page without its frame.
+func (v Overview) Body() templ.Component { return overviewBody(v) }
+
+// Parts are the live elements.
+func (v Overview) Parts() []Part {
+	parts := []Part{
+		{"overview-stats", OverviewStats(v)},
+		{"alerts-open", AlertCards(v.Clock, v.Alerts)},
+	}
+	return append(parts, rowParts(v.Clock, v.Flows)...)
+}
+
+// FlowList is the page /flows: all flows without the alerts.
+type FlowList struct {
+	Clock
+	Range Range
+	Flows []FlowNow
+}
+
+// Body is the page without its frame.
+func (v FlowList) Body() templ.Component { return flowListBody(v) }
+
+// Parts are the live elements.
+func (v FlowList) Parts() []Part { return rowParts(v.Clock, v.Flows) }
+
+func rowParts(c Clock, list []FlowNow) []Part {
+	var parts []Part
+	for _, f := range list {
+		parts = append(parts, Part{domID("flow-", f.Flow.Name), FlowRow(c, f)})
+	}
+	slices.SortFunc(parts, func(a, b Part) int { return compare(a.ID, b.ID) })
+	return parts
+}
+
+// FirstRun is the page / while there is no flow, or nothing was ever received.
+type FirstRun struct {
+	Clock
+	EventsURL string // POST /api/v1/events in full, with scheme and host as the reader asked for it
+	OTLPHTTP  string // host:port; "" where it does not run
+	OTLPGRPC  string // host:port; "" where it does not run
+	ConfigDir string // where flows/*.yaml go
+	Flows     int    // flow files that are in force
+	Accepted  uint64 // signals since the data folder was made
+	Last      flows.Time
+	Seen      []flows.SeenSignal // latest first
+}
+
+// Body is the page without its frame.
+func (v FirstRun) Body() templ.Component { return firstRunBody(v) }
+
+// Parts are the live elements.
+func (v FirstRun) Parts() []Part { return []Part{{"first-run", FirstRunSteps(v)}} }
+
+// FlowDetail is the page /flows/{flow}.
+type FlowDetail struct {
+	Clock
+	Now      FlowNow
+	Graph    *Graph              // nil: laid out anew from Now
+	Variants *flows.Variants     // nil where history cannot be read
+	Stuck    *flows.InstancePage // stuck ones, longest first; nil where history cannot be read
+	Alerts   []Alert             // open ones of this flow
+}
+
+// Body is the page without its frame.
+func (v FlowDetail) Body() templ.Component { return flowBody(v) }
+
+// Parts are the live elements.
+func (v FlowDetail) Parts() []Part {
+	return []Part{
+		{"flow-head", FlowHead(v)},
+		{"flow-stats", FlowStats(v)},
+		{"flow-graph", FlowGraph(v)},
+		{"flow-stuck", StuckPanel(v)},
+		{"flow-variants", VariantsPanel(v)},
+		{"flow-steps", StepsTable(v)},
+	}
+}
+
+// StepDetail is the page /flows/{flow}/steps/{step}.
+type StepDetail struct {
+	Clock
+	Now       FlowNow
+	Step      int                 // position in Now.Flow.Steps
+	Instances *flows.InstancePage // those that wait for the step, longest first; nil where history cannot be read
+	Alerts    []Alert             // open ones of this step
+}
+
+// Body is the page without its frame.
+func (v StepDetail) Body() templ.Component { return stepBody(v) }
+
+// Parts are the live elements.
+func (v StepDetail) Parts() []Part {
+	return []Part{
+		{"step-head", StepHead(v)},
+		{"step-stats", StepStats(v)},
+		{"step-instances", StepInstances(v)},
+	}
+}
+
+// AlertList is the page /alerts.
+type AlertList struct {
+	Clock
+	Open     []Alert
+	Resolved []Alert // latest first
+}
+
+// Body is the page without its frame.
+func (v AlertList) Body() templ.Component { return alertListBody(v) }
+
+// Parts are the live elements.
+func (v AlertList) Parts() []Part {
+	return []Part{
+		{"alerts-open", AlertCards(v.Clock, v.Open)},
+		{"alerts-resolved", ResolvedAlerts(v)},
+	}
+}
+
+// AlertDetail is the page /alerts/{id}.
+type AlertDetail struct {
+	Clock
+	Alert     Alert
+	Now       *FlowNow            // nil where the flow is gone
+	Instances *flows.InstancePage // the cohort's members, longest first; nil where history cannot be read
+}
+
+// Body is the page without its frame.
+func (v AlertDetail) Body() templ.Component { return alertBody(v) }
+
+// Parts are the live elements.
+func (v AlertDetail) Parts() []Part {
+	parts := []Part{
+		{"alert-head", AlertHead(v)},
+		{"alert-verdict", AlertVerdict(v)},
+		{"alert-stats", AlertStats(v)},
+		{"alert-instances", AlertInstances(v)},
+	}
+	if v.Now != nil {
+		parts = append(parts, Part{"alert-flow", AlertFlow(v)})
+	}
+	return parts
+}
+
+// InstanceTimeline is the page /instances/{flow}/{key}.
+type InstanceTimeline struct {
+	Clock
+	Flow   *flows.Flow
+	Detail flows.InstanceDetail
+	Alerts []Alert // open ones of the step that it waits for
+	AtPast bool    // shown in hindsight: Clock.Now is the instant asked for
+}
+
+// Body is the page without its frame.
+func (v InstanceTimeline) Body() templ.Component { return instanceBody(v) }
+
+// Parts are the live elements.
+func (v InstanceTimeline) Parts() []Part {
+	return []Part{
+		{"instance-head", InstanceHead(v)},
+		{"instance-verdict", InstanceVerdict(v)},
+		{"instance-timeline", InstanceWaterfall(v)},
+		{"instance-split", InstanceSplit(v)},
+		{"instance-steps", InstanceSteps(v)},
+	}
+}
+
+// SearchResults is the page /search.
+type SearchResults struct {
+	Clock
+	Query string        // "" asks for nothing yet
+	Flows []FlowNow     // found by name or title, with numbers where there are any
+	Found flows.Found   // Found.Flows is not read
+	Known []*flows.Flow // for the titles of instances' flows
+	Took  time.Duration
+}
+
+// Body is the page without its frame.
+func (v SearchResults) Body() templ.Component { return searchBody(v) }
+
+// EntityTimeline is the page /entities/{type}/{value}.
+type EntityTimeline struct {
+	Clock
+	Key     flows.Key
+	Signals []flows.Signal // in order of time
+	Next    string         // cursor of the next page; "" at the end
+	Known   []*flows.Flow  // flows whose instances the keys may name
+}
+
+// Body is the page without its frame.
+func (v EntityTimeline) Body() templ.Component { return entityBody(v) }
+
+// FlowModel is the page /flows/{flow}/model.
+type FlowModel struct {
+	Clock
+	Flow   *flows.Flow
+	File   string        // path of the file as the config folder names it
+	Text   string        // the file as it is on disk
+	Faults []flows.Fault // of this file, where the text on disk was refused
+}
+
+// Body is the page without its frame.
+func (v FlowModel) Body() templ.Component { return modelBody(v) }
+
+// Problem is the page for what cannot be shown: 404 and the like.
+type Problem struct {
+	Status int
+	Title  string // "There is no flow orders"
+	Text   string // what to do
+	There  []Link // what there is instead
+}
+
+// Link leads to a page of ours.
+type Link struct {
+	Text, Href string
+	Note       string // beside it; may be empty
+}
+
+// Body is the page without its frame.
+func (v Problem) Body() templ.Component { return problemBody(v) }
+
+// Components is the page /_/components: every component in every state, once.
+type Components struct {
+	Clock
+}
+
+// Body is the page without its frame.
+func (v Components) Body() templ.Component { return componentsBody(v) }

@@ -1,0 +1,118 @@
+package views
+
+import (
+	"hash/fnv"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"throughline/flows"
+)
+
+// Clock says at which instant and in which zone a page is written.
+type Clock struct {
+	Now  flows.Time
+	Zone *time.Location // nil is UTC
+}
+
+// Place is an entry of the main navigation.
+type Place string
+
+// The places. PlaceNone marks no entry as current.
+const (
+	PlaceNone     Place = ""
+	PlaceOverview Place = "overview"
+	PlaceFlows    Place = "flows"
+	PlaceAlerts   Place = "alerts"
+	PlaceSearch   Place = "search"
+)
+
+// Shell is what surrounds every page.
+type Shell struct {
+	Clock
+	Title      string // of the page; the product's name is added
+	Scope      string // name of the deployment beside the product's; "" for none
+	Place      Place
+	Query      string     // text in the search box
+	Socket     string     // path and query of the websocket; "" for a page that is not live
+	AsOf       flows.Time // instant of the newest numbers; NoTime or 0 for none
+	OpenAlerts int
+	Notices    Notices
+	Assets     Assets
+	// Kind names what the page is made of: its parts by id and whatever else cannot be morphed
+	// in place. When a later rendering has another Kind, open pages load themselves anew.
+	// KindOf makes it.
+	Kind string
+}
+
+// Assets are the URLs of what every page loads.
+type Assets struct {
+	CSS, JS, Icon string
+}
+
+// Notices are what a person must know before believing the numbers.
+type Notices struct {
+	Restoring   bool          // the engine has not caught up: no verdicts yet
+	Faults      []flows.Fault // of the flow files that were refused
+	HistoryAway flows.Time    // since when history cannot be read; NoTime or 0 while it can
+}
+
+// Part is one live element: what Body renders is one element with this id.
+type Part struct {
+	ID   string
+	Body templ.Component
+}
+
+// Parts are the live elements outside the page's own.
+func (s Shell) Parts() []Part {
+	return []Part{
+		{"page-version", pageVersion(s)},
+		{"asof", asOf(s)},
+		{"notices", notices(s.Clock, s.Notices)},
+		{"nav-alerts", navCount("nav-alerts", s.OpenAlerts)},
+		{"tab-alerts", navCount("tab-alerts", s.OpenAlerts)},
+	}
+}
+
+// KindOf is a short name for a page whose parts are these; more tells apart pages that have
+// the same parts.
+func KindOf(parts []Part, more ...string) string {
+	h := fnv.New64a()
+	for _, p := range parts {
+		h.Write([]byte(p.ID))
+		h.Write([]byte{0})
+	}
+	for _, m := range more {
+		h.Write([]byte{1})
+		h.Write([]byte(m))
+	}
+	return strconv.FormatUint(h.Sum64(), 36)
+}
+
+func (s Shell) documentTitle() string {
+	if s.Title == "" {
+		return "Throughline"
+	}
+	return s.Title + " · Throughline"
+}
+
+// known says whether t was set: views take the zero Time for "not known", too.
+func known(t flows.Time) bool { return t != flows.NoTime && t != 0 }
+
+// domID makes a name usable as an id and in the selector "#id" without escaping. Flow names
+// are such names already.
+func domID(prefix, name string) string {
+	var b strings.Builder
+	b.WriteString(prefix)
+	for _, r := range name {
+		if r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			b.WriteRune(r)
+			continue
+		}
+		b.WriteByte('_')
+		b.WriteString(strconv.FormatInt(int64(r), 16))
+	}
+	return b.String()
+}
