@@ -29,12 +29,12 @@ const (
 	settleAtEnd = 4 // looks after which a file that changes all the time is taken anyhow
 )
 
-// Rules are the flow files of a config_dir and the flows that run because of them. Of a
+// rules are the flow files of a config_dir and the flows that run because of them. Of a
 // file that was changed for the worse its last good version runs on.
-type Rules struct {
+type rules struct {
 	configDir string
 	log       *slog.Logger
-	files     map[string]*ruleFile // by path; of LoadRules, then of Watch
+	files     map[string]*ruleFile // by path; of loadRules, then of Watch
 	now       atomic.Pointer[rulesNow]
 }
 
@@ -57,10 +57,10 @@ type ruleFile struct {
 	source string        // its text
 }
 
-// LoadRules reads the flow files as they stand. Faults in them are no error, nor is a
+// loadRules reads the flow files as they stand. Faults in them are no error, nor is a
 // folder that does not exist yet.
-func LoadRules(configDir string, log *slog.Logger) (*Rules, error) {
-	r := &Rules{configDir: configDir, log: log, files: map[string]*ruleFile{}}
+func loadRules(configDir string, log *slog.Logger) (*rules, error) {
+	r := &rules{configDir: configDir, log: log, files: map[string]*ruleFile{}}
 	if _, err := r.look(true); err != nil {
 		return nil, fmt.Errorf("load flow files: %w", err)
 	}
@@ -71,18 +71,18 @@ func LoadRules(configDir string, log *slog.Logger) (*Rules, error) {
 }
 
 // Set are the flows that run.
-func (r *Rules) Set() *flows.Set { return r.now.Load().set }
+func (r *rules) Set() *flows.Set { return r.now.Load().set }
 
 // Faults are the faults of the files as they stand, with paths below config_dir.
-func (r *Rules) Faults() []flows.Fault { return r.now.Load().faults }
+func (r *rules) Faults() []flows.Fault { return r.now.Load().faults }
 
 // Source is the text of the version of a flow that runs; "" where there is no such flow.
-func (r *Rules) Source(flow string) string { return r.now.Load().sources[flow] }
+func (r *rules) Source(flow string) string { return r.now.Load().sources[flow] }
 
 // Watch takes changes of the files until ctx ends, and calls onChange after each that
 // changed the set or the faults; the set is the one before where only faults changed.
-// It blocks, and returns nil.
-func (r *Rules) Watch(ctx context.Context, onChange func(*flows.Set)) error {
+// It blocks.
+func (r *rules) Watch(ctx context.Context, onChange func(*flows.Set)) {
 	folder := filepath.Join(r.configDir, flowsFolder)
 	watcher, events, errs := r.notifier()
 	if watcher != nil {
@@ -94,7 +94,7 @@ func (r *Rules) Watch(ctx context.Context, onChange func(*flows.Set)) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-events:
 			if !hurried {
 				timer.Reset(settleFor)
@@ -123,7 +123,7 @@ func (r *Rules) Watch(ctx context.Context, onChange func(*flows.Set)) error {
 }
 
 // refresh looks and settles, and logs what came of it.
-func (r *Rules) refresh() (open, changed bool) {
+func (r *rules) refresh() (open, changed bool) {
 	open, err := r.look(false)
 	if err != nil {
 		r.log.Error("read flow files", "error", err)
@@ -145,7 +145,7 @@ func (r *Rules) refresh() (open, changed bool) {
 }
 
 // notifier has nil channels, which never speak, where the system grants none.
-func (r *Rules) notifier() (*fsnotify.Watcher, chan fsnotify.Event, chan error) {
+func (r *rules) notifier() (*fsnotify.Watcher, chan fsnotify.Event, chan error) {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		r.log.Warn("watch flow files by looking only", "error", err, "every", lookEvery)
@@ -156,7 +156,7 @@ func (r *Rules) notifier() (*fsnotify.Watcher, chan fsnotify.Event, chan error) 
 
 // look reads the folder. What is new is taken at once, or when two looks found the same;
 // open says that something waits for the second.
-func (r *Rules) look(atOnce bool) (open bool, err error) {
+func (r *rules) look(atOnce bool) (open bool, err error) {
 	paths, err := listFlowFiles(filepath.Join(r.configDir, flowsFolder))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err // what runs runs on
@@ -214,12 +214,12 @@ func (f *ruleFile) look(name string, text []byte, err error, atOnce bool) (open 
 }
 
 // short is a path as people see it: below config_dir.
-func (r *Rules) short(path string) string { return flowsFolder + "/" + filepath.Base(path) }
+func (r *rules) short(path string) string { return flowsFolder + "/" + filepath.Base(path) }
 
 // settle decides which version of which file runs: a name belongs to the file that has
 // it already, else to the first in order; a file whose name is taken keeps its last good
 // version, if it has one.
-func (r *Rules) settle() (changed bool, err error) {
+func (r *rules) settle() (changed bool, err error) {
 	paths := slices.Sorted(maps.Keys(r.files))
 	owners, faults := map[string]string{}, []flows.Fault{}
 	claim := func(path string, flow *flows.Flow) bool {
@@ -264,7 +264,7 @@ func (r *Rules) settle() (changed bool, err error) {
 }
 
 // put brings flows into force, where they differ from those that are.
-func (r *Rules) put(running []*flows.Flow, faults []flows.Fault, sources map[string]string) (changed bool, err error) {
+func (r *rules) put(running []*flows.Flow, faults []flows.Fault, sources map[string]string) (changed bool, err error) {
 	slices.SortStableFunc(faults, flows.CompareFaults)
 	next := &rulesNow{faults: faults, sources: sources}
 	before := r.now.Load()

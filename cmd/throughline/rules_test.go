@@ -51,9 +51,9 @@ func (f folder) remove(name string) {
 	}
 }
 
-func (f folder) load() *Rules {
+func (f folder) load() *rules {
 	f.t.Helper()
-	r, err := LoadRules(f.dir, slog.New(slog.DiscardHandler))
+	r, err := loadRules(f.dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func running(set *flows.Set) string {
 }
 
 // expect looks until nothing waits, then compares what runs and what is at fault.
-func expect(t *testing.T, r *Rules, want string, faults ...string) {
+func expect(t *testing.T, r *rules, want string, faults ...string) {
 	t.Helper()
 	for range 5 {
 		if open, _ := r.refresh(); !open {
@@ -197,14 +197,12 @@ func TestRulesWatch(t *testing.T) {
 	sets := make(chan *flows.Set)
 	var watching sync.WaitGroup
 	watching.Go(func() {
-		if err := r.Watch(ctx, func(s *flows.Set) {
+		r.Watch(ctx, func(s *flows.Set) {
 			select {
 			case sets <- s:
 			case <-ctx.Done():
 			}
-		}); err != nil {
-			t.Error(err)
-		}
+		})
 	})
 	defer watching.Wait()
 	defer cancel()
