@@ -12,11 +12,10 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// embeddedMaxPayload is the largest message of the embedded server. Batches are cut far
-// below; it is what a single item may have, and above the body that ingest takes, so that
-// nothing admitted is too large to be carried. A server of the user's has its own limit,
-// 1 MiB by default.
-const embeddedMaxPayload = 24 << 20
+// embeddedMaxPayload is the largest message of the embedded server, the most that NATS
+// advises. Batches are cut far below; it bounds what a single item may have. A server of
+// the user's has its own limit, 1 MiB by default.
+const embeddedMaxPayload = 8 << 20
 
 // smallState is room for positions and dead letters beside the two streams.
 const smallState = 256 << 20
