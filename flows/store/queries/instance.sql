@@ -1,0 +1,4 @@
+-- One instance as it is now.
+SELECT /*columns*/
+FROM instances FINAL
+WHERE flow = {flow:String} AND key = {key:String}

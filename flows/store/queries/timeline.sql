@@ -1,0 +1,39 @@
+-- One page of the signals that carry one of some keys, or that are steps of some instances (a trace or a link led them
+-- there), one copy of each: of copies that differ the earliest. The order is that of signals: time, sequence (numbers
+-- first, by number; absent last), system, id.
+SELECT /*columns*/
+FROM
+(
+    SELECT
+        *,
+        multiIf(sequence = '', 2, match(sequence, '^[0-9]+$'), 0, 1) AS class,
+        if(class = 0, trimLeft(sequence, '0'), sequence) AS digits,
+        if(class = 0, length(digits), 0) AS size
+    FROM
+    (
+        SELECT *
+        FROM signals
+        WHERE hasAny(keys, {keys:Array(String)})
+        UNION ALL
+        SELECT *
+        FROM signals
+        WHERE name IN {names:Array(String)}
+            AND time IN (
+                SELECT start_time
+                FROM steps FINAL
+                WHERE flow IN {flows:Array(String)} AND key = {value:String}
+            )
+            AND (if(kind = 'span', '', source), id) IN (
+                SELECT source, id
+                FROM steps FINAL
+                WHERE flow IN {flows:Array(String)} AND key = {value:String}
+            )
+    )
+    ORDER BY time, attributes, data, received
+    LIMIT 1 BY if(kind = 'span', '', source), id
+)
+WHERE {begin:UInt8} = 1
+    OR (toUnixTimestamp64Nano(time), class, size, digits, system, id, source)
+        > ({time:Int64}, {class:UInt8}, {size:UInt64}, {digits:String}, {system:String}, {id:String}, {source:String})
+ORDER BY time, class, size, digits, system, id, source
+LIMIT {limit:UInt32}

@@ -1,0 +1,253 @@
+package store
+
+import (
+	"context"
+	_ "embed" // the queries
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/shopspring/decimal"
+
+	"throughline/flows"
+)
+
+var (
+	//go:embed queries/occurrences.sql
+	sqlOccurrences string
+	//go:embed queries/occurrences_between.sql
+	sqlOccurrencesBetween string
+)
+
+// occurrencesQuery asks for the occurrences of f up to an instant, of the keys that a
+// condition leaves, "" for all.
+func occurrencesQuery(f *flows.Flow, until flows.Time, condition string) (query string, args []any) {
+	ids := make([]string, len(f.Steps))
+	for i := range f.Steps {
+		ids[i] = f.Steps[i].ID
+	}
+	args = []any{
+		clickhouse.Named("flow", f.Name), clickhouse.Named("steps", ids), clickhouse.Named("until", int64(until)),
+	}
+	cut := "''"
+	if len(f.Segments) > 0 { // each value as its length, a colon and itself, as splitSegments reads it
+		cut = "concat(''"
+		for i, name := range f.Segments {
+			value := fmt.Sprintf("segments[{segment_%d:String}]", i)
+			cut += ", toString(length(" + value + ")), ':', " + value
+			args = append(args, clickhouse.Named(fmt.Sprintf("segment_%d", i), name))
+		}
+		cut += ")"
+	}
+	if condition != "" {
+		condition = "\n" + strings.TrimSpace(condition)
+	}
+	return strings.NewReplacer(" /*keys*/", condition, "/*segments*/", cut).Replace(sqlOccurrences), args
+}
+
+// foldTimeout bounds a question that comes without a deadline. All history of some ten
+// million occurrences takes half of it.
+const foldTimeout = time.Minute
+
+// foldQuery asks for instances of a flow, folded from their occurrences.
+type foldQuery struct {
+	flow      *flows.Flow
+	now       flows.Time
+	hindsight bool    // only occurrences up to now exist, and all are judged at now
+	bound     bound   // instances that can matter; the zero value is all
+	segment   segment // zero is none
+}
+
+// bound selects the instances that were in flight, ended or had a signal between two
+// instants. It may let more pass: whoever folds looks at the result.
+type bound struct {
+	set      bool
+	from, to flows.Time
+}
+
+// between is the bound of [from, to], where NoTime is open.
+func between(from, to flows.Time) bound {
+	if to == flows.NoTime {
+		to = math.MaxInt64
+	}
+	return bound{set: from != flows.NoTime || to != math.MaxInt64, from: from, to: to}
+}
+
+// segment selects the instances whose value of a segment equals.
+type segment struct{ name, value string }
+
+// folded is one instance, valid until the next.
+type folded struct {
+	key      string
+	now      flows.Time // instant of the verdict
+	imported bool       // made of imported signals only
+	in       *flows.Instance
+}
+
+// fold folds every instance that q asks for and visits it. One instance at a time is in
+// memory, however many there are.
+func (s *Store) fold(ctx context.Context, q foldQuery, visit func(folded) error) error {
+	ctx, cancel := withTimeout(ctx, foldTimeout)
+	defer cancel()
+	condition := ""
+	if q.bound.set || q.segment.name != "" {
+		condition = sqlOccurrencesBetween
+	}
+	query, args := occurrencesQuery(q.flow, q.until(), condition)
+	if condition != "" {
+		args = append(args, q.betweenArgs()...)
+	}
+	rows, err := s.conn.Query(ctx, query, args...)
+	if err != nil {
+		return fmt.Errorf("read occurrences: %w", err)
+	}
+	return errors.Join(foldRows(rows, q, visit), rows.Close())
+}
+
+func (q *foldQuery) betweenArgs() []any {
+	from, to := q.bound.from, q.bound.to
+	if !q.bound.set {
+		from, to = flows.NoTime, math.MaxInt64
+	}
+	return []any{
+		clickhouse.Named("from", int64(from)), clickhouse.Named("to", int64(to)),
+		clickhouse.Named("segment", q.segment.name), clickhouse.Named("value", q.segment.value),
+	}
+}
+
+func (q *foldQuery) until() flows.Time {
+	if q.hindsight {
+		return q.now
+	}
+	return math.MaxInt64
+}
+
+// foldRows folds rows in which those of one key stand together.
+func foldRows(rows driver.Rows, q foldQuery, visit func(folded) error) error {
+	var (
+		in          flows.Instance
+		occurrences []flows.Occurrence
+		key         string
+	)
+	flush := func() error {
+		if len(occurrences) == 0 {
+			return nil
+		}
+		now := q.now
+		if !q.hindsight {
+			now = flows.Clock(occurrences, q.now)
+		}
+		q.flow.FoldInto(&in, occurrences, now)
+		c := folded{key: key, now: now, imported: imported(occurrences), in: &in}
+		if q.segment.name != "" && !q.segment.holds(q.flow, &in) {
+			return nil
+		}
+		return visit(c)
+	}
+	reader := occurrenceReader{segments: len(q.flow.Segments)}
+	for rows.Next() {
+		if err := reader.scan(rows); err != nil {
+			return err
+		}
+		if reader.key != key {
+			if err := flush(); err != nil {
+				return err
+			}
+			key, occurrences = reader.key, occurrences[:0]
+		}
+		occurrences = append(occurrences, reader.occurrence)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read occurrences: %w", err)
+	}
+	return flush()
+}
+
+func (g segment) holds(f *flows.Flow, in *flows.Instance) bool {
+	for i, name := range f.Segments {
+		if name == g.name {
+			return in.Segments != nil && in.Segments[i] == g.value
+		}
+	}
+	return false
+}
+
+// imported says that no occurrence is live.
+func imported(occurrences []flows.Occurrence) bool {
+	for i := range occurrences {
+		if occurrences[i].AsOf == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// occurrenceReader scans rows of the occurrences queries without reflection.
+type occurrenceReader struct {
+	key        string
+	occurrence flows.Occurrence
+
+	segments          int
+	position          uint16
+	at, start, judged int64
+	failed            uint8
+	money, cut        string
+}
+
+func (r *occurrenceReader) scan(rows driver.Rows) error {
+	o := &r.occurrence
+	err := rows.Scan(
+		&r.key, &r.position, &r.at, &r.start, &r.failed, &o.Source, &o.ID, &o.Sequence, &o.System, &r.judged, &o.Hash,
+		&r.money, &o.Currency, &r.cut,
+	)
+	if err != nil {
+		return fmt.Errorf("scan an occurrence: %w", err)
+	}
+	o.Step, o.At, o.Start, o.Failed = int(r.position)-1, flows.Time(r.at), flows.Time(r.start), r.failed != 0
+	o.AsOf = flows.Time(r.judged)
+	o.Amount = decimal.NullDecimal{}
+	if r.money != "" {
+		if o.Amount.Decimal, err = decimal.NewFromString(r.money); err != nil {
+			return fmt.Errorf("amount %q of signal %s/%s: %w", r.money, o.Source, o.ID, err)
+		}
+		o.Amount.Valid = true
+	}
+	if o.Segments, err = splitSegments(r.cut, r.segments); err != nil {
+		return fmt.Errorf("segments of signal %s/%s: %w", o.Source, o.ID, err)
+	}
+	return nil
+}
+
+// splitSegments reads n values, each written as its length, a colon and itself. It is nil
+// where all are empty.
+func splitSegments(text string, n int) ([]string, error) {
+	if len(text) <= 2*n { // "0:" each
+		return nil, nil
+	}
+	values := make([]string, n)
+	for i := range values {
+		digits, rest, _ := strings.Cut(text, ":")
+		length, err := strconv.Atoi(digits)
+		if err != nil || length < 0 || length > len(rest) {
+			return nil, fmt.Errorf("%q is no list of %d values", text, n)
+		}
+		values[i], text = rest[:length], rest[length:]
+	}
+	return values, nil
+}
+
+// withTimeout bounds ctx where it has no deadline of its own.
+func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, d)
+}
+
+// wallClock is now, for questions about what is rather than what was.
+func wallClock() flows.Time { return flows.At(time.Now()) }

@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"throughline/flows"
+)
+
+// Health are the numbers of f for the window w, folded from the occurrences of every
+// instance that can matter for it: the same law as live. cut is "" or a segment of f and
+// its value, "region:EU". Restoring is left false. The work is bounded by the context, or
+// by a minute.
+func (s *Store) Health(ctx context.Context, f *flows.Flow, w flows.Window, cut string) (flows.Health, error) {
+	part, err := parseSegment(f, cut)
+	if err != nil {
+		return flows.Health{}, err
+	}
+	q := foldQuery{flow: f, now: w.To, hindsight: w.Hindsight, segment: part}
+	if w.From != flows.NoTime {
+		q.bound = between(w.From, w.To)
+	}
+	tally, gauges, first := flows.NewTally(f), flows.NewGauges(f), w.To
+	inWindow := func(t flows.Time) *flows.Tally {
+		if t < w.From || t >= w.To {
+			return nil
+		}
+		return tally
+	}
+	err = s.fold(ctx, q, func(c folded) error {
+		first = min(first, c.in.StartedAt)
+		flows.CountInstance(c.in, 1, inWindow)
+		if c.in.State.InFlight() {
+			gauges.Count(c.in, c.now, 1)
+			gauges.Age.Add(max(0, c.now.Sub(c.in.StartedAt)))
+		}
+		return nil
+	})
+	if err != nil {
+		return flows.Health{}, fmt.Errorf("health of %s: %w", f.Name, err)
+	}
+	if w.From == flows.NoTime {
+		return f.Health(tally, gauges, w.To, 0, w.To.Sub(first)), nil
+	}
+	length := w.To.Sub(w.From)
+	return f.Health(tally, gauges, w.To, length, max(length, time.Nanosecond)), nil
+}
+
+func parseSegment(f *flows.Flow, cut string) (segment, error) {
+	if cut == "" {
+		return segment{}, nil
+	}
+	for _, name := range f.Segments { // names and values may hold colons
+		if value, ok := strings.CutPrefix(cut, name+":"); ok && value != "" {
+			return segment{name, value}, nil
+		}
+	}
+	allowed := "this flow has no segments"
+	if len(f.Segments) > 0 {
+		allowed = "the segments of this flow are " + strings.Join(f.Segments, ", ")
+	}
+	return segment{}, &flows.InputError{
+		Field: "segment", Detail: fmt.Sprintf("segment %q: write it as name:value; %s", cut, allowed),
+	}
+}

@@ -1,0 +1,160 @@
+package store
+
+import (
+	"context"
+	_ "embed" // the queries
+	"errors"
+	"fmt"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"throughline/flows"
+)
+
+//go:embed queries/signals_of_instance.sql
+var sqlSignalsOfInstance string
+
+// maxDetailSignals is how many signals one instance shows; the earliest are shown. The
+// timeline pages through all of them.
+const maxDetailSignals = 10_000
+
+// Instance is one instance of f, with its steps in file order and the signals that are
+// its own in order, at most 10,000. at is an instant of hindsight, or NoTime for now. It
+// is flows.ErrNotFound where there is none (at that instant).
+func (s *Store) Instance(ctx context.Context, f *flows.Flow, key string, at flows.Time) (flows.InstanceDetail, error) {
+	ctx, cancel := withTimeout(ctx, foldTimeout)
+	defer cancel()
+	d, err := s.instance(ctx, f, key, at)
+	if err != nil {
+		return flows.InstanceDetail{}, fmt.Errorf("instance %.100q of %s: %w", key, f.Name, err)
+	}
+	return d, nil
+}
+
+func (s *Store) instance(ctx context.Context, f *flows.Flow, key string, at flows.Time) (d flows.InstanceDetail, err error) {
+	if len(key) > flows.MaxKeyBytes {
+		return d, flows.ErrNotFound
+	}
+	q := foldQuery{flow: f, now: at, hindsight: at != flows.NoTime}
+	if !q.hindsight {
+		if d.InstanceRecord, err = s.instanceNow(ctx, f, key); err != nil {
+			return d, err
+		}
+		q.now = d.AsOf
+	}
+	occurrences, err := s.occurrences(ctx, f, key, q.until())
+	if err != nil {
+		return d, err
+	}
+	if len(occurrences) == 0 {
+		if q.hindsight {
+			return d, flows.ErrNotFound
+		}
+		return d, nil // its steps are gone from the flow
+	}
+	in := f.Fold(occurrences, q.now)
+	if q.hindsight {
+		d.InstanceRecord = f.Record(key, &in, q.now)
+		d.Imported = imported(occurrences)
+	}
+	d.Steps = stepRecords(f, &in)
+	d.Signals, err = s.signalsOf(ctx, f, key, q.until(), occurrences)
+	return d, err
+}
+
+// instanceNow reads the instance as the engine last judged it.
+func (s *Store) instanceNow(ctx context.Context, f *flows.Flow, key string) (r flows.InstanceRecord, err error) {
+	rows, err := s.conn.Query(
+		ctx, instanceQuery(sqlInstance), clickhouse.Named("flow", f.Name), clickhouse.Named("key", key),
+		clickhouse.Named("none", int64(flows.NoTime)),
+	)
+	if err != nil {
+		return r, fmt.Errorf("read the instance: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
+			return r, fmt.Errorf("read the instance: %w", err)
+		}
+		return r, flows.ErrNotFound
+	}
+	return scanInstance(rows)
+}
+
+// occurrences reads those of one instance, up to an instant.
+func (s *Store) occurrences(
+	ctx context.Context, f *flows.Flow, key string, until flows.Time,
+) (list []flows.Occurrence, err error) {
+	query, args := occurrencesQuery(f, until, "AND key = {key:String}")
+	rows, err := s.conn.Query(ctx, query, append(args, clickhouse.Named("key", key))...)
+	if err != nil {
+		return nil, fmt.Errorf("read occurrences: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	reader := occurrenceReader{segments: len(f.Segments)}
+	for rows.Next() {
+		if err := reader.scan(rows); err != nil {
+			return nil, err
+		}
+		list = append(list, reader.occurrence)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read occurrences: %w", err)
+	}
+	return list, nil
+}
+
+func stepRecords(f *flows.Flow, in *flows.Instance) []flows.StepRecord {
+	records := make([]flows.StepRecord, len(f.Steps))
+	for i := range f.Steps {
+		step, fold := &f.Steps[i], &in.Steps[i]
+		records[i] = flows.StepRecord{
+			Step: step.ID, Title: step.Title, System: step.System, At: fold.At, DueAt: fold.DueAt, Deadline: flows.NoTime,
+			Latency: fold.Latency, Count: fold.Count, Errors: fold.Errors, Skipped: fold.Skipped,
+		}
+		if fold.DueAt != flows.NoTime && step.Within > 0 && !step.Optional {
+			records[i].Deadline = fold.DueAt.Add(step.Within)
+		}
+	}
+	return records
+}
+
+// signalsOf reads the signals of occurrences that are in order, in the same order.
+func (s *Store) signalsOf(
+	ctx context.Context, f *flows.Flow, key string, until flows.Time, occurrences []flows.Occurrence,
+) (ordered []flows.Signal, err error) {
+	rows, err := s.conn.Query(
+		ctx, signalQuery(sqlSignalsOfInstance), clickhouse.Named("names", matchNames(f)), clickhouse.Named("flow", f.Name),
+		clickhouse.Named("key", key), clickhouse.Named("until", int64(until)), clickhouse.Named("limit", maxDetailSignals),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("read signals: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	signals, err := collectSignals(rows)
+	if err != nil {
+		return nil, err
+	}
+	byIdentity := make(map[flows.Identity]*flows.Signal, len(signals))
+	for i := range signals {
+		byIdentity[signals[i].Identity()] = &signals[i]
+	}
+	ordered = make([]flows.Signal, 0, len(signals))
+	for i := range occurrences {
+		id := flows.Identity{Source: occurrences[i].Source, ID: occurrences[i].ID}
+		if g := byIdentity[id]; g != nil { // else it is gone by age, or not written yet
+			ordered = append(ordered, *g)
+			delete(byIdentity, id)
+		}
+	}
+	return ordered, nil
+}
+
+// matchNames are the names of the signals that a flow's steps match.
+func matchNames(f *flows.Flow) []string {
+	names := make([]string, len(f.Steps))
+	for i := range f.Steps {
+		names[i] = f.Steps[i].Match.Name
+	}
+	return names
+}

@@ -1,0 +1,186 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	_ "embed" // the queries
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"throughline/flows"
+)
+
+var (
+	//go:embed queries/instances.sql
+	sqlInstances string
+	//go:embed queries/instance.sql
+	sqlInstance string
+)
+
+// Instances lists a page of the instances of f: as they are, or in hindsight at q.At,
+// folded from their occurrences. A limit of 0 is 50, the most is 1,000. A bad limit, sort
+// or cursor is a flows.InputError.
+func (s *Store) Instances(ctx context.Context, f *flows.Flow, q flows.InstanceQuery) (flows.InstancePage, error) {
+	q.Sort = cmp.Or(q.Sort, flows.SortAge)
+	if !slices.Contains([]flows.Sort{flows.SortAge, flows.SortStarted, flows.SortValue, flows.SortKey}, q.Sort) {
+		return flows.InstancePage{}, &flows.InputError{
+			Field: "sort", Detail: fmt.Sprintf("sort %q: write age, started, value or key", q.Sort),
+		}
+	}
+	var err error
+	if q.Limit, err = pageLimit(q.Limit); err != nil {
+		return flows.InstancePage{}, err
+	}
+	var after *place
+	if q.Cursor != "" {
+		after = new(place)
+		if err := decodeCursor(q.Cursor, after); err != nil {
+			return flows.InstancePage{}, err
+		}
+		if after.Sort != q.Sort || len(after.Key) > flows.MaxKeyBytes || math.IsNaN(after.Negative) || math.IsInf(after.Negative, 0) {
+			return flows.InstancePage{}, badCursor()
+		}
+	}
+	page := flows.InstancePage{AsOf: q.At}
+	if q.At == flows.NoTime {
+		page.AsOf = wallClock()
+		page.Instances, err = s.instancesNow(ctx, f, q, after)
+	} else {
+		page.Instances, err = s.instancesAt(ctx, f, q, after)
+	}
+	if err != nil {
+		return flows.InstancePage{}, fmt.Errorf("instances of %s: %w", f.Name, err)
+	}
+	if len(page.Instances) > q.Limit {
+		page.Instances = page.Instances[:q.Limit]
+		page.Next, err = encodeCursor(placeOf(q.Sort, &page.Instances[q.Limit-1]))
+	}
+	return page, err
+}
+
+// place is where an instance stands in a list: Rank, then Negative, then Key, ascending.
+type place struct {
+	Sort     flows.Sort `json:"sort"`
+	Rank     int64      `json:"rank,omitempty"`
+	Negative float64    `json:"negative,omitempty"`
+	Key      string     `json:"key"`
+}
+
+func comparePlaces(a, b place) int {
+	return cmp.Or(cmp.Compare(a.Rank, b.Rank), cmp.Compare(a.Negative, b.Negative), cmp.Compare(a.Key, b.Key))
+}
+
+// placeOf is the same place that instances.sql works out.
+func placeOf(sort flows.Sort, r *flows.InstanceRecord) place {
+	p := place{Sort: sort, Key: r.Key}
+	switch sort {
+	case flows.SortAge:
+		p.Rank = int64(waitingSince(r))
+	case flows.SortStarted:
+		p.Rank = -int64(r.StartedAt)
+	case flows.SortValue:
+		p.Negative = math.MaxFloat64 // without a value: last
+		if r.Amount.Valid {
+			p.Negative = -r.Amount.Decimal.InexactFloat64()
+		}
+	}
+	return p
+}
+
+// waitingSince is the start of the wait that orders a list by age.
+func waitingSince(r *flows.InstanceRecord) flows.Time {
+	if r.State == flows.Stuck && r.Reason != flows.ReasonIdle {
+		return r.StuckSince
+	}
+	return r.LastAt
+}
+
+// instancesNow reads one instance more than the page holds, where there is one.
+func (s *Store) instancesNow(
+	ctx context.Context, f *flows.Flow, q flows.InstanceQuery, after *place,
+) (records []flows.InstanceRecord, err error) {
+	ctx, cancel := withTimeout(ctx, foldTimeout)
+	defer cancel()
+	begin := after == nil
+	if begin {
+		after = &place{}
+	}
+	states := make([]string, len(q.States))
+	for i, state := range q.States {
+		states[i] = state.String()
+	}
+	rows, err := s.conn.Query(
+		ctx, instanceQuery(sqlInstances), clickhouse.Named("flow", f.Name), clickhouse.Named("none", int64(flows.NoTime)),
+		clickhouse.Named("sort", string(q.Sort)), clickhouse.Named("most", math.MaxFloat64),
+		clickhouse.Named("states", states), clickhouse.Named("step", q.Step), clickhouse.Named("since", int64(q.Since)),
+		clickhouse.Named("begin", flag(begin)), clickhouse.Named("rank", after.Rank),
+		clickhouse.Named("negative", after.Negative), clickhouse.Named("key", after.Key),
+		clickhouse.Named("limit", q.Limit+1),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("read instances: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		r, err := scanInstance(rows)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read instances: %w", err)
+	}
+	sortRecords(q.Sort, records)
+	return records, nil
+}
+
+func sortRecords(sort flows.Sort, records []flows.InstanceRecord) {
+	slices.SortFunc(records, func(a, b flows.InstanceRecord) int {
+		return comparePlaces(placeOf(sort, &a), placeOf(sort, &b))
+	})
+}
+
+// instancesAt folds, and keeps only as many as the page holds and one more.
+func (s *Store) instancesAt(
+	ctx context.Context, f *flows.Flow, q flows.InstanceQuery, after *place,
+) ([]flows.InstanceRecord, error) {
+	fq := foldQuery{flow: f, now: q.At, hindsight: true}
+	if len(q.States) > 0 && !slices.ContainsFunc(q.States, func(state flows.State) bool { return !state.InFlight() }) {
+		fq.bound = between(q.At, q.At)
+	} else if q.Since != flows.NoTime {
+		fq.bound = between(q.Since, q.At)
+	}
+	step := slices.IndexFunc(f.Steps, func(step flows.Step) bool { return step.ID == q.Step })
+	if q.Step != "" && step < 0 {
+		return nil, nil
+	}
+	var records []flows.InstanceRecord
+	trim := func() {
+		sortRecords(q.Sort, records)
+		records = records[:min(len(records), q.Limit+1)]
+	}
+	err := s.fold(ctx, fq, func(c folded) error {
+		if len(q.States) > 0 && !slices.Contains(q.States, c.in.State) || c.in.LastAt < q.Since {
+			return nil
+		}
+		if step >= 0 && !slices.ContainsFunc(c.in.WaitingOn, func(w flows.Waiting) bool { return w.Step == step }) {
+			return nil
+		}
+		r := f.Record(c.key, c.in, c.now)
+		r.Imported = c.imported
+		if after != nil && comparePlaces(placeOf(q.Sort, &r), *after) <= 0 {
+			return nil
+		}
+		if records = append(records, r); len(records) >= 4*(q.Limit+1) {
+			trim()
+		}
+		return nil
+	})
+	trim()
+	return records, err
+}

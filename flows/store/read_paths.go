@@ -1,0 +1,142 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"throughline/flows"
+)
+
+// Variants lists the distinct paths of the instances of f, of all states, that started in
+// [from, to); NoTime at either end is no bound. Most frequent first, ties by step ids. At
+// most limit paths are listed (0 is 50); Total counts them all. Exact: it keeps one
+// duration per instance in memory.
+func (s *Store) Variants(ctx context.Context, f *flows.Flow, from, to flows.Time, limit int) (flows.Variants, error) {
+	limit, err := pageLimit(limit)
+	if err != nil {
+		return flows.Variants{}, err
+	}
+	found := make(map[string]*variant)
+	instances := 0
+	var path []byte
+	q := foldQuery{flow: f, now: wallClock(), bound: between(from, to)}
+	err = s.fold(ctx, q, func(c folded) error {
+		in := c.in
+		if len(in.Path) == 0 || !within(in.StartedAt, from, to) {
+			return nil
+		}
+		instances++
+		path = path[:0]
+		for _, step := range in.Path {
+			path = binary.BigEndian.AppendUint16(path, uint16(step))
+		}
+		v := found[string(path)]
+		if v == nil {
+			v = &variant{steps: slices.Clone(in.Path), conforming: true}
+			found[string(path)] = v
+		}
+		v.durations = append(v.durations, in.Times[len(in.Times)-1].Sub(in.Times[0]))
+		v.conforming = v.conforming && in.Conforming
+		return nil
+	})
+	if err != nil {
+		return flows.Variants{}, fmt.Errorf("variants of %s: %w", f.Name, err)
+	}
+	return topVariants(f, found, instances, limit), nil
+}
+
+type variant struct {
+	steps      []int
+	durations  []time.Duration
+	conforming bool
+}
+
+func topVariants(f *flows.Flow, found map[string]*variant, instances, limit int) flows.Variants {
+	all := make([]*variant, 0, len(found))
+	for _, v := range found {
+		all = append(all, v)
+	}
+	slices.SortFunc(all, func(a, b *variant) int {
+		return cmp.Or(cmp.Compare(len(b.durations), len(a.durations)), slices.CompareFunc(a.steps, b.steps, func(a, b int) int {
+			return cmp.Compare(f.Steps[a].ID, f.Steps[b].ID)
+		}))
+	})
+	answer := flows.Variants{Variants: []flows.Variant{}, Total: len(all)}
+	for _, v := range all[:min(limit, len(all))] {
+		steps := make([]string, len(v.steps))
+		for i, s := range v.steps {
+			steps[i] = f.Steps[s].ID
+		}
+		answer.Variants = append(answer.Variants, flows.Variant{
+			Steps: steps, Count: len(v.durations), Share: float64(len(v.durations)) / float64(instances),
+			Median: median(v.durations), Conforming: v.conforming,
+		})
+	}
+	return answer
+}
+
+// DirectlyFollows counts the neighbouring pairs in the paths of the instances of f, of all
+// states: edges by the time of their second step, starts by the time of the first step,
+// ends by that of the last, each in [from, to); NoTime at either end is no bound. Most
+// frequent first, then by the steps' ids. Exact: it keeps one duration per pair that
+// occurred in memory.
+func (s *Store) DirectlyFollows(ctx context.Context, f *flows.Flow, from, to flows.Time) (flows.DirectlyFollows, error) {
+	edges := make(map[[2]int][]time.Duration)
+	starts, ends := make([]int, len(f.Steps)), make([]int, len(f.Steps))
+	q := foldQuery{flow: f, now: wallClock(), bound: between(from, to)}
+	err := s.fold(ctx, q, func(c folded) error {
+		path, times := c.in.Path, c.in.Times
+		for i, step := range path {
+			if !within(times[i], from, to) {
+				continue
+			}
+			if i == 0 {
+				starts[step]++
+			} else {
+				edge := [2]int{path[i-1], step}
+				edges[edge] = append(edges[edge], times[i].Sub(times[i-1]))
+			}
+			if i == len(path)-1 {
+				ends[step]++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return flows.DirectlyFollows{}, fmt.Errorf("directly-follows of %s: %w", f.Name, err)
+	}
+	answer := flows.DirectlyFollows{Edges: []flows.Edge{}, Starts: countsByID(f, starts), Ends: countsByID(f, ends)}
+	for edge, durations := range edges {
+		answer.Edges = append(answer.Edges, flows.Edge{
+			From: f.Steps[edge[0]].ID, To: f.Steps[edge[1]].ID, Count: len(durations), Median: median(durations),
+		})
+	}
+	slices.SortFunc(answer.Edges, func(a, b flows.Edge) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
+	})
+	return answer, nil
+}
+
+func countsByID(f *flows.Flow, counts []int) map[string]int {
+	byID := make(map[string]int)
+	for step, n := range counts {
+		if n > 0 {
+			byID[f.Steps[step].ID] = n
+		}
+	}
+	return byID
+}
+
+func within(t, from, to flows.Time) bool {
+	return t >= from && (to == flows.NoTime || t < to)
+}
+
+// median is the nearest rank (1-based ceil(n/2)) of at least one duration. It sorts them.
+func median(durations []time.Duration) time.Duration {
+	slices.Sort(durations)
+	return durations[(len(durations)-1)/2]
+}

@@ -1,0 +1,181 @@
+package store
+
+import (
+	"context"
+	_ "embed" // the queries
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"throughline/flows"
+)
+
+var (
+	//go:embed queries/timeline.sql
+	sqlTimeline string
+	//go:embed queries/linked_keys.sql
+	sqlLinkedKeys string
+)
+
+// Links of a timeline are followed over maxHops signals, to at most maxLinkedKeys keys of
+// together maxLinkedBytes: they travel as one parameter in the address of a request, for
+// which ClickHouse takes 128 KiB, quoted and escaped to three bytes for one.
+const (
+	maxHops        = 4
+	maxLinkedKeys  = 1000
+	maxLinkedBytes = 32 << 10
+)
+
+// Timeline is a page of every signal of a key and its linked keys, each once, in order,
+// and the cursor of the next page, "" at the end. Keys that share a signal are linked,
+// transitively over at most 4 hops and to at most 1,000 keys (32 KiB of them), but never
+// through the primary key of one of all flows, and never to another key of key's own type when that is
+// a primary. Signals that are steps of an instance of key, by a trace or a link, belong to
+// it too.
+func (s *Store) Timeline(
+	ctx context.Context, all []*flows.Flow, key flows.Key, limit int, cursor string,
+) ([]flows.Signal, string, error) {
+	limit, err := pageLimit(limit)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(key.String()) > flows.MaxKeyBytes+flows.MaxNameBytes { // nothing is called so
+		return []flows.Signal{}, "", nil
+	}
+	var after *moment
+	if cursor != "" {
+		after = new(moment)
+		if err := decodeCursor(cursor, after); err != nil {
+			return nil, "", err
+		}
+		if max(len(after.ID), len(after.Source), len(after.System), len(after.Sequence)) > flows.MaxNameBytes {
+			return nil, "", badCursor()
+		}
+	}
+	ctx, cancel := withTimeout(ctx, foldTimeout)
+	defer cancel()
+	keys, err := s.linkedKeys(ctx, all, key)
+	if err != nil {
+		return nil, "", fmt.Errorf("timeline of %s: %w", key, err)
+	}
+	signals, err := s.timelinePage(ctx, all, key, keys, limit, after)
+	if err != nil {
+		return nil, "", fmt.Errorf("timeline of %s: %w", key, err)
+	}
+	if len(signals) <= limit {
+		return signals, "", nil
+	}
+	signals = signals[:limit]
+	next, err := encodeCursor(momentOf(&signals[limit-1]))
+	return signals, next, err
+}
+
+// moment is the place of a signal in a timeline.
+type moment struct {
+	Time     flows.Time `json:"time"`
+	Sequence string     `json:"sequence,omitempty"`
+	System   string     `json:"system,omitempty"`
+	ID       string     `json:"id"`
+	Source   string     `json:"source,omitempty"`
+}
+
+func momentOf(g *flows.Signal) moment {
+	return moment{Time: g.Time, Sequence: g.Sequence, System: g.System, ID: g.ID, Source: g.Source}
+}
+
+// sequence takes Sequence apart as timeline.sql does: numbers first, by their length
+// without zeros in front, then text, then none.
+func (m *moment) sequence() (class uint8, size int, digits string) {
+	switch {
+	case m.Sequence == "":
+		return 2, 0, ""
+	case strings.Trim(m.Sequence, "0123456789") == "":
+		digits = strings.TrimLeft(m.Sequence, "0")
+		return 0, len(digits), digits
+	}
+	return 1, 0, m.Sequence
+}
+
+func (s *Store) timelinePage(
+	ctx context.Context, all []*flows.Flow, key flows.Key, keys []string, limit int, after *moment,
+) (signals []flows.Signal, err error) {
+	begin := after == nil
+	if begin {
+		after = &moment{}
+	}
+	names, primary := []string{}, []string{}
+	for _, f := range all {
+		if f.Key == key.Type {
+			primary = append(primary, f.Name)
+			names = append(names, matchNames(f)...)
+		}
+	}
+	class, size, digits := after.sequence()
+	rows, err := s.conn.Query(
+		ctx, signalQuery(sqlTimeline), clickhouse.Named("keys", keys), clickhouse.Named("names", names),
+		clickhouse.Named("flows", primary), clickhouse.Named("value", key.Value), clickhouse.Named("begin", flag(begin)),
+		clickhouse.Named("time", int64(after.Time)), clickhouse.Named("class", class), clickhouse.Named("size", size),
+		clickhouse.Named("digits", digits), clickhouse.Named("system", after.System), clickhouse.Named("id", after.ID),
+		clickhouse.Named("source", after.Source), clickhouse.Named("limit", limit+1),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("read signals: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	return collectSignals(rows)
+}
+
+// linkedKeys are key and the keys linked to it, in text form.
+func (s *Store) linkedKeys(ctx context.Context, all []*flows.Flow, key flows.Key) ([]string, error) {
+	isPrimary := func(k flows.Key) bool {
+		return slices.ContainsFunc(all, func(f *flows.Flow) bool { return f.Key == k.Type })
+	}
+	sibling := key.Type // a type that is not followed to at all
+	if !isPrimary(key) {
+		sibling = ""
+	}
+	known, frontier, size := []string{key.String()}, []string{key.String()}, 0
+	for hop := 0; hop < maxHops && len(frontier) > 0 && len(known) < maxLinkedKeys; hop++ {
+		found, err := s.partners(ctx, frontier, known, maxLinkedKeys-len(known))
+		if err != nil {
+			return nil, err
+		}
+		frontier = frontier[:0:0]
+		for _, text := range found {
+			k, err := flows.ParseKey(text)
+			if err != nil || k.Type == sibling {
+				continue
+			}
+			if size += len(text); size > maxLinkedBytes {
+				return known, nil
+			}
+			known = append(known, text)
+			if !isPrimary(k) {
+				frontier = append(frontier, text)
+			}
+		}
+	}
+	return known, nil
+}
+
+// partners are keys that share a signal with one of keys, without those known.
+func (s *Store) partners(ctx context.Context, keys, known []string, limit int) (found []string, err error) {
+	rows, err := s.conn.Query(
+		ctx, sqlLinkedKeys, clickhouse.Named("keys", keys), clickhouse.Named("known", known), clickhouse.Named("limit", limit),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("read linked keys: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var key string
+		if err := rows.Scan(&key); err != nil {
+			return nil, fmt.Errorf("scan a linked key: %w", err)
+		}
+		found = append(found, key)
+	}
+	return found, rows.Err()
+}

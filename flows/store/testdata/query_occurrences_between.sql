@@ -1,0 +1,30 @@
+-- The occurrences of the instances of a flow, those of one instance together. What depends on the question
+-- is put in at the marks: conditions on the key, and the segments, since looking up constant names is three times faster.
+SELECT
+    key,
+    toUInt16(indexOf({steps:Array(String)}, step)) AS position,
+    toUnixTimestamp64Nano(time) AS at,
+    toUnixTimestamp64Nano(start_time) AS start,
+    outcome = 'error' AS failed,
+    source,
+    id,
+    sequence,
+    system,
+    toUnixTimestamp64Nano(as_of) AS judged,
+    hash,
+    ifNull(amount, '') AS money,
+    currency,
+    concat('', toString(length(segments[{segment_0:String}])), ':', segments[{segment_0:String}], toString(length(segments[{segment_1:String}])), ':', segments[{segment_1:String}]) AS cut
+FROM steps FINAL
+WHERE flow = {flow:String} AND toUnixTimestamp64Nano(time) <= {until:Int64} AND position > 0
+-- A condition of occurrences.sql: the instances that were in flight, ended or had a signal in [from, to]. They are looked up
+-- without FINAL: an older row can only add an instance that the fold then finds to be outside.
+AND key IN (
+    SELECT key
+    FROM instances
+    WHERE flow = {flow:String}
+        AND ifNull(toUnixTimestamp64Nano(started_at), {from:Int64}) <= {to:Int64}
+        AND (isNull(ended_at) OR toUnixTimestamp64Nano(ended_at) >= {from:Int64} OR toUnixTimestamp64Nano(last_at) >= {from:Int64})
+        AND ({segment:String} = '' OR segments[{segment:String}] = {value:String})
+)
+ORDER BY key
