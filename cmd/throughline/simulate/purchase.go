@@ -17,8 +17,12 @@ type purchase struct {
 }
 
 func tellPurchase(ctx context.Context, s *story) {
+	least, most := 500, 9000
+	if s.chance(0.35) {
+		least, most = 40, 500
+	}
 	p := &purchase{
-		story: s, id: s.key("PO"), invoice: s.key("SI"), net: s.cents(40, 9000),
+		story: s, id: s.key("PO"), invoice: s.key("SI"), net: s.cents(least, most),
 		region: s.oneOf("DE", "AT", "FR"), category: s.oneOf("packaging", "it", "facility", "goods"),
 	}
 	if p.request(ctx) && p.order(ctx) && p.receive(ctx) && p.match(ctx) {
