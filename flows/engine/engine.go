@@ -33,6 +33,7 @@ type Engine struct {
 
 // Stats count what the engine met, since it was made.
 type Stats struct {
+	Inserted   int // occurrences put into instances
 	Applied    int // signals that belong to an instance or wait for a link
 	Duplicates int // second copies
 	Conflicts  int // copies that differ

@@ -80,6 +80,7 @@ func (e *Engine) insert(in *instance, o flows.Occurrence) {
 		return flows.CompareOccurrences(&a, &b)
 	})
 	in.occurrences = slices.Insert(in.occurrences, at, o)
+	e.stats.Inserted++
 	if in.seen != nil {
 		in.seen[identity(&o)] = struct{}{}
 	} else if len(in.occurrences) > manyOccurrences {

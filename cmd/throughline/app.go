@@ -1,0 +1,387 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"golang.org/x/sync/errgroup"
+
+	"throughline/flows"
+	"throughline/flows/alert"
+	"throughline/flows/store"
+	"throughline/flows/store/chdb"
+	"throughline/ingest"
+	"throughline/ingest/bus"
+	"throughline/migrations"
+	"throughline/web"
+)
+
+// stopTimeout bounds the whole of an orderly stop.
+const stopTimeout = 40 * time.Second
+
+// app is everything that runs in one process. open builds it in the order of the data's
+// way; each thing opened registers its closing, and close undoes them in reverse.
+type app struct {
+	config Config
+	log    *slog.Logger
+
+	telemetry  *telemetry
+	engineDB   *chdb.Server // nil where ClickHouse is external
+	store      *store.Store
+	migrated   chan struct{} // closed when the store can be used
+	storeFault atomic.Pointer[string]
+	bus        *bus.Bus
+	rules      *rules
+	alerts     *alert.Router
+	hub        *web.Hub
+	runner     *runner
+	intake     *ingest.Intake
+	accepted   acceptedCounter
+
+	stop    context.CancelFunc // ends the background work, after intake ended
+	work    *errgroup.Group
+	ctx     context.Context
+	closers []closer
+	closing sync.Once
+}
+
+type closer struct {
+	name  string
+	close func(context.Context) error
+}
+
+func (a *app) onClose(name string, f func(context.Context) error) {
+	a.closers = append(a.closers, closer{name, f})
+}
+
+// close ends everything, newest first; all steps run, and their errors are joined.
+func (a *app) close() (err error) {
+	a.closing.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		var errs []error
+		for i := len(a.closers) - 1; i >= 0; i-- {
+			if err := a.closers[i].close(ctx); err != nil {
+				errs = append(errs, fmt.Errorf("stop %s: %w", a.closers[i].name, err))
+			}
+		}
+		err = errors.Join(errs...)
+	})
+	return err
+}
+
+// libVariable names libchdb.so where it is not found by itself.
+const libVariable = "THROUGHLINE_LIBCHDB"
+
+func newApp(ctx context.Context, c Config, log *slog.Logger) *app {
+	a := &app{config: c, log: log, migrated: make(chan struct{})}
+	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
+	a.work, a.ctx = errgroup.WithContext(a.ctx)
+	a.onClose("background work", func(context.Context) error {
+		a.stop()
+		return a.work.Wait()
+	})
+	return a
+}
+
+// open builds what takes, keeps and judges signals, without any listener. On an error
+// what was opened is closed again.
+func open(ctx context.Context, c Config, getenv func(string) string, log *slog.Logger) (a *app, err error) {
+	a = newApp(ctx, c, log)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	steps := []func(context.Context) error{
+		func(ctx context.Context) error { return a.openTelemetry(ctx, getenv) },
+		func(ctx context.Context) error { return a.openStore(ctx, getenv(libVariable)) },
+		a.openBus, a.openRules, a.openAlerts, a.openEngine, a.openIntake,
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return a, err
+		}
+	}
+	return a, nil
+}
+
+func (a *app) openTelemetry(ctx context.Context, getenv func(string) string) (err error) {
+	if a.telemetry, err = newTelemetry(ctx, getenv); err != nil {
+		return fmt.Errorf("start own telemetry: %w", err)
+	}
+	a.onClose("own telemetry", a.telemetry.close)
+	return nil
+}
+
+// openStore opens ClickHouse, and has the schema applied in the background as soon as it
+// answers: an absent ClickHouse keeps nothing else from starting.
+func (a *app) openStore(ctx context.Context, lib string) error {
+	if err := a.openClickHouse(ctx, lib); err != nil {
+		return err
+	}
+	a.work.Go(a.migrate)
+	return nil
+}
+
+// openClickHouse starts the embedded ClickHouse, or makes ready to connect to the
+// external one.
+func (a *app) openClickHouse(ctx context.Context, lib string) error {
+	if err := os.MkdirAll(a.config.DataDir, 0o700); err != nil {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	config, err := a.clickhouse(ctx, lib)
+	if err != nil {
+		return err
+	}
+	if a.store, err = store.Open(ctx, config); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	a.onClose("store", func(context.Context) error { return a.store.Close() })
+	return nil
+}
+
+func (a *app) clickhouse(ctx context.Context, lib string) (store.Config, error) {
+	c := a.config.ClickHouse
+	if c.Mode == modeExternal {
+		password, err := c.Password()
+		if err != nil {
+			return store.Config{}, err
+		}
+		config := store.Config{
+			Addr: c.Addr, HTTP: c.Protocol == "http", Database: c.Database,
+			Username: c.Username, Password: password, Cluster: c.Cluster,
+		}
+		if c.TLS {
+			config.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		return config, nil
+	}
+	path, err := chdb.FindLib(lib)
+	if err != nil {
+		return store.Config{}, err
+	}
+	startCtx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	a.engineDB, err = chdb.Start(startCtx, chdb.Options{Lib: path, Dir: filepath.Join(a.config.DataDir, "clickhouse"), Log: a.log})
+	if err != nil {
+		return store.Config{}, fmt.Errorf("start embedded ClickHouse: %w", err)
+	}
+	a.onClose("embedded ClickHouse", a.engineDB.Stop)
+	return store.Config{
+		Addr: []string{a.engineDB.Addr()}, HTTP: true, Database: c.Database, Username: chdb.User, Password: a.engineDB.Password,
+	}, nil
+}
+
+// migrate tries until the schema is there, then lets those go on who need it.
+func (a *app) migrate() error {
+	attempt := func() ([]string, error) {
+		applied, err := migrations.Up(a.ctx, a.store.Root(), migrations.Options{
+			Database: a.store.Database(), Cluster: a.store.Cluster(),
+		})
+		if err != nil && !store.Retryable(err) {
+			return nil, backoff.Permanent(err)
+		}
+		return applied, err
+	}
+	applied, err := backoff.Retry(a.ctx, attempt, backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, _ time.Duration) {
+		fault := err.Error()
+		if a.storeFault.Swap(&fault) == nil {
+			a.log.Warn("ClickHouse does not answer: signals are taken and kept on the bus until it does", "error", err)
+		}
+	}))
+	if err != nil {
+		if a.ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("apply schema: %w", err)
+	}
+	if len(applied) > 0 {
+		a.log.Info("schema applied", "migrations", len(applied))
+	}
+	a.storeFault.Store(nil)
+	close(a.migrated)
+	return nil
+}
+
+func (a *app) openBus(ctx context.Context) (err error) {
+	n := a.config.NATS
+	config := bus.Config{SyncAlways: n.Sync == "always", Log: a.log}
+	if n.Mode == modeExternal {
+		config.URL, config.CredentialsFile, config.Replicas = n.URL, n.CredentialsFile, n.Replicas
+	} else {
+		config.Dir = filepath.Join(a.config.DataDir, "nats")
+	}
+	if a.bus, err = bus.Open(ctx, config); err != nil {
+		return fmt.Errorf("open bus: %w", err)
+	}
+	a.onClose("bus", a.bus.Close)
+	return nil
+}
+
+func (a *app) openRules(context.Context) (err error) {
+	if a.rules, err = loadRules(a.config.ConfigDir, a.log); err != nil {
+		return fmt.Errorf("load flows: %w", err)
+	}
+	for _, fault := range a.rules.Faults() {
+		a.log.Warn("flow file refused", "fault", fault.String())
+	}
+	return nil
+}
+
+func (a *app) openAlerts(context.Context) (err error) {
+	a.alerts, err = alert.New(alert.Options{
+		ConfigFile: filepath.Join(a.config.ConfigDir, "alertmanager.yml"), Dir: filepath.Join(a.config.DataDir, "alerts"),
+		ExternalURL: "http://" + a.config.HTTPAddr, Log: a.log, Registerer: a.telemetry.registry,
+	})
+	if err != nil {
+		return fmt.Errorf("start alerting: %w", err)
+	}
+	a.onClose("alerting", func(context.Context) error { return a.alerts.Close() })
+	return nil
+}
+
+// openEngine starts the background work: store writers, the engine, alerts to pages.
+func (a *app) openEngine(context.Context) error {
+	a.hub = web.NewHub()
+	a.runner = newRunner(a.rules.Set(), a.bus, a.store, a.migrated, a.hub, a.alerts.Set, a.log)
+	a.onClose("work in hand", func(context.Context) error {
+		a.stop()
+		return a.work.Wait()
+	})
+	a.work.Go(func() error { return a.runner.run(a.ctx) })
+	a.work.Go(func() error { return a.alerts.Run(a.ctx) })
+	a.work.Go(a.showAlerts)
+	a.work.Go(a.writeSignals)
+	a.work.Go(a.writeSpans)
+	a.work.Go(a.trim)
+	a.work.Go(func() error {
+		a.rules.Watch(a.ctx, func(set *flows.Set) {
+			a.runner.Replace(a.ctx, set)
+			a.hub.Touch()
+		})
+		return nil
+	})
+	return nil
+}
+
+func (a *app) showAlerts() error {
+	now, next, stop := a.alerts.Subscribe()
+	defer stop()
+	for {
+		shown := make([]web.Alert, len(now))
+		for i, one := range now {
+			shown[i] = web.Alert(one)
+		}
+		if err := a.hub.PublishAlerts(shown); err != nil {
+			return fmt.Errorf("show alerts: %w", err)
+		}
+		select {
+		case now = <-next:
+		case <-a.ctx.Done():
+			return nil
+		}
+	}
+}
+
+// awaitStore waits until the schema is there; false when the process ends first.
+func (a *app) awaitStore() bool {
+	select {
+	case <-a.migrated:
+		return true
+	case <-a.ctx.Done():
+		return false
+	}
+}
+
+// storeName names the readers of the streams that bring them to the store.
+const storeName = "store"
+
+func (a *app) writeSignals() error {
+	if !a.awaitStore() {
+		return nil
+	}
+	config := bus.RangesConfig{Stream: bus.Signals, Name: storeName, MaxWait: 50 * time.Millisecond}
+	return a.bus.Ranges(a.ctx, config, func(ctx context.Context, d bus.Delivery) error {
+		return a.store.InsertSignals(ctx, d.Token(), d.Signals)
+	})
+}
+
+func (a *app) writeSpans() error {
+	if !a.awaitStore() {
+		return nil
+	}
+	config := bus.RangesConfig{Stream: bus.Spans, Name: storeName, MaxWait: 50 * time.Millisecond}
+	return a.bus.Ranges(a.ctx, config, func(ctx context.Context, d bus.Delivery) error {
+		if err := a.store.InsertSpans(ctx, d.Token(), d.Spans, d.LastReceived); err != nil {
+			return err
+		}
+		return a.store.InsertLogs(ctx, d.Token(), d.Logs, d.LastReceived)
+	})
+}
+
+// trim removes from the bus what is stored, and applied by the engine.
+func (a *app) trim() error {
+	if !a.awaitStore() {
+		return nil
+	}
+	tick := time.NewTicker(30 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-a.ctx.Done():
+			return nil
+		}
+		written, err := a.store.Checkpoint(a.ctx, engineName)
+		if err == nil {
+			err = errors.Join(a.bus.Trim(a.ctx, bus.Signals, written), a.bus.Trim(a.ctx, bus.Spans, everything))
+		}
+		if err != nil && a.ctx.Err() == nil {
+			a.log.Warn("bus not trimmed; it is tried again", "error", err)
+		}
+	}
+}
+
+const everything = 1<<64 - 1
+
+// acceptedCounter counts what was accepted, for the first-run page.
+type acceptedCounter struct {
+	signals atomic.Uint64
+	last    atomic.Int64
+}
+
+// Publish makes the app an ingest.Publisher.
+func (a *app) Publish(ctx context.Context, b flows.Batch) error {
+	if err := a.bus.Publish(ctx, b); err != nil {
+		if bus.Busy(err) {
+			return fmt.Errorf("%w: %w", ingest.ErrBusy, err)
+		}
+		return err
+	}
+	if a.accepted.signals.Add(uint64(len(b.Signals)+len(b.Spans))) == uint64(len(b.Signals)+len(b.Spans)) {
+		a.hub.Touch() // the first: the first-run page makes room
+	}
+	a.accepted.last.Store(time.Now().UnixNano())
+	return nil
+}
+
+func (a *app) openIntake(context.Context) (err error) {
+	a.intake, err = ingest.New(ingest.Deps{
+		Publisher: a, Rules: func() ingest.Rules { return a.rules.Set() }, Meter: a.telemetry.meters.Meter("throughline/ingest"),
+		Log: a.log, Now: time.Now,
+	})
+	if err != nil {
+		return fmt.Errorf("open intake: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"throughline/flows"
+	"throughline/ingest/bus"
+	"throughline/ingest/event"
+	"throughline/ingest/otlp"
+	"throughline/web"
+)
+
+// readyLine is what serve prints once it takes requests (CONTRACT.md).
+type readyLine struct {
+	Ready    bool   `json:"ready"`
+	HTTP     string `json:"http"`
+	OTLPGRPC string `json:"otlp_grpc"`
+	OTLPHTTP string `json:"otlp_http"`
+}
+
+// listeners are the open ports.
+type listeners struct{ http, otlpGRPC, otlpHTTP net.Listener }
+
+// serve runs the whole product until ctx ends. ready is told the addresses once they
+// take requests.
+func serve(ctx context.Context, c Config, getenv func(string) string, log *slog.Logger, ready func(readyLine) error) (err error) {
+	ports, err := listen(ctx, &c)
+	if err != nil {
+		return err
+	}
+	log.InfoContext(ctx, "starting", "config", c)
+	a, err := open(ctx, c, getenv, log)
+	if err != nil {
+		return errors.Join(err, ports.close())
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+	if err := a.serve(ports); err != nil {
+		return err
+	}
+	line := readyLine{Ready: true, HTTP: c.HTTPAddr, OTLPGRPC: c.OTLPGRPCAddr, OTLPHTTP: c.OTLPHTTPAddr}
+	if err := ready(line); err != nil {
+		return fmt.Errorf("say ready: %w", err)
+	}
+	select {
+	case <-ctx.Done():
+		log.Info("stopping")
+		return nil
+	case <-a.ctx.Done(): // background work failed; close returns why
+		return nil
+	}
+}
+
+// listen opens the ports first, so that a taken one is said before anything starts, and
+// puts the real addresses into the configuration.
+func listen(ctx context.Context, c *Config) (l listeners, err error) {
+	for _, p := range []struct {
+		key  string
+		addr *string
+		to   *net.Listener
+	}{
+		{"http_addr", &c.HTTPAddr, &l.http},
+		{"otlp_grpc_addr", &c.OTLPGRPCAddr, &l.otlpGRPC},
+		{"otlp_http_addr", &c.OTLPHTTPAddr, &l.otlpHTTP},
+	} {
+		var lc net.ListenConfig
+		if *p.to, err = lc.Listen(ctx, "tcp", *p.addr); err != nil {
+			return l, errors.Join(fmt.Errorf("%s: %w; choose another in the configuration, port 0 for any free one", p.key, err), l.close())
+		}
+		*p.addr = (*p.to).Addr().String()
+	}
+	return l, nil
+}
+
+func (l listeners) close() error {
+	var errs []error
+	for _, one := range []net.Listener{l.http, l.otlpGRPC, l.otlpHTTP} {
+		if one != nil {
+			errs = append(errs, one.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// serve starts the servers; their closing is registered, so that it comes first.
+func (a *app) serve(l listeners) error {
+	pages, err := a.pages()
+	if err != nil {
+		return errors.Join(err, l.close())
+	}
+	grpcServer := grpc.NewServer(otlp.ServerOptions()...)
+	otlp.RegisterGRPC(grpcServer, a.intake)
+	a.work.Go(func() error { return grpcServer.Serve(l.otlpGRPC) })
+	a.onClose("OTLP over gRPC", func(ctx context.Context) error { return stopGRPC(ctx, grpcServer) })
+	a.serveHTTP("OTLP over HTTP", l.otlpHTTP, otlp.NewHandler(a.intake))
+	a.serveHTTP("HTTP", l.http, pages.Handler())
+	a.onClose("websockets", pages.Close)
+	return nil
+}
+
+func (a *app) serveHTTP(name string, l net.Listener, h http.Handler) {
+	server := &http.Server{
+		Handler: h, ReadHeaderTimeout: web.ReadHeaderTimeout, ReadTimeout: web.ReadTimeout, WriteTimeout: web.WriteTimeout,
+		IdleTimeout: web.IdleTimeout, MaxHeaderBytes: web.MaxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	a.work.Go(func() error {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve %s: %w", name, err)
+		}
+		return nil
+	})
+	a.onClose(name, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		return errors.Join(server.Shutdown(ctx), server.Close())
+	})
+}
+
+// stopGRPC lets calls under way end, for a few seconds.
+func stopGRPC(ctx context.Context, s *grpc.Server) error {
+	done := make(chan struct{})
+	go func() { s.GracefulStop(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		s.Stop()
+	case <-time.After(5 * time.Second):
+		s.Stop()
+	}
+	<-done
+	return nil
+}
+
+func (a *app) pages() (*web.Server, error) {
+	c := a.config
+	server, err := web.New(web.Options{
+		History: a.store, Rules: a.rules, Hub: a.hub, Log: a.log, Ready: a.parts, Intake: a.taken,
+		Events: event.NewHandler(a.intake), Alertmanager: a.alerts.Handler(), Metrics: a.telemetry.handler(),
+		Host: c.HTTPAddr, OTLPHTTP: c.OTLPHTTPAddr, OTLPGRPC: c.OTLPGRPCAddr, ConfigDir: c.ConfigDir,
+		TracerProvider: a.telemetry.traces, MeterProvider: a.telemetry.meters, Propagator: a.telemetry.propagator,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lay out pages: %w", err)
+	}
+	return server, nil
+}
+
+func (a *app) taken() web.Intake {
+	in := web.Intake{Accepted: a.accepted.signals.Load(), Last: flows.NoTime}
+	if last := a.accepted.last.Load(); last != 0 {
+		in.Last = flows.Time(last)
+	}
+	return in
+}
+
+// parts tell /readyz of each part.
+func (a *app) parts() []web.Part {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	store := web.Part{Name: "clickhouse", Ready: true, State: "ok"} // away or not, signals are taken
+	if fault := a.storeFault.Load(); fault != nil {
+		store.State, store.Detail = "away", *fault
+	} else if err := a.store.Ping(ctx); err != nil {
+		store.State, store.Detail = "away", err.Error()
+	}
+	queue := web.Part{Name: "bus", Ready: true, State: "ok"}
+	if _, err := a.bus.LastSeq(ctx, bus.Signals); err != nil {
+		queue.Ready, queue.State, queue.Detail = false, "away", err.Error()
+	}
+	engine := web.Part{Name: "engine", Ready: true, State: "ok"}
+	if a.runner.Restoring() {
+		engine.State, engine.Detail = "restoring", "signals are taken; verdicts wait until the state is whole"
+	}
+	return []web.Part{store, queue, engine}
+}
+
+// printReady writes the line that CONTRACT.md promises.
+func printReady(w io.Writer) func(readyLine) error {
+	return func(line readyLine) error { return json.NewEncoder(w).Encode(line) }
+}
