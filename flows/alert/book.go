@@ -25,6 +25,9 @@ const (
 	// An alert that nobody renews ends: by then this process has stood still for a day.
 	renewEvery = 10 * time.Minute
 	endsAfter  = 24 * time.Hour
+	// An incident of the run before that is missing from the first sets stays so long: the
+	// engine may not have judged everything again that it had judged before a kill.
+	rejoin = 5 * time.Second
 	// A resolved incident is handed over again after a restart that comes so soon: its
 	// group may not have been looked at (group_interval). The notification log keeps
 	// receivers from hearing it twice.
@@ -54,6 +57,8 @@ type incident struct {
 	moved   bool      // differs from what was handed over
 	renewAt time.Time // active: hand over again; resolved: handed over; zero for not yet
 	movedAt time.Time // last handed over
+	before  bool      // of the run before, and in no set of this one
+	goneAt  time.Time // first missing from a set, while before
 	told    bool      // resolved, and long enough ago that receivers know
 }
 
@@ -81,6 +86,7 @@ func (b *book) set(cohorts []flows.Cohort, now flows.Time, clock time.Time) bool
 			b.active[id] = in
 			changed = true
 		}
+		in.before, in.goneAt = false, time.Time{}
 		if in.cohort.Count != c.Count {
 			in.grewAt = clock
 		}
@@ -89,19 +95,30 @@ func (b *book) set(cohorts []flows.Cohort, now flows.Time, clock time.Time) bool
 		in.cohort, in.annotations = c, annotations
 	}
 	for id, in := range b.active {
-		if present[id] {
-			continue
+		switch {
+		case present[id]:
+		case in.before:
+			if in.goneAt.IsZero() {
+				in.goneAt = clock
+			}
+		default:
+			b.end(id, now)
+			changed = true
 		}
-		delete(b.active, id)
-		changed = true
-		if !in.fired {
-			continue // nobody was told
-		}
-		in.resolvedAt = max(now, in.startsAt)
-		in.renewAt = time.Time{}
-		b.resolved = append(b.resolved, in)
 	}
 	return changed
+}
+
+// end resolves an incident, or forgets one that nobody was told of.
+func (b *book) end(id model.Fingerprint, now flows.Time) {
+	in := b.active[id]
+	delete(b.active, id)
+	if !in.fired {
+		return
+	}
+	in.resolvedAt = max(now, in.startsAt)
+	in.renewAt = time.Time{}
+	b.resolved = append(b.resolved, in)
 }
 
 // handover is what book.due decided.
@@ -114,6 +131,16 @@ type handover struct {
 // due are the alerts to hand to the dispatcher at clock.
 func (b *book) due(clock time.Time) handover {
 	h := handover{next: clock.Add(renewEvery)}
+	for id, in := range b.active {
+		if in.goneAt.IsZero() {
+			continue
+		}
+		if at := in.goneAt.Add(rejoin); clock.Before(at) {
+			h.next = earlier(h.next, at)
+		} else {
+			b.end(id, flows.At(clock))
+		}
+	}
 	b.resolved = slices.DeleteFunc(b.resolved, func(in *incident) bool {
 		return clock.Sub(in.resolvedAt.Std()) > keepResolved
 	})
@@ -230,7 +257,7 @@ func (b *book) load(file string, clock time.Time) error {
 	for _, s := range incidents {
 		in := &incident{
 			cohort: s.Cohort, labels: s.Labels, annotations: s.Annotations, startsAt: s.StartsAt, resolvedAt: s.ResolvedAt,
-			seenAt: clock, grewAt: clock, fired: true, told: s.Told,
+			seenAt: clock, grewAt: clock, fired: true, before: true, told: s.Told,
 		}
 		if in.resolvedAt == flows.NoTime {
 			b.active[in.labels.Fingerprint()] = in

@@ -122,6 +122,16 @@ func TestBookKeeps(t *testing.T) {
 	if got := again.list(func(*incident) bool { return false }); len(got) != 2 || got[0].Step != "cash" || got[1].ResolvedAt != flows.At(clock) {
 		t.Errorf("got %+v", got)
 	}
+	// The engine needs a moment to judge again what it had judged before.
+	again.set(nil, flows.At(clock), clock)
+	wantPuts(t, again.due(clock.Add(rejoin-1)).puts, 0, false, clock)
+	again.set(one(other), flows.At(clock), clock)
+	wantPuts(t, again.due(clock.Add(rejoin)).puts, 0, false, clock)
+	again = reopened()
+	again.due(clock)
+	again.set(nil, flows.At(clock), clock)
+	wantPuts(t, again.due(clock.Add(rejoin)).puts, 1, true, clock.Add(rejoin))
+
 	clock = clock.Add(tellResolved + time.Second)
 	if !b.due(clock).save {
 		t.Error("that the end was told must be saved")
