@@ -42,6 +42,7 @@ type Options struct {
 
 	// Both bound the bodies that they take; nothing else reads a body.
 	Events       http.Handler // POST /api/v1/events
+	Import       http.Handler // POST /api/v1/flows/{flow}/import
 	Alertmanager http.Handler // Alertmanager's API, serves paths that begin with /api/v2/
 	Metrics      http.Handler // GET /metrics
 	Assets       http.Handler // GET /assets/, gets the whole path
@@ -115,6 +116,9 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /readyz", s.getReadyz)
 	if s.Events != nil {
 		s.mux.Handle("POST /api/v1/events", s.Events)
+	}
+	if s.Import != nil {
+		s.mux.Handle("POST /api/v1/flows/{flow}/import", s.Import)
 	}
 	if s.Alertmanager != nil {
 		s.mux.Handle("/api/v2/", s.Alertmanager)

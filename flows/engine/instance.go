@@ -210,10 +210,13 @@ func (fs *flowState) untrack(in *instance) {
 	}
 }
 
-// age measures the ages of the open at now. It looks at each, so at most once a second
-// of now.
+// manyOpen is where looking at all that are open at each change costs too much.
+const manyOpen = 1000
+
+// age measures the ages of the open at now. It looks at each; where they are many, at most
+// once a second of now.
 func (fs *flowState) age(now flows.Time) {
-	if now.Sub(fs.window.aged) < ageEvery && fs.window.aged != flows.NoTime {
+	if len(fs.open) > manyOpen && fs.window.aged != flows.NoTime && now.Sub(fs.window.aged) < ageEvery {
 		return
 	}
 	fs.window.aged = now
