@@ -28,6 +28,9 @@ func wantPuts(t *testing.T, puts []*amalert.Alert, count int, resolved bool, clo
 		if a.ResolvedAt(clock) != resolved {
 			t.Errorf("alert from %s to %s at %s: want resolved %t", a.StartsAt, a.EndsAt, clock, resolved)
 		}
+		if !resolved && a.EndsAt.Before(clock.Add(2*renewEvery)) {
+			t.Errorf("alert ends at %s by itself, before it is renewed", a.EndsAt)
+		}
 	}
 }
 
