@@ -12,42 +12,51 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// charge is the part of the budget for bodies that one request holds.
-type charge struct {
+// Body is the body of one request, and the part of the budget of memory that the request
+// holds. One goroutine uses it.
+type Body struct {
+	Bytes  []byte
 	budget *semaphore.Weighted
 	held   int64
 }
 
-func (c *charge) take(n int64) error {
-	if !c.budget.TryAcquire(n) {
-		return Refuse(Busy, "too many bytes are being taken in at once; send it again")
+// Grow takes n more bytes of the budget, before they are allocated. The error is a
+// Refusal: later there may be room, unless the request alone is more than the budget.
+func (b *Body) Grow(n int) error {
+	if b.held+int64(n) > maxInFlight {
+		return Refuse(TooLarge, "the request takes too much memory; send smaller batches")
 	}
-	c.held += n
+	if !b.budget.TryAcquire(int64(n)) {
+		return Refuse(Busy, "too much is being taken in at once; send it again")
+	}
+	b.held += int64(n)
 	return nil
 }
 
-func (c *charge) free() {
-	c.budget.Release(c.held)
-	c.held = 0
+// Free gives back what the request holds, when its body, and what was decoded from it,
+// is no longer needed.
+func (b *Body) Free() {
+	b.budget.Release(b.held)
+	b.held = 0
 }
 
-// readBody reads r's body, decompressed, and never holds more than c may take.
-func (in *Intake) readBody(w http.ResponseWriter, r *http.Request, c *charge) ([]byte, error) {
+// read reads r's body, decompressed, and never holds more than Grow allows.
+func (b *Body) read(w http.ResponseWriter, r *http.Request, decoder *zstd.Decoder) ([]byte, error) {
 	if r.ContentLength > MaxBody {
 		return nil, tooLarge()
 	}
 	src := http.MaxBytesReader(w, r.Body, MaxBody)
 	switch encoding := strings.ToLower(strings.Join(r.Header.Values("Content-Encoding"), ",")); encoding {
 	case "", "identity":
-		return readAll(src, c)
+		return b.readAll(src)
 	case "gzip":
 		unzip, err := gzip.NewReader(src)
 		if err != nil {
 			return nil, unreadable(err, "gzip")
 		}
-		return readAll(unzip, c)
+		return b.readAll(unzip)
 	case "zstd":
-		return in.readZstd(src, c)
+		return b.readZstd(src, decoder)
 	default:
 		return nil, Refuse(Unsupported, fmt.Sprintf("Content-Encoding %s is not taken; send gzip, zstd or none", Excerpt(encoding)))
 	}
@@ -55,26 +64,26 @@ func (in *Intake) readBody(w http.ResponseWriter, r *http.Request, c *charge) ([
 
 // readZstd decodes in one go, because a stream decoder would first take the memory that
 // the sender's window size asks for.
-func (in *Intake) readZstd(src io.Reader, c *charge) ([]byte, error) {
-	compressed, err := readAll(src, c)
+func (b *Body) readZstd(src io.Reader, decoder *zstd.Decoder) ([]byte, error) {
+	compressed, err := b.readAll(src)
 	if err != nil {
 		return nil, err
 	}
-	body, err := in.zstd.DecodeAll(compressed, nil)
+	body, err := decoder.DecodeAll(compressed, nil)
 	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) || len(body) > MaxBody {
 		return nil, tooLarge()
 	}
 	if err != nil {
 		return nil, unreadable(err, "zstd")
 	}
-	c.free()
-	return body, c.take(int64(cap(body)))
+	b.Free() // of the compressed bytes
+	return body, b.Grow(cap(body))
 }
 
 // readAll grows its buffer only as bytes really come, whatever was announced.
-func readAll(src io.Reader, c *charge) ([]byte, error) {
+func (b *Body) readAll(src io.Reader) ([]byte, error) {
 	const first = 8 << 10
-	if err := c.take(first); err != nil {
+	if err := b.Grow(first); err != nil {
 		return nil, err
 	}
 	buf := make([]byte, 0, first)
@@ -88,13 +97,14 @@ func readAll(src io.Reader, c *charge) ([]byte, error) {
 			return buf, nil
 		case err != nil:
 			return nil, unreadable(err, "whole")
+		case len(buf) < cap(buf):
+			continue
 		}
-		if len(buf) == cap(buf) {
-			if err := c.take(int64(cap(buf))); err != nil {
-				return nil, err
-			}
-			buf = append(make([]byte, 0, 2*cap(buf)), buf...)
+		more := min(cap(buf), MaxBody+1-cap(buf)) // one byte over shows that there is more
+		if err := b.Grow(more); err != nil {
+			return nil, err
 		}
+		buf = append(make([]byte, 0, cap(buf)+more), buf...)
 	}
 }
 

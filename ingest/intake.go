@@ -29,7 +29,7 @@ type Deps struct {
 type Intake struct {
 	deps   Deps
 	slots  chan struct{}
-	bodies *semaphore.Weighted
+	memory *semaphore.Weighted
 	zstd   *zstd.Decoder
 	meters *meters
 }
@@ -46,7 +46,7 @@ func New(deps Deps) (*Intake, error) {
 		return nil, fmt.Errorf("make zstd decoder: %w", err)
 	}
 	return &Intake{
-		deps: deps, slots: make(chan struct{}, maxRequests), bodies: semaphore.NewWeighted(maxBodies),
+		deps: deps, slots: make(chan struct{}, maxRequests), memory: semaphore.NewWeighted(maxInFlight),
 		zstd: decoder, meters: m,
 	}, nil
 }
@@ -79,31 +79,29 @@ func (d *Door) Admit() (leave func(), err error) {
 	}
 }
 
-// Read is the request's body, decompressed and bounded. The caller calls free when it no
-// longer needs the body or what was decoded from it.
-func (d *Door) Read(w http.ResponseWriter, r *http.Request) (body []byte, free func(), err error) {
+// Read is the request's body, decompressed and bounded. The caller frees it.
+func (d *Door) Read(w http.ResponseWriter, r *http.Request) (*Body, error) {
 	if r.Method != http.MethodPost {
-		return nil, nil, Refuse(NoMethod, "send data with POST")
+		return nil, Refuse(NoMethod, "send data with POST")
 	}
-	c := &charge{budget: d.bodies}
-	body, err = d.readBody(w, r, c)
-	if err != nil {
-		c.free()
-		return nil, nil, err
-	}
-	d.counters.bytes(r.Context(), len(body))
-	return body, c.free, nil
-}
-
-// Charge counts bytes that a protocol's library has read already. The caller calls free
-// as after Read.
-func (d *Door) Charge(ctx context.Context, n int) (free func(), err error) {
-	c := &charge{budget: d.bodies}
-	if err := c.take(int64(n)); err != nil {
+	b := &Body{budget: d.memory}
+	var err error
+	if b.Bytes, err = b.read(w, r, d.zstd); err != nil {
+		b.Free()
 		return nil, err
 	}
-	d.counters.bytes(ctx, n)
-	return c.free, nil
+	d.counters.bytes(r.Context(), len(b.Bytes))
+	return b, nil
+}
+
+// Hold is Read for bytes that a protocol's library has read already.
+func (d *Door) Hold(ctx context.Context, bytes []byte) (*Body, error) {
+	b := &Body{Bytes: bytes, budget: d.memory}
+	if err := b.Grow(len(bytes)); err != nil {
+		return nil, err
+	}
+	d.counters.bytes(ctx, len(bytes))
+	return b, nil
 }
 
 // Publish makes the batch durable and counts it, and what was rejected beside it. After

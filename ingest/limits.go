@@ -9,17 +9,23 @@ const (
 	// sends up to 512 spans a request and the collector up to 8,192, which is 2 to 8 MiB.
 	MaxBody = 16 << 20
 
-	// maxBodies bounds the bytes of all bodies in flight. Decoded signals take up to ten
-	// times the bytes of a body made to hurt; this keeps the worst case below 1 GiB.
-	maxBodies = 64 << 20
+	// maxInFlight bounds the memory of all requests at work: the bytes of bodies, and what
+	// they decode to, by the estimates below. It holds a few of the largest requests, or
+	// hundreds of usual ones.
+	maxInFlight = 256 << 20
+
+	// Estimates of decoded memory, without the texts, which the body's bytes stand for.
+	SignalCost    = 1 << 10 // a span as record and as signal, with its maps
+	AttributeCost = 64      // an entry of a map
+	JSONValueCost = 64      // what encoding/json keeps of a value until it is mapped
 
 	// maxRequests bounds the requests at work at once. Each waits for the bus for some
 	// milliseconds, so this is above 10,000 requests a second.
 	maxRequests = 256
 
-	// MaxEvents bounds the events of one CloudEvents batch, so that the answer to a batch
-	// of nothing but faults stays a few megabytes.
-	MaxEvents = 50_000
+	// MaxSignals bounds the events, spans or log records of one request, so that one made
+	// of nothing but faults costs little time, and its answer stays a few megabytes.
+	MaxSignals = 50_000
 
 	// MaxDepth bounds the nesting of attributes and data. Real documents have less than
 	// ten levels; each level costs stack in every decoder downstream.

@@ -29,15 +29,21 @@ type fault struct {
 	Error string `json:"error"`
 }
 
-// mapper turns events into signals under one set of rules, received at one time.
+// mapper turns events into signals under one set of rules, received at one time. grow is
+// asked before memory is taken for another one.
 type mapper struct {
 	rules    ingest.Rules
 	received flows.Time
+	grow     func(n int) error
 }
 
 // decode reads a request in any of the three modes of the HTTP binding. An error means
 // that it cannot be split into events; a fault of one event is in the result.
 func (m *mapper) decode(header http.Header, body []byte) (*result, error) {
+	// The JSON decoder copies the body, and the signals have texts of their own.
+	if err := m.grow(2 * len(body)); err != nil {
+		return nil, err
+	}
 	res := &result{rejected: ingest.Rejected{}}
 	contentType := header.Get("Content-Type")
 	media, _, err := mime.ParseMediaType(contentType)
@@ -70,8 +76,7 @@ func (m *mapper) structured(res *result, body []byte) error {
 	if !json.Valid(body) {
 		return ingest.Refuse(ingest.Invalid, "the body is not JSON: "+syntaxError(body))
 	}
-	m.element(res, 0, body)
-	return nil
+	return m.element(res, 0, body)
 }
 
 // batch reads element by element, so that neither a broken event nor the number of
@@ -82,14 +87,16 @@ func (m *mapper) batch(res *result, body []byte) error {
 		return ingest.Refuse(ingest.Invalid, "the body of a batch is a JSON array of events: "+syntaxError(body))
 	}
 	for i := 0; dec.More(); i++ {
-		if i == ingest.MaxEvents {
-			return ingest.Refuse(ingest.TooLarge, fmt.Sprintf("the batch has more than %d events; send smaller batches", ingest.MaxEvents))
+		if i == ingest.MaxSignals {
+			return ingest.Refuse(ingest.TooLarge, fmt.Sprintf("the batch has more than %d events; send smaller batches", ingest.MaxSignals))
 		}
 		var raw json.RawMessage
 		if err := dec.Decode(&raw); err != nil {
 			return ingest.Refuse(ingest.Invalid, fmt.Sprintf("the body is not JSON, in event %d: %v", i, err))
 		}
-		m.element(res, i, raw)
+		if err := m.element(res, i, raw); err != nil {
+			return err
+		}
 	}
 	if _, err := dec.Token(); err != nil {
 		return ingest.Refuse(ingest.Invalid, "the body is not JSON: the array does not end")
@@ -109,9 +116,10 @@ func syntaxError(body []byte) string {
 }
 
 // element maps one event in JSON.
-func (m *mapper) element(res *result, index int, raw []byte) {
+func (m *mapper) element(res *result, index int, raw []byte) error {
 	signal, err := m.fromJSON(raw)
 	res.add(index, signal, err)
+	return m.grow(ingest.SignalCost + ingest.AttributeCost*(len(signal.Attributes)+len(signal.Data)))
 }
 
 func (m *mapper) fromJSON(raw []byte) (flows.Signal, error) {

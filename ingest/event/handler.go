@@ -58,13 +58,13 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request) (*result, error) 
 		return nil, err
 	}
 	defer leave()
-	body, free, err := h.door.Read(w, r)
+	body, err := h.door.Read(w, r)
 	if err != nil {
 		return nil, err
 	}
-	defer free()
-	m := mapper{rules: h.door.Rules(), received: h.door.Now()}
-	res, err := m.decode(r.Header, body)
+	defer body.Free()
+	m := mapper{rules: h.door.Rules(), received: h.door.Now(), grow: body.Grow}
+	res, err := m.decode(r.Header, body.Bytes)
 	if err != nil {
 		return nil, err
 	}

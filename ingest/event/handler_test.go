@@ -227,7 +227,7 @@ func TestBadRequests(t *testing.T) {
 		"batch and more":      {`[] []`, []string{"Content-Type", batched}, 400},
 		"batch is an object":  {minimal(""), []string{"Content-Type", batched}, 400},
 		"deeper than JSON is": {`[` + strings.Repeat("[", 1<<20), []string{"Content-Type", batched}, 400},
-		"too many":            {`[` + strings.Repeat("{},", ingest.MaxEvents) + `{}]`, []string{"Content-Type", batched}, 413},
+		"too many":            {`[` + strings.Repeat("{},", ingest.MaxSignals) + `{}]`, []string{"Content-Type", batched}, 413},
 		"text":                {`x`, []string{"Content-Type", "text/plain"}, 415},
 		"no type":             {`x`, nil, 415},
 		"avro":                {`x`, []string{"Content-Type", "application/cloudevents+avro"}, 415},

@@ -22,7 +22,9 @@ import (
 	"throughline/ingest/ingesttest"
 )
 
-var testMapper = mapper{rules: ingesttest.Rules{}, received: flows.At(ingesttest.Now)}
+var testMapper = mapper{rules: ingesttest.Rules{}, received: flows.At(ingesttest.Now), grow: unbounded}
+
+func unbounded(int) error { return nil }
 
 const (
 	traceHex = "5b8efff798038103d269b633813fc60c"
@@ -374,7 +376,7 @@ func TestEventIdentity(t *testing.T) {
 		}
 		return r.batch.Signals[0].ID
 	}
-	later := mapper{rules: ingesttest.Rules{}, received: testMapper.received.Add(time.Hour)}
+	later := mapper{rules: ingesttest.Rules{}, received: testMapper.received.Add(time.Hour), grow: unbounded}
 	seen := map[string]string{}
 	for _, record := range []string{
 		`{"eventName":"a"}`, `{"eventName":"b"}`, `{"eventName":"a","timeUnixNano":1}`, `{"eventName":"a","timeUnixNano":2}`,
@@ -437,6 +439,31 @@ func errOr(err error) error {
 		return ingest.Refuse(ingest.Busy, "accepted")
 	}
 	return err
+}
+
+func BenchmarkDecode(b *testing.B) {
+	spans := make([]string, 500)
+	for i := range spans {
+		spans[i] = spanJSON(fmt.Sprintf(`,"spanId":"%016x","attributes":[%s]`, i+1, attributes(12)))
+	}
+	asJSON := tracesJSON(spans...)
+	asProto := transcodeTraces(b, asJSON)
+	for _, run := range []struct {
+		name   string
+		decode func(mapper, []byte) (*result, error)
+		body   []byte
+	}{{"proto", decodeTracesProto, asProto}, {"json", decodeTracesJSON, asJSON}} {
+		b.Run(run.name, func(b *testing.B) {
+			b.SetBytes(int64(len(run.body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if r, err := run.decode(testMapper, run.body); err != nil || len(r.batch.Spans) != len(spans) {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(spans)), "ns/span")
+		})
+	}
 }
 
 // checkAccepted asserts what holds of everything that is accepted.

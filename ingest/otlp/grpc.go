@@ -59,8 +59,8 @@ func (s *service) handle(name string) grpc.MethodHandler {
 	}
 }
 
-func (s *service) export(ctx context.Context, body []byte) (*emptypb.Empty, error) {
-	answer, err := s.take(ctx, body)
+func (s *service) export(ctx context.Context, message []byte) (*emptypb.Empty, error) {
+	answer, err := s.take(ctx, message)
 	if err != nil {
 		return nil, s.refuse(ctx, err)
 	}
@@ -70,18 +70,18 @@ func (s *service) export(ctx context.Context, body []byte) (*emptypb.Empty, erro
 }
 
 // take does everything up to the answer, which it returns. The data is durable then.
-func (s *service) take(ctx context.Context, body []byte) ([]byte, error) {
+func (s *service) take(ctx context.Context, message []byte) ([]byte, error) {
 	leave, err := s.door.Admit()
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	free, err := s.door.Charge(ctx, len(body))
+	body, err := s.door.Hold(ctx, message)
 	if err != nil {
 		return nil, err
 	}
-	defer free()
-	res, err := s.signal.proto(mapper{s.door.Rules(), s.door.Now()}, body)
+	defer body.Free()
+	res, err := s.signal.proto(mapper{s.door.Rules(), s.door.Now(), body.Grow}, body.Bytes)
 	if err != nil {
 		return nil, err
 	}

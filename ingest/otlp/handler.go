@@ -55,11 +55,11 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request, known, asJSON boo
 		return nil, err
 	}
 	defer leave()
-	body, free, err := h.door.Read(w, r)
+	body, err := h.door.Read(w, r)
 	if err != nil {
 		return nil, err
 	}
-	defer free()
+	defer body.Free()
 	if !known {
 		return nil, ingest.Refuse(ingest.Unsupported, "Content-Type "+ingest.Excerpt(r.Header.Get("Content-Type"))+
 			" is not taken; send "+typeProto+" or "+typeJSON)
@@ -68,7 +68,7 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request, known, asJSON boo
 	if asJSON {
 		decode = h.signal.json
 	}
-	res, err := decode(mapper{h.door.Rules(), h.door.Now()}, body)
+	res, err := decode(mapper{h.door.Rules(), h.door.Now(), body.Grow}, body.Bytes)
 	if err != nil {
 		return nil, err
 	}

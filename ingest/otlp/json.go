@@ -47,8 +47,16 @@ func element(raw json.RawMessage, what string, v any) error {
 	return nil
 }
 
-func notJSON(err error) error {
-	return ingest.Refuse(ingest.Invalid, fmt.Sprintf("the body is not OTLP/JSON: %v", err))
+// document decodes the levels of a request down to its items, which stay text.
+func (m mapper) document(body []byte, v any) error {
+	values, _ := ingest.JSONShape(body)
+	if err := m.grow(ingest.JSONValueCost*values + len(body)); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return ingest.Refuse(ingest.Invalid, fmt.Sprintf("the body is not OTLP/JSON: %v", err))
+	}
+	return nil
 }
 
 type jsonResource struct {

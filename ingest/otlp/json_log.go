@@ -17,8 +17,8 @@ func decodeLogsJSON(m mapper, body []byte) (*result, error) {
 			} `json:"scopeLogs"`
 		} `json:"resourceLogs"`
 	}
-	if err := json.Unmarshal(body, &request); err != nil {
-		return nil, notJSON(err)
+	if err := m.document(body, &request); err != nil {
+		return nil, err
 	}
 	r := m.newResult()
 	for _, group := range request.ResourceLogs {
@@ -27,7 +27,9 @@ func decodeLogsJSON(m mapper, body []byte) (*result, error) {
 			sc := scopeOf(inScope.Scope)
 			for _, raw := range inScope.LogRecords {
 				l, err := logOf(raw)
-				r.addLog(l, res, sc, err)
+				if err := r.addLog(l, res, sc, err); err != nil {
+					return nil, err
+				}
 			}
 		}
 	}

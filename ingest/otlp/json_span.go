@@ -17,8 +17,8 @@ func decodeTracesJSON(m mapper, body []byte) (*result, error) {
 			} `json:"scopeSpans"`
 		} `json:"resourceSpans"`
 	}
-	if err := json.Unmarshal(body, &request); err != nil {
-		return nil, notJSON(err)
+	if err := m.document(body, &request); err != nil {
+		return nil, err
 	}
 	r := m.newResult()
 	for _, group := range request.ResourceSpans {
@@ -27,7 +27,9 @@ func decodeTracesJSON(m mapper, body []byte) (*result, error) {
 			sc := scopeOf(inScope.Scope)
 			for _, raw := range inScope.Spans {
 				s, err := spanOf(raw)
-				r.addSpan(s, res, sc, err)
+				if err := r.addSpan(s, res, sc, err); err != nil {
+					return nil, err
+				}
 			}
 		}
 	}

@@ -81,7 +81,7 @@ func readID(fc *easyproto.FieldContext, field string, n int, to *string) error {
 
 // groups reads the three levels that traces and logs share: the request's resources, a
 // resource's scopes, a scope's items. An error means that the levels cannot be told apart.
-func groups(body []byte, item func(src []byte, res *resource, sc scope)) error {
+func groups(body []byte, item func(src []byte, res *resource, sc scope) error) error {
 	return fields(body, func(fc *easyproto.FieldContext) error {
 		if fc.FieldNum != 1 {
 			return nil
@@ -90,7 +90,7 @@ func groups(body []byte, item func(src []byte, res *resource, sc scope)) error {
 	})
 }
 
-func readResourceGroup(src []byte, item func(src []byte, res *resource, sc scope)) error {
+func readResourceGroup(src []byte, item func(src []byte, res *resource, sc scope) error) error {
 	res, err := readResource(src)
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func readResourceGroup(src []byte, item func(src []byte, res *resource, sc scope
 				if fc.FieldNum != 2 {
 					return nil
 				}
-				return readMessage(fc, "item", func(src []byte) error { item(src, res, sc); return nil })
+				return readMessage(fc, "item", func(src []byte) error { return item(src, res, sc) })
 			})
 		})
 	})

@@ -9,9 +9,9 @@ import (
 // decodeLogsProto reads an ExportLogsServiceRequest in protobuf.
 func decodeLogsProto(m mapper, body []byte) (*result, error) {
 	r := m.newResult()
-	err := groups(body, func(src []byte, res *resource, sc scope) {
+	err := groups(body, func(src []byte, res *resource, sc scope) error {
 		l, err := readLog(src)
-		r.addLog(l, res, sc, err)
+		return r.addLog(l, res, sc, err)
 	})
 	return r, err
 }

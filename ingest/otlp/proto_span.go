@@ -10,9 +10,9 @@ import (
 // decodeTracesProto reads an ExportTraceServiceRequest in protobuf.
 func decodeTracesProto(m mapper, body []byte) (*result, error) {
 	r := m.newResult()
-	err := groups(body, func(src []byte, res *resource, sc scope) {
+	err := groups(body, func(src []byte, res *resource, sc scope) error {
 		s, err := readSpan(src)
-		r.addSpan(s, res, sc, err)
+		return r.addSpan(s, res, sc, err)
 	})
 	return r, err
 }

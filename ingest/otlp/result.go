@@ -11,10 +11,12 @@ import (
 	"throughline/ingest"
 )
 
-// mapper turns records into a batch under one set of rules, received at one time.
+// mapper turns records into a batch under one set of rules, received at one time. grow is
+// asked before memory is taken for another one.
 type mapper struct {
 	rules    ingest.Rules
 	received flows.Time
+	grow     func(n int) error
 }
 
 // result is what one request holds: a batch to publish, and what of it is rejected.
@@ -23,6 +25,7 @@ type result struct {
 	batch    flows.Batch
 	rejected ingest.Rejected
 	faults   []string // the first few that differ
+	items    int      // accepted and rejected
 }
 
 func (m mapper) newResult() *result { return &result{mapper: m, rejected: ingest.Rejected{}} }
@@ -49,39 +52,58 @@ func (r *result) message(what string) string {
 	return fmt.Sprintf("%d %s rejected: %s", n, what, strings.Join(r.faults, "; "))
 }
 
-// addSpan takes one decoded span, or the error that decoding it gave.
-func (r *result) addSpan(s *span, res *resource, sc scope, err error) {
+// count bounds the items of a request, and the memory for one with so many attributes. Its
+// error refuses the request.
+func (r *result) count(attributes int) error {
+	if r.items++; r.items > ingest.MaxSignals {
+		return ingest.Refuse(ingest.TooLarge, fmt.Sprintf("more than %d spans or log records; send smaller batches", ingest.MaxSignals))
+	}
+	return r.grow(ingest.SignalCost + ingest.AttributeCost*attributes)
+}
+
+// addSpan takes one decoded span, or the error that decoding it gave. What it returns
+// refuses the request.
+func (r *result) addSpan(s *span, res *resource, sc scope, err error) error {
 	if err = cmp.Or(res.fault, sc.fault, err); err != nil {
 		r.reject(err)
-		return
+		return r.count(0)
 	}
 	record, err := s.record(res, sc)
 	if err != nil {
 		r.reject(err)
-		return
+		return r.count(0)
+	}
+	if err := r.count(len(s.Attributes) + 2*len(s.Events) + 2*len(s.Links)); err != nil {
+		return err
 	}
 	signal := record.Signal()
 	signal.Received = r.received
 	if err := r.rules.AssignKeys(&signal); err != nil {
 		r.reject(err)
-		return
+		return nil
 	}
 	r.batch.Spans = append(r.batch.Spans, record)
-	if r.rules.Wants(&signal) {
-		r.batch.Signals = append(r.batch.Signals, signal)
+	if !r.rules.Wants(&signal) {
+		return nil
 	}
+	r.batch.Signals = append(r.batch.Signals, signal)
+	return r.grow(ingest.AttributeCost * len(signal.Attributes))
 }
 
-// addLog takes one decoded log record: an event where it has an event's name.
-func (r *result) addLog(l *logRecord, res *resource, sc scope, err error) {
+// addLog takes one decoded log record: an event where it has an event's name. What it
+// returns refuses the request.
+func (r *result) addLog(l *logRecord, res *resource, sc scope, err error) error {
 	if err = cmp.Or(res.fault, sc.fault, err); err != nil {
 		r.reject(err)
-		return
+		return r.count(0)
+	}
+	if err := r.count(len(res.attributes) + len(l.Attributes)); err != nil {
+		return err
 	}
 	at, err := l.complete(res, sc)
 	if err != nil {
 		r.reject(err)
-		return
+		return nil
 	}
 	signal, ok, err := l.event(at)
 	if ok && err == nil {
@@ -102,4 +124,5 @@ func (r *result) addLog(l *logRecord, res *resource, sc scope, err error) {
 		l.Body = text(l.body)
 		r.batch.Logs = append(r.batch.Logs, l.LogRecord)
 	}
+	return nil
 }
