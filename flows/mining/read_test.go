@@ -53,7 +53,7 @@ func TestPublicLogs(t *testing.T) {
 		{"sap_o2c_vbfa_flattened", 10916, 31426},
 	} {
 		t.Run(log.name, func(t *testing.T) {
-			if testing.Short() && log.events > 60_000 {
+			if testing.Short() && log.events > 25_000 {
 				t.Skip("large")
 			}
 			t.Parallel()
