@@ -76,7 +76,7 @@ func expectations(t *testing.T) map[string]expected {
 	return all
 }
 
-func flowText(t *testing.T, flow string) string {
+func sharedFlow(t *testing.T, flow string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(shared, "flows", flow+".yaml"))
 	if err != nil {
@@ -100,7 +100,7 @@ func TestLogsGiveTheExpectedNumbers(t *testing.T) {
 			delete(all, flow)
 			continue
 		}
-		files[flow] = flowText(t, flow)
+		files[flow] = sharedFlow(t, flow)
 	}
 	h := start(t, files)
 	for _, flow := range slices.Sorted(maps.Keys(all)) {
@@ -189,7 +189,7 @@ func (h *house) checkPaths(e expected) {
 // checkCuts changes the flow's idle time to that of each cut, and asks in hindsight.
 func (h *house) checkCuts(e expected) {
 	h.t.Helper()
-	original := flowText(h.t, e.Flow)
+	original := sharedFlow(h.t, e.Flow)
 	_, idle, _ := strings.Cut(original, "\nidle: ")
 	idle, _, _ = strings.Cut(idle, "\n")
 	for _, cut := range e.AsOf {
@@ -232,7 +232,7 @@ func TestLogAsEventsGivesTheSameNumbers(t *testing.T) {
 	}
 	files := map[string]string{}
 	for _, flow := range logs {
-		files[flow] = flowText(t, flow)
+		files[flow] = sharedFlow(t, flow)
 	}
 	h := start(t, files)
 	for _, flow := range logs {
