@@ -44,8 +44,8 @@ type house struct {
 	addr readyLine
 }
 
-// newFolder is a data folder with flow files.
-func newFolder(t *testing.T, files map[string]string) string {
+// dataFolder is a data folder with flow files.
+func dataFolder(t *testing.T, files map[string]string) string {
 	t.Helper()
 	if _, err := chdb.FindLib(""); err != nil {
 		t.Skip(err)
@@ -79,7 +79,7 @@ func testEnv(dir string) map[string]string {
 // start runs serve in this process until the test ends.
 func start(t *testing.T, files map[string]string) *house {
 	t.Helper()
-	h := &house{t: t, dir: newFolder(t, files)}
+	h := &house{t: t, dir: dataFolder(t, files)}
 	env := testEnv(h.dir)
 	getenv := func(name string) string { return env[name] }
 	config, err := Load("", getenv)
