@@ -136,8 +136,12 @@ func TooDeep(field string) error {
 // CheckSignal refuses an event that breaks a limit of names, texts or fields.
 func CheckSignal(s *flows.Signal) error {
 	for _, f := range [...]struct{ field, text string }{
-		{"source", s.Source}, {"id", s.ID}, {"type", s.Name}, {"system", s.System},
-		{"environment", s.Environment}, {"sequence", s.Sequence},
+		{"source", s.Source},
+		{"id", s.ID},
+		{"type", s.Name},
+		{"system", s.System},
+		{"environment", s.Environment},
+		{"sequence", s.Sequence},
 	} {
 		if err := CheckName(f.field, f.text); err != nil {
 			return err

@@ -19,6 +19,8 @@ import (
 	"throughline/ingest/ingesttest"
 )
 
+var _ ingest.Rules = (*flows.Set)(nil)
+
 func class(t *testing.T, err error) ingest.Class {
 	t.Helper()
 	if err == nil {

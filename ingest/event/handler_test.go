@@ -265,6 +265,15 @@ func TestNoAckWithoutBus(t *testing.T) {
 	}
 }
 
+func TestBusy(t *testing.T) {
+	in, bus, _ := ingesttest.New(t)
+	f := &fixture{T: t, handler: event.NewHandler(in), bus: bus}
+	ingesttest.Fill(t, in)
+	if a := f.post(minimal(""), "Content-Type", structured); a.code != 429 || a.Status != 429 || a.header.Get("Retry-After") == "" {
+		t.Errorf("answer %+v", a)
+	}
+}
+
 func TestOnlyPost(t *testing.T) {
 	f := newFixture(t)
 	w := httptest.NewRecorder()

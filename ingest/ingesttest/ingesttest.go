@@ -100,6 +100,19 @@ func New(t testing.TB) (*ingest.Intake, *Bus, *Meter) {
 	return in, bus, meter
 }
 
+// Fill takes every place among the requests at work, until the test ends.
+func Fill(t testing.TB, in *ingest.Intake) {
+	t.Helper()
+	door := in.Door("fill")
+	for {
+		leave, err := door.Admit()
+		if err != nil {
+			return
+		}
+		t.Cleanup(leave)
+	}
+}
+
 // Sum is the value of a counter over all points that have the label with that value.
 func (m *Meter) Sum(t testing.TB, name, label, value string) int64 {
 	t.Helper()

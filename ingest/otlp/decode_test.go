@@ -98,8 +98,8 @@ func TestSamples(t *testing.T) {
 	} {
 		t.Run(file, func(t *testing.T) {
 			var got struct{ spans, logs, events int }
-			for _, body := range documents(t, filepath.Join(dir, file)) {
-				for _, r := range []*result{both(t, &traces, transcodeTraces, body), both(t, &logs, transcodeLogs, body)} {
+			for i, body := range documents(t, filepath.Join(dir, file)) {
+				for _, r := range decodeSample(t, body, i < 5) { // comparing all would take a minute
 					if n := r.rejected.Total(); n != 0 {
 						t.Fatalf("%d rejected: %v", n, r.faults)
 					}
@@ -113,6 +113,19 @@ func TestSamples(t *testing.T) {
 			}
 		})
 	}
+}
+
+// decodeSample decodes a request as traces and as logs: as one of them it is empty.
+func decodeSample(t *testing.T, body []byte, compare bool) []*result {
+	t.Helper()
+	if compare {
+		return []*result{both(t, &traces, transcodeTraces, body), both(t, &logs, transcodeLogs, body)}
+	}
+	r, err := decodeTracesJSON(testMapper, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []*result{r}
 }
 
 // documents are the requests in a file: one, or one a line.
@@ -423,12 +436,12 @@ func TestNotOTLP(t *testing.T) {
 			t.Errorf("protobuf %q: %v", body, err)
 		}
 	}
-	for _, body := range []string{"", "{", "[]", `{"resourceSpans":{}}`, `{"resourceSpans":[{"scopeSpans":[{"spans":[}]}]}`, "{}{}"} {
+	for _, body := range []string{"", "{", "[]", "{}{}", `{"resourceSpans":{},"resourceLogs":{}}`, `{"resourceSpans":[}`} {
 		if _, err := decodeTracesJSON(testMapper, []byte(body)); ingest.AsRefusal(errOr(err)).Class != ingest.Invalid {
-			t.Errorf("JSON %q: %v", body, err)
+			t.Errorf("traces in JSON %q: %v", body, err)
 		}
-		if _, err := decodeLogsJSON(testMapper, []byte(body)); body != `{"resourceSpans":{}}` && body[:min(3, len(body))] != `{"r` && ingest.AsRefusal(errOr(err)).Class != ingest.Invalid {
-			t.Errorf("JSON %q: %v", body, err)
+		if _, err := decodeLogsJSON(testMapper, []byte(body)); ingest.AsRefusal(errOr(err)).Class != ingest.Invalid {
+			t.Errorf("logs in JSON %q: %v", body, err)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 // TestHostileBodies: bodies that are made of as many small things as fit take no more
 // memory than they were granted, whose sum over all requests is bounded.
 func TestHostileBodies(t *testing.T) {
-	const size = ingest.MaxBody / 8
+	const size = ingest.MaxBody / 16
 	fill := func(item string) string { return strings.Repeat(item, size/len(item)) }
 	list := func(item string) string { return strings.TrimSuffix(fill(item+","), ",") }
 	good := message(1, traceHex16(), 2, traceHex16()[:8], 7, uint64(1))

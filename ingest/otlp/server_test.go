@@ -293,7 +293,7 @@ func TestGRPCRefusals(t *testing.T) {
 	}
 	for _, compression := range []string{"gzip", "zstd"} {
 		td := someTraces(1)
-		td.ResourceSpans().At(0).Resource().Attributes().PutStr("zeros", strings.Repeat("0", 64<<20))
+		td.ResourceSpans().At(0).Resource().Attributes().PutStr("zeros", strings.Repeat("0", 20<<20))
 		_, err := client.Export(t.Context(), ptraceotlp.NewExportRequestFromTraces(td), grpc.UseCompressor(compression))
 		if err == nil {
 			t.Errorf("%s bomb: accepted", compression)
@@ -309,6 +309,24 @@ func TestGRPCRefusals(t *testing.T) {
 		if info, ok := st.Details()[0].(*errdetails.RetryInfo); !ok || info.GetRetryDelay().AsDuration() <= 0 {
 			t.Errorf("%v: %v", cause, st)
 		}
+	}
+	if n := len(bus.Take().Spans); n != 0 {
+		t.Errorf("%d published", n)
+	}
+}
+
+// TestBusy: with every place taken, both protocols ask to try again.
+func TestBusy(t *testing.T) {
+	in, bus, _ := ingesttest.New(t)
+	conn := serveGRPC(t, in)
+	ingesttest.Fill(t, in)
+	w := post(t, otlp.NewHandler(in), "/v1/traces", tracesRequest(t, 1), "Content-Type", typeProto)
+	if w.Code != 429 || w.Header().Get("Retry-After") == "" {
+		t.Errorf("answer %d %v", w.Code, w.Header())
+	}
+	_, err := ptraceotlp.NewGRPCClient(conn).Export(t.Context(), ptraceotlp.NewExportRequestFromTraces(someTraces(1)))
+	if st := status.Convert(err); st.Code() != codes.ResourceExhausted || len(st.Details()) != 1 {
+		t.Errorf("status %v", st)
 	}
 	if n := len(bus.Take().Spans); n != 0 {
 		t.Errorf("%d published", n)
