@@ -27,7 +27,7 @@ assets: $(NODE)
 
 .PHONY: build
 build: assets ## build bin/throughline, with its web assets
-	CGO_ENABLED=0 go build -trimpath -o $(BIN) ./cmd/throughline
+	CGO_ENABLED=0 go build -o $(BIN) ./cmd/throughline
 
 .PHONY: run
 run: build ## install what is missing, build, and start the demo
@@ -61,7 +61,7 @@ test-tools: $(NODE)
 # Browser tests first, so that the lines of go test close the output; both always run.
 .PHONY: test
 test: test-tools build ## install what the tests need, and run every test
-	go vet ./...
+	CGO_ENABLED=0 go vet ./...
 	status=0; \
 	npm run --silent e2e || status=1; \
 	go test $(RACE) -timeout 20m ./... || status=1; \
@@ -72,7 +72,7 @@ check: generate ## generated files are current, formatted, linted, vetted, free 
 	git diff --exit-code -- '*_templ.go'
 	unformatted=$$(go tool gofumpt -l $(GO_FILES)); \
 	[ -z "$$unformatted" ] || { echo "not gofumpt-formatted (make fmt): $$unformatted" >&2; exit 1; }
-	go vet ./...
+	CGO_ENABLED=0 go vet ./...
 	go tool staticcheck ./...
 	go test $(RACE) -timeout 20m ./...
 
