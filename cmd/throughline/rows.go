@@ -23,6 +23,7 @@ type rowWriter struct {
 	forgets []string // flows whose rows are to be removed first
 	seq     uint64   // applied by the last job
 	alive   time.Time
+	cancel  context.CancelFunc // of the running job
 }
 
 // job is one write.
@@ -33,8 +34,8 @@ type job struct {
 	at      time.Time
 }
 
-// forget removes all rows of flows before the next rows are written.
-func (w *rowWriter) forget(flows []string) { w.forgets = append(w.forgets, flows...) }
+// forget removes all rows of a flow before the next rows are written.
+func (w *rowWriter) forget(flow string) { w.forgets = append(w.forgets, flow) }
 
 // flush starts a job where something is owed, no job runs, and the last one began long
 // enough ago. The first rows after a pause go at once.
@@ -45,7 +46,8 @@ func (w *rowWriter) flush(ctx context.Context, e *engine.Engine, seq uint64, now
 	}
 	j := w.take(e, seq, now)
 	w.busy = true
-	go func() { // ends with ctx at the latest; the runner waits for done in finish
+	ctx, w.cancel = context.WithCancel(context.WithoutCancel(ctx)) // finish decides when it has to end
+	go func() {
 		defer func() { w.done <- struct{}{} }()
 		w.write(ctx, j)
 	}()
@@ -59,12 +61,17 @@ func (w *rowWriter) take(e *engine.Engine, seq uint64, now time.Time) job {
 
 // finish waits for the running job and writes what is still owed.
 func (w *rowWriter) finish(ctx context.Context, e *engine.Engine, seq uint64) {
-	if w.busy {
-		<-w.done
-		w.busy = false
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
+	if w.busy {
+		select {
+		case <-w.done:
+		case <-ctx.Done():
+			w.cancel()
+			<-w.done
+		}
+		w.busy = false
+	}
 	w.write(ctx, w.take(e, seq, time.Now()))
 }
 

@@ -345,12 +345,11 @@ func (r *runner) replace(ctx context.Context, set *flows.Set) error {
 	if err := r.awaitStored(ctx); err != nil {
 		return err
 	}
-	changed := slices.DeleteFunc(slices.Clone(empty), func(flow string) bool { return !slices.Contains(before, flow) })
-	r.writer.forget(changed)
 	n, err := r.load(ctx, set, empty, r.engine.Apply)
 	if err != nil {
 		return err
 	}
+	r.engine.Retire()
 	r.log.InfoContext(ctx, "flow definitions in force", "flows", empty, "signals", n)
 	return nil
 }
@@ -470,15 +469,22 @@ func (r *runner) restore(ctx context.Context) (from uint64, err error) {
 // reconcile owes the rows that the process before did not come to write.
 func (r *runner) reconcile(ctx context.Context) error {
 	for _, flow := range r.engine.Flows() {
-		seen := map[string]bool{}
+		definition, _ := r.engine.Set().Flow(flow)
+		seen, otherVersion := map[string]bool{}, false
 		err := r.store.InstanceStates(ctx, flow, func(stored flows.InstanceRecord) error {
+			otherVersion = otherVersion || stored.Version != definition.Version
 			r.engine.Reconcile(&stored, seen)
 			return nil
 		})
 		if err != nil {
 			return fmt.Errorf("restore %s: %w", flow, err)
 		}
-		r.engine.OweUnseen(flow, seen)
+		if otherVersion { // the file changed while nobody watched
+			r.writer.forget(flow)
+			r.engine.OweAll(flow)
+		} else {
+			r.engine.OweUnseen(flow, seen)
+		}
 	}
 	return nil
 }

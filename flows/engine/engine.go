@@ -51,7 +51,8 @@ type flowState struct {
 	gauges    *flows.Gauges
 	window    *window
 	cohorts   map[cohortID]*cohort
-	changed   bool // numbers moved since the last Changed
+	changed   bool                 // numbers moved since the last Changed
+	before    map[string]*instance // of the version before, until Retire
 }
 
 // New is an engine for a set of flows, without any instance.
@@ -82,10 +83,33 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 	for name, old := range e.flows {
 		if kept[name] != old {
 			e.forget(old)
+			if kept[name] != nil {
+				kept[name].before = old.instances
+			}
 		}
 	}
 	e.flows = kept
 	return empty
+}
+
+// Retire emits the removal of what the versions before the last Replace held and those
+// in force do not, once the stored signals are applied to these.
+func (e *Engine) Retire() {
+	for _, fs := range e.flows {
+		for key, old := range fs.before {
+			now := fs.instances[key]
+			if now == nil {
+				now = &instance{fs: fs, key: key, timer: -1, openAt: -1}
+				e.out.instance(now) // without an occurrence: a removal
+			}
+			for _, o := range old.occurrences {
+				if id := old.fs.flow.Steps[o.Step].ID; !now.has(identity(&o), id) {
+					e.out.remove(old, o)
+				}
+			}
+		}
+		fs.before = nil
+	}
 }
 
 // forget removes everything of a flow from what the flows share.

@@ -333,3 +333,36 @@ func TestTakeOwesEachInstanceOnce(t *testing.T) {
 		t.Fatal("while reading again, a duplicate's rows are owed")
 	}
 }
+
+func TestReplacedDefinitionRetiresWhatItNoLongerHolds(t *testing.T) {
+	s := set(t, orderFile)
+	e := New(s)
+	e.Roll(0)
+	signals := []flows.Signal{
+		signal(s, "1", "placed", 0, "order_id:A"), signal(s, "2", "paid", 1, "order_id:A"), signal(s, "3", "paid", 1, "order_id:B"),
+	}
+	e.Apply(signals, 0)
+	e.Take()
+	without := set(t, strings.NewReplacer("  - {id: paid, system: payments, match: {event: paid}, after: placed, within: 15m}\n", "",
+		"after: [paid, shipped]", "after: shipped").Replace(orderFile))
+	if empty := e.Replace(without); !slices.Equal(empty, []string{"order"}) {
+		t.Fatalf("starts empty: %v", empty)
+	}
+	e.Apply(signals, 0)
+	e.Retire()
+	rows := e.Take()
+	removed := map[string]bool{}
+	for _, in := range rows.Instances {
+		removed[in.Key] = in.Deleted
+	}
+	if diff := gocmp.Diff(map[string]bool{"A": false, "B": true}, removed); diff != "" {
+		t.Error(diff)
+	}
+	gone := map[string]bool{}
+	for _, o := range rows.Occurrences {
+		gone[o.Key+" "+o.StepID] = o.Deleted
+	}
+	if diff := gocmp.Diff(map[string]bool{"A placed": false, "A paid": true, "B paid": true}, gone); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -41,6 +41,13 @@ func (in *instance) known(id flows.Identity) bool {
 	return slices.ContainsFunc(in.occurrences, func(o flows.Occurrence) bool { return identity(&o) == id })
 }
 
+// has says whether a signal occurs at a step.
+func (in *instance) has(id flows.Identity, step string) bool {
+	return slices.ContainsFunc(in.occurrences, func(o flows.Occurrence) bool {
+		return identity(&o) == id && in.fs.flow.Steps[o.Step].ID == step
+	})
+}
+
 func identity(o *flows.Occurrence) flows.Identity { return flows.Identity{Source: o.Source, ID: o.ID} }
 
 // touch takes an instance out of the numbers before it changes.

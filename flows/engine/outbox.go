@@ -15,13 +15,23 @@ func (o *outbox) instance(in *instance) { o.instances[in] = struct{}{} }
 
 func (o *outbox) drop(in *instance) { delete(o.instances, in) }
 
+func (o *outbox) add(in *instance, occurrence flows.Occurrence) {
+	o.occurrences = append(o.occurrences, in.fs.flow.OccurrenceRecord(in.key, occurrence))
+}
+
+func (o *outbox) remove(in *instance, occurrence flows.Occurrence) {
+	o.add(in, occurrence)
+	o.occurrences[len(o.occurrences)-1].Deleted = true
+}
+
 func (e *Engine) emit(in *instance, o flows.Occurrence, deleted bool) {
-	if e.quiet {
-		return
+	switch {
+	case e.quiet:
+	case deleted:
+		e.out.remove(in, o)
+	default:
+		e.out.add(in, o)
 	}
-	r := in.fs.flow.OccurrenceRecord(in.key, o)
-	r.Deleted = deleted
-	e.out.occurrences = append(e.out.occurrences, r)
 }
 
 // Rows are what changed, to be written so that all of it or any part of it can be
@@ -78,6 +88,16 @@ func (e *Engine) Reconcile(stored *flows.InstanceRecord, seen map[string]bool) {
 		r.EndedAt == stored.EndedAt && r.StuckSince == stored.StuckSince && len(r.Path) == len(stored.Path)
 	if !same {
 		e.out.instance(in)
+	}
+}
+
+// OweAll owes all rows of a flow.
+func (e *Engine) OweAll(flow string) {
+	for _, in := range e.flows[flow].instances {
+		e.out.instance(in)
+		for _, o := range in.occurrences {
+			e.out.add(in, o)
+		}
 	}
 }
 
