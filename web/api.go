@@ -49,12 +49,7 @@ func (s *Server) writeJSON(w http.ResponseWriter, r *http.Request, status int, b
 
 // flow is the flow that the path names.
 func (s *Server) flow(r *http.Request) (*flows.Flow, error) {
-	name := r.PathValue("flow")
-	f, ok := s.rules.Set().Flow(name)
-	if !ok {
-		return nil, s.noFlow(name)
-	}
-	return f, nil
+	return s.flowNamed(r.PathValue("flow"))
 }
 
 func (s *Server) getFlows(r *http.Request) (any, error) {
@@ -233,10 +228,14 @@ func (s *Server) getTimeline(r *http.Request) (any, error) {
 		err = flows.ErrNotFound
 	}
 	if err != nil {
-		return nil, notFoundAs(err, problem(http.StatusNotFound,
-			"No signal carries the key %s. Key types in use: %s; /api/v1/search?q= finds keys.", shorten(key.String()), listed(s.rules.Set().KeyTypes())))
+		return nil, notFoundAs(err, noKey(s.rules.Set(), key))
 	}
 	return map[string]any{"key": key.String(), "signals": signalsToJSON(signals), "next": next}, nil
+}
+
+func noKey(set *flows.Set, key flows.Key) *Problem {
+	return problem(http.StatusNotFound, "No signal carries the key %s. Key types in use: %s; /api/v1/search?q= finds keys.",
+		shorten(key.String()), listed(set.KeyTypes()))
 }
 
 func (s *Server) getSearch(r *http.Request) (any, error) {
@@ -258,9 +257,8 @@ func (s *Server) getSearch(r *http.Request) (any, error) {
 // search adds the flows whose name or title holds text to what history finds.
 func (s *Server) search(ctx context.Context, text string, limit int) (flows.Found, error) {
 	found, err := s.history.Search(ctx, text, limit)
-	lower := strings.ToLower(text)
 	for _, f := range s.rules.Set().Flows() {
-		if strings.Contains(f.Name, lower) || strings.Contains(strings.ToLower(f.Title), lower) {
+		if holds(f, text) {
 			found.Flows = append(found.Flows, f.Name)
 		}
 	}
@@ -270,4 +268,10 @@ func (s *Server) search(ctx context.Context, text string, limit int) (flows.Foun
 		found.Flows = found.Flows[:limit]
 	}
 	return found, err
+}
+
+// holds says whether a search for text means f.
+func holds(f *flows.Flow, text string) bool {
+	lower := strings.ToLower(text)
+	return strings.Contains(f.Name, lower) || strings.Contains(strings.ToLower(f.Title), lower)
 }

@@ -43,7 +43,7 @@ func readDocument(t *testing.T, h *house) document {
 // are not documented.
 func TestDocumentedCallsAreServed(t *testing.T) {
 	taken := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	h := newHouse(t, func(o *Options) { o.Events, o.Alertmanager, o.Metrics = taken, taken, taken })
+	h := newHouse(t, func(o *Options) { o.Events, o.Import, o.Alertmanager, o.Metrics = taken, taken, taken, taken })
 	doc := readDocument(t, h)
 	var documented []string
 	for path, methods := range doc.Paths {

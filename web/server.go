@@ -40,12 +40,11 @@ type Options struct {
 	Ready  func() []Part // the parts of the process, for /readyz
 	Intake func() Intake // what was ever accepted
 
-	// Both bound the bodies that they take; nothing else reads a body.
+	// These bound the bodies that they take; nothing else reads a body.
 	Events       http.Handler // POST /api/v1/events
 	Import       http.Handler // POST /api/v1/flows/{flow}/import
 	Alertmanager http.Handler // Alertmanager's API, serves paths that begin with /api/v2/
 	Metrics      http.Handler // GET /metrics
-	Assets       http.Handler // GET /assets/, gets the whole path
 
 	// Host is the address that the server is bound to, host or host:port. On a loopback
 	// address only requests for loopback names are served, against DNS rebinding.
@@ -72,6 +71,9 @@ type Server struct {
 	mux     *http.ServeMux
 	handler http.Handler
 	sockets *sockets
+	screens *screens
+	past    *past
+	cancel  context.CancelFunc
 }
 
 // New checks the options and lays out the routes; nothing runs before the first socket.
@@ -83,8 +85,11 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Options: o, log: o.Log, rules: o.Rules, history: o.History, hub: o.Hub, openapi: openapi, sockets: newSockets(o.Log)}
-	s.mux = http.NewServeMux()
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Server{
+		Options: o, log: o.Log, rules: o.Rules, history: o.History, hub: o.Hub, openapi: openapi, mux: http.NewServeMux(),
+		sockets: newSockets(o.Log), screens: newScreens(o.Hub, o.Log), past: newPast(ctx), cancel: cancel,
+	}
 	s.routes()
 	s.handler = s.around(s.mux)
 	return s, nil
@@ -95,7 +100,12 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 // Close ends all websockets and waits for them until ctx ends. Call it before the
 // http.Server's Shutdown, which does not know them. It may be called twice.
-func (s *Server) Close(ctx context.Context) error { return s.sockets.close(ctx) }
+func (s *Server) Close(ctx context.Context) error {
+	s.cancel() // questions to history that pages wait for
+	err := s.sockets.close(ctx)
+	s.screens.close()
+	return err
+}
 
 func (s *Server) routes() {
 	for pattern, f := range map[string]answer{
@@ -129,10 +139,8 @@ func (s *Server) routes() {
 	if s.Metrics != nil {
 		s.mux.Handle("GET /metrics", s.Metrics)
 	}
-	if s.Assets != nil {
-		s.mux.Handle("GET /assets/", s.Assets)
-	}
 	s.mux.HandleFunc("/api/", s.noCall)
+	s.pageRoutes()
 }
 
 // moved asks Alertmanager's API for what our own path names: one shape at both paths.

@@ -1,0 +1,294 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"throughline/flows"
+	"throughline/web/assets"
+	"throughline/web/views"
+)
+
+// listLength is how many instances a page lists.
+const listLength = 50
+
+// loaded is a page with its values: the same for the page and for its socket.
+type loaded struct {
+	shell views.Shell
+	body  templ.Component
+	parts []views.Part // of the page's own; nil for a page that is not live
+	now   views.Clock
+}
+
+// finish gives the page its kind.
+func (l loaded) finish(more ...string) loaded {
+	l.shell.Kind = views.KindOf(l.parts, append(more, l.shell.Assets.CSS, l.shell.Assets.JS)...)
+	return l
+}
+
+// load makes the page that t names. A *Problem says that it is not there.
+func (s *Server) load(ctx context.Context, t target) (loaded, error) {
+	switch t.view {
+	case viewOverview:
+		return s.loadOverview(ctx, t)
+	case viewFlows:
+		return s.loadFlows(ctx, t)
+	case viewFlow:
+		return s.loadFlow(ctx, t)
+	case viewStep:
+		return s.loadStep(ctx, t)
+	case viewAlerts:
+		return s.loadAlerts(t)
+	case viewAlert:
+		return s.loadAlert(ctx, t)
+	case viewInstance:
+		return s.loadInstance(ctx, t)
+	}
+	return loaded{}, problem(http.StatusBadRequest, "There is no live view %q.", shorten(string(t.view)))
+}
+
+// clock is now in whole seconds: within a second the same values make the same bytes.
+func clock() views.Clock {
+	return views.Clock{Now: flows.At(time.Now().Truncate(time.Second))}
+}
+
+// shell is what surrounds the page. It is made after the page's values, so that it knows
+// whether history answered.
+func (s *Server) shell(c views.Clock, place views.Place, title string) views.Shell {
+	open := 0
+	for _, a := range s.hub.Alerts() {
+		if a.ResolvedAt == flows.NoTime {
+			open++
+		}
+	}
+	restoring := false
+	for _, f := range s.rules.Set().Flows() {
+		h, ok := s.hub.Health(f.Name)
+		restoring = restoring || ok && h.Restoring
+	}
+	return views.Shell{
+		Clock: c, Title: title, Place: place, AsOf: s.hub.asOf(), OpenAlerts: open,
+		Notices: views.Notices{Restoring: restoring, Faults: s.rules.Faults(), HistoryAway: s.past.awaySince()},
+		Assets:  views.Assets{CSS: assets.URL(assets.CSS), JS: assets.URL(assets.JS), Icon: assets.URL(assets.Icon)},
+	}
+}
+
+func (s *Server) loadOverview(ctx context.Context, t target) (loaded, error) {
+	c, all := clock(), s.rules.Set().Flows()
+	if intake, ok := s.nothingYet(all); ok {
+		v := views.FirstRun{
+			Clock: c, EventsURL: t.site + "/api/v1/events", OTLPHTTP: s.OTLPHTTP, OTLPGRPC: s.OTLPGRPC, ConfigDir: s.ConfigDir,
+			Flows: len(all), Accepted: intake.Accepted, Last: intake.Last, Seen: s.seen(ctx, c),
+		}
+		shell := s.shell(c, views.PlaceOverview, "First steps")
+		shell.Socket = t.socket()
+		return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish("first run"), nil
+	}
+	v := views.Overview{Clock: c, Range: t.rng, Flows: s.flowsNow(ctx, all, t.rng), Alerts: s.openAlerts("", "")}
+	shell := s.shell(c, views.PlaceOverview, "Overview")
+	shell.Socket = t.socket()
+	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(versions(all)...), nil
+}
+
+// nothingYet says whether the first-run page is due: no flow is loaded, or nothing was ever
+// received.
+func (s *Server) nothingYet(all []*flows.Flow) (Intake, bool) {
+	var intake Intake
+	if s.Intake != nil {
+		intake = s.Intake()
+	}
+	if len(all) == 0 {
+		return intake, true
+	}
+	for _, f := range all {
+		if h, ok := s.hub.Health(f.Name); ok && h.InFlight+h.Started+h.Completed > 0 {
+			return intake, false
+		}
+	}
+	return intake, s.Intake != nil && intake.Accepted == 0
+}
+
+// seen are the names that came lately, for a person who looks for their own.
+func (s *Server) seen(ctx context.Context, c views.Clock) []flows.SeenSignal {
+	names, _, err := ask(ctx, s.past, "seen", func(ctx context.Context) ([]flows.SeenSignal, error) {
+		return s.history.SignalNames(ctx, c.Now.Add(-24*time.Hour), 10)
+	})
+	if err != nil {
+		return nil
+	}
+	return names
+}
+
+func versions(all []*flows.Flow) []string {
+	list := make([]string, len(all))
+	for i, f := range all {
+		list[i] = f.Name + "@" + f.Version
+	}
+	return list
+}
+
+func (s *Server) loadFlows(ctx context.Context, t target) (loaded, error) {
+	c, all := clock(), s.rules.Set().Flows()
+	v := views.FlowList{Clock: c, Range: t.rng, Flows: s.flowsNow(ctx, all, t.rng)}
+	shell := s.shell(c, views.PlaceFlows, "Flows")
+	shell.Socket = t.socket()
+	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(versions(all)...), nil
+}
+
+func (s *Server) flowsNow(ctx context.Context, all []*flows.Flow, rng views.Range) []views.FlowNow {
+	list := make([]views.FlowNow, len(all))
+	for i, f := range all {
+		list[i] = s.flowNow(ctx, f, rng)
+	}
+	return list
+}
+
+// flowNow are the numbers of f for a range: counts of the range from history, what is in
+// flight from the hub.
+func (s *Server) flowNow(ctx context.Context, f *flows.Flow, rng views.Range) views.FlowNow {
+	live, ok := s.hub.Health(f.Name)
+	if ok && rng == views.RangeHour {
+		return views.FlowNow{Flow: f, Health: live, Range: rng}
+	}
+	name := fmt.Sprintf("health %s@%s %s", f.Name, f.Version, rng)
+	stored, known, err := ask(ctx, s.past, name, func(ctx context.Context) (flows.Health, error) {
+		return s.history.Health(ctx, f, windowUntil(flows.NoTime, rng.Span()), "")
+	})
+	if err != nil || !known {
+		stored = flows.Health{Flow: f.Name, Version: f.Version, Health: flows.HealthUnknown, AsOf: flows.NoTime}
+		for i := range f.Steps {
+			stored.Steps = append(stored.Steps, flows.StepHealth{Step: f.Steps[i].ID})
+		}
+	}
+	if ok {
+		stored = withGauges(stored, live)
+	}
+	return views.FlowNow{Flow: f, Health: stored, Range: rng}
+}
+
+// withGauges puts what is in flight now into the counts of another window.
+func withGauges(window, live flows.Health) flows.Health {
+	h := window
+	h.Health, h.AsOf, h.Restoring = live.Health, live.AsOf, live.Restoring
+	h.InFlight, h.Held, h.Stuck, h.Unknown = live.InFlight, live.Held, live.Stuck, live.Unknown
+	h.ValueInFlight, h.ValueAtRisk, h.ValueCoverage, h.OpenAge = live.ValueInFlight, live.ValueAtRisk, live.ValueCoverage, live.OpenAge
+	h.Steps = slices.Clone(window.Steps)
+	for i := range h.Steps {
+		for _, now := range live.Steps {
+			if now.Step == h.Steps[i].Step {
+				h.Steps[i].Waiting, h.Steps[i].Overdue = now.Waiting, now.Overdue
+			}
+		}
+	}
+	return h
+}
+
+// instances asks for a list; nil where history cannot say.
+func (s *Server) instances(ctx context.Context, f *flows.Flow, step string, states ...flows.State) *flows.InstancePage {
+	name := fmt.Sprintf("instances %s@%s %s %v", f.Name, f.Version, step, states)
+	page, ok, err := ask(ctx, s.past, name, func(ctx context.Context) (flows.InstancePage, error) {
+		return s.history.Instances(ctx, f, flows.InstanceQuery{
+			States: states, Step: step, Since: flows.NoTime, At: flows.NoTime, Sort: flows.SortAge, Limit: listLength,
+		})
+	})
+	if err != nil || !ok {
+		return nil
+	}
+	return &page
+}
+
+func (s *Server) loadFlow(ctx context.Context, t target) (loaded, error) {
+	f, err := s.flowNamed(t.flow)
+	if err != nil {
+		return loaded{}, err
+	}
+	c := clock()
+	v := views.FlowDetail{
+		Clock: c, Now: s.flowNow(ctx, f, t.rng), Stuck: s.instances(ctx, f, "", flows.Stuck), Alerts: s.openAlerts(f.Name, ""),
+	}
+	variants, ok, err := ask(ctx, s.past, fmt.Sprintf("variants %s@%s %s", f.Name, f.Version, t.rng), func(ctx context.Context) (flows.Variants, error) {
+		w := windowUntil(flows.NoTime, t.rng.Span())
+		return s.history.Variants(ctx, f, w.From, flows.NoTime, 10)
+	})
+	if ok && err == nil {
+		v.Variants = &variants
+	}
+	shell := s.shell(c, views.PlaceFlows, f.Title)
+	shell.Socket = t.socket()
+	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(f.Version), nil
+}
+
+func (s *Server) flowNamed(name string) (*flows.Flow, error) {
+	f, ok := s.rules.Set().Flow(name)
+	if !ok {
+		return nil, s.noFlow(name)
+	}
+	return f, nil
+}
+
+func (s *Server) loadStep(ctx context.Context, t target) (loaded, error) {
+	f, err := s.flowNamed(t.flow)
+	if err != nil {
+		return loaded{}, err
+	}
+	step := slices.Index(stepIDs(f), t.step)
+	if step < 0 {
+		return loaded{}, problem(http.StatusNotFound, "Flow %s has no step %q. Steps: %s.", f.Name, shorten(t.step), listed(stepIDs(f)))
+	}
+	c := clock()
+	v := views.StepDetail{
+		Clock: c, Now: s.flowNow(ctx, f, t.rng), Step: step, Alerts: s.openAlerts(f.Name, t.step),
+		Instances: s.instances(ctx, f, t.step, flows.Stuck, flows.Unknown, flows.Held, flows.Open),
+	}
+	shell := s.shell(c, views.PlaceFlows, f.Steps[step].Title+" · "+f.Title)
+	shell.Socket = t.socket()
+	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(f.Version), nil
+}
+
+func (s *Server) loadInstance(ctx context.Context, t target) (loaded, error) {
+	f, err := s.flowNamed(t.flow)
+	if err != nil {
+		return loaded{}, err
+	}
+	name := fmt.Sprintf("instance %s@%s %s %s", f.Name, f.Version, t.key, t.at)
+	detail, ok, err := ask(ctx, s.past, name, func(ctx context.Context) (flows.InstanceDetail, error) {
+		return s.history.Instance(ctx, f, t.key, t.at)
+	})
+	switch {
+	case errors.Is(err, flows.ErrNotFound):
+		return loaded{}, noInstance(f, t.key)
+	case err != nil:
+		return loaded{}, err
+	case !ok:
+		return loaded{}, problem(http.StatusServiceUnavailable, "Stored history cannot be read now. What is live goes on; this page shows the instance as soon as history is back.")
+	}
+	c := clock()
+	v := views.InstanceTimeline{Clock: c, Flow: f, Detail: detail, AtPast: t.at != flows.NoTime}
+	if detail.ReasonStep != "" {
+		v.Alerts = s.openAlerts(f.Name, detail.ReasonStep)
+	}
+	shell := s.shell(c, views.PlaceFlows, detail.Key+" · "+f.Title)
+	if v.AtPast {
+		v.Now = t.at
+	} else {
+		shell.Socket = t.socket()
+	}
+	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(f.Version), nil
+}
+
+// listedLink is where a list of links leads when it has no place for all.
+func flowLinks(all []*flows.Flow) []views.Link {
+	links := make([]views.Link, 0, len(all))
+	for _, f := range all {
+		links = append(links, views.Link{Text: f.Title, Href: "/flows/" + url.PathEscape(f.Name), Note: strings.TrimSpace(f.Capability)})
+	}
+	return links
+}

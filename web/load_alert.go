@@ -1,0 +1,88 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"throughline/flows"
+	"throughline/web/views"
+)
+
+// openAlerts are the firing alerts of a flow and step, "" for any: the loud ones first.
+func (s *Server) openAlerts(flow, step string) []views.Alert {
+	var open []views.Alert
+	for _, a := range s.hub.Alerts() {
+		if a.ResolvedAt != flows.NoTime || flow != "" && a.Flow != flow || step != "" && a.Step != step {
+			continue
+		}
+		open = append(open, s.viewAlert(a))
+	}
+	slices.SortStableFunc(open, func(a, b views.Alert) int {
+		switch {
+		case a.Silenced == b.Silenced:
+			return 0
+		case b.Silenced:
+			return -1
+		}
+		return 1
+	})
+	return open
+}
+
+// viewAlert adds what the flow knows: the limit that was passed.
+func (s *Server) viewAlert(a Alert) views.Alert {
+	v := views.Alert{Cohort: a.Cohort, ID: a.ID, StartsAt: a.StartsAt, ResolvedAt: a.ResolvedAt, Silenced: a.Silenced}
+	f, ok := s.rules.Set().Flow(a.Flow)
+	if !ok {
+		return v
+	}
+	if a.Reason == flows.ReasonIdle {
+		v.Limit = f.Idle
+	} else if i := slices.Index(stepIDs(f), a.Step); i >= 0 {
+		v.Limit = f.Steps[i].Within
+	}
+	return v
+}
+
+func (s *Server) loadAlerts(t target) (loaded, error) {
+	c := clock()
+	v := views.AlertList{Clock: c, Open: s.openAlerts("", "")}
+	for _, a := range s.hub.Alerts() {
+		if a.ResolvedAt != flows.NoTime {
+			v.Resolved = append(v.Resolved, s.viewAlert(a))
+		}
+	}
+	shell := s.shell(c, views.PlaceAlerts, "Alerts")
+	shell.Socket = t.socket()
+	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(), nil
+}
+
+func (s *Server) loadAlert(ctx context.Context, t target) (loaded, error) {
+	all := s.hub.Alerts()
+	i := slices.IndexFunc(all, func(a Alert) bool { return a.ID == t.id })
+	if i < 0 {
+		return loaded{}, problem(http.StatusNotFound, "There is no alert %q, or it was resolved more than a day ago.", shorten(t.id))
+	}
+	a, c := all[i], clock()
+	v := views.AlertDetail{Clock: c, Alert: s.viewAlert(a)}
+	f, ok := s.rules.Set().Flow(a.Flow)
+	if ok {
+		now := s.flowNow(ctx, f, views.RangeHour)
+		v.Now, v.Instances = &now, s.members(ctx, f, a)
+	}
+	shell := s.shell(c, views.PlaceAlerts, a.Title)
+	shell.Socket = t.socket()
+	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(), nil
+}
+
+// members are the instances of an alert: the stuck of its step and reason.
+func (s *Server) members(ctx context.Context, f *flows.Flow, a Alert) *flows.InstancePage {
+	page := s.instances(ctx, f, a.Step, flows.Stuck)
+	if page == nil {
+		return nil
+	}
+	own := *page
+	own.Instances = slices.DeleteFunc(slices.Clone(page.Instances), func(r flows.InstanceRecord) bool { return r.Reason != a.Reason || r.ReasonStep != a.Step })
+	return &own
+}

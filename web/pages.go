@@ -1,0 +1,217 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"throughline/flows"
+	"throughline/web/assets"
+	"throughline/web/views"
+)
+
+var livePages = map[string]view{
+	"GET /{$}":                       viewOverview,
+	"GET /flows":                     viewFlows,
+	"GET /flows/{flow}":              viewFlow,
+	"GET /flows/{flow}/steps/{step}": viewStep,
+	"GET /alerts":                    viewAlerts,
+	"GET /alerts/{id}":               viewAlert,
+	"GET /instances/{flow}/{key}":    viewInstance,
+}
+
+// pageRoutes lays out the pages. Each is complete without JavaScript.
+func (s *Server) pageRoutes() {
+	s.mux.Handle("GET "+assets.Prefix, assets.Handler())
+	s.mux.HandleFunc("GET /ws", s.serveWS)
+	for pattern, v := range livePages {
+		s.mux.HandleFunc(pattern, s.livePage(v))
+	}
+	for pattern, f := range map[string]func(*http.Request) (loaded, error){
+		"GET /flows/{flow}/model":      s.loadModel,
+		"GET /search":                  s.loadSearch,
+		"GET /entities/{type}/{value}": s.loadEntity,
+		"GET /_/components":            s.loadComponents,
+		"/":                            s.noPage,
+	} {
+		s.mux.HandleFunc(pattern, s.stillPage(f))
+	}
+}
+
+func (s *Server) livePage(v view) http.HandlerFunc {
+	return s.stillPage(func(r *http.Request) (loaded, error) {
+		t, fault := pageTarget(r, v)
+		if fault != nil {
+			return loaded{}, fault
+		}
+		return s.load(r.Context(), t)
+	})
+}
+
+// stillPage renders to a buffer first: a fault never becomes half a page with status 200.
+func (s *Server) stillPage(load func(*http.Request) (loaded, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		status := http.StatusOK
+		l, err := load(r)
+		if err != nil {
+			p := asProblem(r.Context(), s.log, err)
+			status, l = p.Status, s.problemPage(p)
+		}
+		var page bytes.Buffer
+		if err := views.Document(l.shell, l.body).Render(r.Context(), &page); err != nil {
+			s.log.ErrorContext(r.Context(), "page cannot be rendered", "path", r.URL.Path, "error", err)
+			http.Error(w, "This page cannot be written. The server's log says why.", http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(status)
+		w.Write(page.Bytes()) //nolint:errcheck // the reader is gone, nobody is left to tell
+	}
+}
+
+// problemPage says what is wrong and leads to what there is.
+func (s *Server) problemPage(p *Problem) loaded {
+	v := views.Problem{Status: p.Status, Title: p.Title, Text: p.Detail}
+	v.There = append(flowLinks(s.rules.Set().Flows()), views.Link{Text: "Overview", Href: "/"}, views.Link{Text: "Alerts", Href: "/alerts"}, views.Link{Text: "Search", Href: "/search"})
+	return loaded{shell: s.shell(clock(), views.PlaceNone, p.Title), body: v.Body()}
+}
+
+func (s *Server) noPage(r *http.Request) (loaded, error) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return loaded{}, problem(http.StatusMethodNotAllowed, "%s takes no %s here. Signals go to /api/v1/events.", shorten(r.URL.Path), r.Method)
+	}
+	return loaded{}, problem(http.StatusNotFound, "There is no page %s.", shorten(r.URL.Path))
+}
+
+func (s *Server) loadModel(r *http.Request) (loaded, error) {
+	f, err := s.flow(r)
+	if err != nil {
+		return loaded{}, err
+	}
+	c := clock()
+	v := views.FlowModel{Clock: c, Flow: f, File: "flows/" + f.Name + ".yaml", Text: s.rules.Source(f.Name)}
+	for _, fault := range s.rules.Faults() {
+		if fault.File == v.File || fault.File == "flows/"+f.Name+".yml" {
+			v.File = fault.File
+			v.Faults = append(v.Faults, fault)
+		}
+	}
+	return loaded{shell: s.shell(c, views.PlaceFlows, f.Title+" · model"), body: v.Body()}, nil
+}
+
+func (s *Server) loadSearch(r *http.Request) (loaded, error) {
+	p := query(r, "q", "limit")
+	text, limit := strings.TrimSpace(p.text("q")), p.limit()
+	if p.fault != nil {
+		return loaded{}, p.fault
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), askWithin)
+	defer cancel()
+	c, all, began := clock(), s.rules.Set().Flows(), time.Now()
+	v := views.SearchResults{Clock: c, Query: text, Known: all}
+	if text != "" {
+		found, ok, err := ask(ctx, s.past, fmt.Sprintf("search %d %s", limit, text), func(ctx context.Context) (flows.Found, error) {
+			return s.history.Search(ctx, text, limit)
+		})
+		if err != nil {
+			return loaded{}, err
+		}
+		if ok {
+			v.Found = found
+		}
+		for _, f := range all {
+			if holds(f, text) {
+				v.Flows = append(v.Flows, s.flowNow(ctx, f, views.RangeHour))
+			}
+		}
+		v.Took = time.Since(began)
+	}
+	shell := s.shell(c, views.PlaceSearch, "Search")
+	shell.Query = text
+	return loaded{shell: shell, body: v.Body()}, nil
+}
+
+func (s *Server) loadEntity(r *http.Request) (loaded, error) {
+	p := query(r, "cursor", "limit")
+	limit, cursor := p.limit(), p.text("cursor")
+	key := flows.Key{Type: r.PathValue("type"), Value: r.PathValue("value")}
+	if p.fault != nil {
+		return loaded{}, p.fault
+	}
+	c, set := clock(), s.rules.Set()
+	v := views.EntityTimeline{Clock: c, Key: key, Known: set.Flows()}
+	ctx, cancel := context.WithTimeout(r.Context(), historyWithin)
+	defer cancel()
+	var err error
+	v.Signals, v.Next, err = s.history.Timeline(ctx, set.Flows(), key, limit, cursor)
+	if errors.Is(err, flows.ErrNotFound) || err == nil && len(v.Signals) == 0 && cursor == "" {
+		err = noKey(set, key)
+	}
+	if err != nil {
+		return loaded{}, err
+	}
+	return loaded{shell: s.shell(c, views.PlaceSearch, key.String()), body: v.Body()}, nil
+}
+
+func (s *Server) loadComponents(*http.Request) (loaded, error) {
+	c := clock()
+	return loaded{shell: s.shell(c, views.PlaceNone, "Components"), body: views.Components{Clock: c}.Body()}, nil
+}
+
+// serveWS is GET /ws: the live elements of one page, all of them first, then those that
+// change.
+func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
+	t, fault := socketTarget(r)
+	if fault == nil {
+		if _, err := s.load(r.Context(), t); err != nil {
+			fault = asProblem(r.Context(), s.log, err)
+		}
+	}
+	if fault != nil {
+		WriteProblem(w, r, *fault)
+		return
+	}
+	rest, poll := t.pace()
+	sc := screen{name: t.site + t.socket(), flow: t.flow, rest: rest, poll: poll, render: func(ctx context.Context) ([]part, error) {
+		return s.render(ctx, t)
+	}}
+	s.sockets.serve(w, r, func() feed {
+		watcher := s.screens.join(sc)
+		return feed{wake: watcher.wake, pull: watcher.pull, close: watcher.leave, beat: func() ([]byte, error) {
+			return json.Marshal(heartbeat{"heartbeat", s.hub.asOf()})
+		}}
+	})
+}
+
+// render makes the live elements of a page.
+func (s *Server) render(ctx context.Context, t target) ([]part, error) {
+	l, err := s.load(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Concat(l.shell.Parts(), l.parts)
+	parts := make([]part, len(all))
+	for i, p := range all {
+		html, err := renderPart(ctx, p.Body)
+		if err != nil {
+			return nil, fmt.Errorf("render %s: %w", p.ID, err)
+		}
+		parts[i] = part{p.ID, html}
+	}
+	return parts, nil
+}
+
+func renderPart(ctx context.Context, body templ.Component) ([]byte, error) {
+	var b bytes.Buffer
+	err := body.Render(ctx, &b)
+	return b.Bytes(), err
+}

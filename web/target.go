@@ -1,0 +1,102 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"throughline/flows"
+	"throughline/web/views"
+)
+
+// view names a kind of page that is live.
+type view string
+
+const (
+	viewOverview view = "overview"
+	viewFlows    view = "flows"
+	viewFlow     view = "flow"
+	viewStep     view = "step"
+	viewAlerts   view = "alerts"
+	viewAlert    view = "alert"
+	viewInstance view = "instance"
+)
+
+// target is what a live page shows: all of it is in the page's address, and again in that of
+// its socket, so that both are made by the same code.
+type target struct {
+	view view
+	flow string
+	step string
+	id   string // of an alert
+	key  string // of an instance
+	rng  views.Range
+	at   flows.Time // hindsight, which is not live; NoTime for now
+	site string     // scheme and host as the reader asked for them
+}
+
+// socket is the address of the target's websocket.
+func (t target) socket() string {
+	q := url.Values{"view": {string(t.view)}}
+	for name, value := range map[string]string{"flow": t.flow, "step": t.step, "id": t.id, "key": t.key} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if t.rng != views.RangeHour {
+		q.Set("range", string(t.rng))
+	}
+	return "/ws?" + q.Encode()
+}
+
+// pageTarget reads the address of a page.
+func pageTarget(r *http.Request, v view) (target, *Problem) {
+	p := query(r, "range", "at", "theme", "density", "compare")
+	t := target{
+		view: v, flow: r.PathValue("flow"), step: r.PathValue("step"), id: r.PathValue("id"), key: r.PathValue("key"),
+		at: p.time("at"), site: site(r),
+	}
+	t.rng = p.rangeOf()
+	return t, p.fault
+}
+
+// socketTarget reads what target.socket wrote.
+func socketTarget(r *http.Request) (target, *Problem) {
+	p := query(r, "view", "flow", "step", "id", "key", "range")
+	t := target{
+		view: view(p.text("view")), flow: p.text("flow"), step: p.text("step"), id: p.text("id"), key: p.text("key"),
+		at: flows.NoTime, site: site(r),
+	}
+	t.rng = p.rangeOf()
+	return t, p.fault
+}
+
+func (p *params) rangeOf() views.Range {
+	rng, ok := views.ParseRange(p.text("range"))
+	if !ok {
+		p.fail("range=%s: choose %s.", shorten(p.text("range")), listed([]string{
+			string(views.RangeQuarter), string(views.RangeHour), string(views.RangeDay), string(views.RangeWeek), string(views.RangeAll),
+		}))
+	}
+	return rng
+}
+
+// site is where the reader finds this server.
+func site(r *http.Request) string {
+	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
+// pace is how often the target is rendered: what is live at most ten times a second, what
+// comes from history about as often as it may have changed.
+func (t target) pace() (rest, poll time.Duration) {
+	switch {
+	case t.view == viewInstance:
+		return time.Second, 2 * time.Second
+	case t.view == viewStep, t.view == viewAlert, t.view == viewFlow, t.rng != views.RangeHour:
+		return 200 * time.Millisecond, 5 * time.Second
+	}
+	return 100 * time.Millisecond, 10 * time.Second // notices change without a publication
+}
