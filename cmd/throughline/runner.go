@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	publishEvery  = 100 * time.Millisecond // per flow, after the first change
+	publishEvery  = 95 * time.Millisecond // per flow, after the first change: an event waits for less than 100 ms, its own way included
 	alertEvery    = 500 * time.Millisecond
 	flushEvery    = 200 * time.Millisecond // rows to the store, after the first change
 	tickEvery     = time.Second            // windows move, liveness is noted

@@ -1,0 +1,97 @@
+package engine
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+
+	"throughline/flows"
+)
+
+// sixSteps is the flow of the figures: six steps, two linked keys.
+const sixSteps = `
+flow: order
+key: order_id
+links: [invoice_id, shipment_id]
+value: {amount: total, currency: currency}
+idle: 7d
+steps:
+  - {id: placed, system: webshop, match: {event: placed}, start: true}
+  - {id: paid, system: payments, match: {event: paid}, after: placed, within: 15m}
+  - {id: picked, system: warehouse, match: {event: picked}, after: placed, within: 1h}
+  - {id: shipped, system: carrier, match: {event: shipped}, after: [paid, picked], within: 4h}
+  - {id: billed, system: erp, match: {event: billed}, after: shipped, within: 1d}
+  - {id: settled, system: erp, match: {event: settled}, after: billed, within: 2d, end: completed}
+`
+
+// orderSignals are the steps of one order; the last ones carry link keys only.
+func orderSignals(s *flows.Set, order, steps int, at flows.Time) []flows.Signal {
+	id := fmt.Sprintf("order_id:SO-%08d", order)
+	invoice, shipment := fmt.Sprintf("invoice_id:I-%08d", order), fmt.Sprintf("shipment_id:S-%08d", order)
+	names := []string{"placed", "paid", "picked", "shipped", "billed", "settled"}
+	keys := [][]string{{id}, {id}, {id, shipment}, {shipment}, {shipment, invoice}, {invoice}}
+	var all []flows.Signal
+	for i, name := range names[:steps] {
+		sig := signal(s, fmt.Sprintf("%08d-%d", order, i), name, 0, keys[i]...)
+		sig.Time = at + flows.Time(i)*minute
+		if i == 0 {
+			sig.Data["total"], sig.Data["currency"] = 99.5, "EUR"
+		}
+		all = append(all, sig)
+	}
+	return all
+}
+
+// BenchmarkApply is the engine alone: signals of interleaved orders in batches of 500.
+func BenchmarkApply(b *testing.B) {
+	s := set(b, sixSteps)
+	const orders = 20_000
+	var signals []flows.Signal
+	for step := range 6 {
+		for order := range orders {
+			signals = append(signals, orderSignals(s, order, 6, flows.Time(order)*1e6)[step])
+		}
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		e := New(s)
+		now := flows.Time(orders) * 1e6
+		e.Roll(now)
+		for at := 0; at < len(signals); at += 500 {
+			e.Apply(signals[at:min(at+500, len(signals))], now)
+			if e.Owed() > 20_000 {
+				e.Take()
+			}
+		}
+	}
+	b.ReportMetric(float64(b.N*len(signals))/b.Elapsed().Seconds(), "signals/s")
+}
+
+// BenchmarkMemory reports what an open instance costs: six steps seen, three keys.
+func BenchmarkMemory(b *testing.B) {
+	s := set(b, sixSteps[:len(sixSteps)-len(", end: completed}\n")]+"}\n")
+	const orders = 50_000
+	for range b.N {
+		before := heapInUse()
+		e := New(s)
+		e.Roll(10 * minute)
+		for order := range orders {
+			e.Apply(orderSignals(s, order, 6, 0), 10*minute)
+			if e.Owed() > 20_000 {
+				e.Take()
+			}
+		}
+		e.Take()
+		b.ReportMetric(float64(heapInUse()-before)/orders, "bytes/instance")
+		runtime.KeepAlive(e)
+	}
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
