@@ -25,7 +25,6 @@ type loaded struct {
 	shell views.Shell
 	body  templ.Component
 	parts []views.Part // of the page's own; nil for a page that is not live
-	now   views.Clock
 }
 
 // finish gives the page its kind.
@@ -69,6 +68,10 @@ func (s *Server) shell(c views.Clock, place views.Place, title string) views.She
 			open++
 		}
 	}
+	s.past.look(func(ctx context.Context) error {
+		_, err := s.history.SignalNames(ctx, c.Now.Add(-time.Minute), 1)
+		return err
+	})
 	restoring := false
 	for _, f := range s.rules.Set().Flows() {
 		h, ok := s.hub.Health(f.Name)
@@ -258,7 +261,7 @@ func (s *Server) loadInstance(ctx context.Context, t target) (loaded, error) {
 	if err != nil {
 		return loaded{}, err
 	}
-	name := fmt.Sprintf("instance %s@%s %s %s", f.Name, f.Version, t.key, t.at)
+	name := fmt.Sprintf("instance %s@%s %q %s", f.Name, f.Version, t.key, t.at)
 	detail, ok, err := ask(ctx, s.past, name, func(ctx context.Context) (flows.InstanceDetail, error) {
 		return s.history.Instance(ctx, f, t.key, t.at)
 	})

@@ -13,36 +13,53 @@ const (
 	// An answer from history serves all pages for so long, and ten times as long as it took:
 	// pages spend at most a tenth of their time on asking.
 	memoFor = time.Second
+	// Below that age an answer is shown while a newer one is on its way.
+	memoMeanwhile = time.Minute
 	// An older answer is no answer, not even while history is away.
 	memoAtMost = 10 * time.Minute
 	maxMemos   = 2000
-	askWithin  = 10 * time.Second
-	// After a failure, history is left alone for so long: a page must not wait for each part.
-	retryAfter = 2 * time.Second
+
+	askWithin  = 10 * time.Second       // for an answer
+	waitLittle = 300 * time.Millisecond // where there is an older one
+	lookEvery  = 5 * time.Second        // whether history is there, while nobody asks it anything
+	retryAfter = 3 * time.Second        // history that failed is left alone for so long
 )
 
 // past asks history for pages. Pages that show the same share one answer, and while history
-// cannot answer they keep the last one. A page never waits longer than askWithin.
+// cannot answer they keep the last one. What is live never waits for history for long.
 type past struct {
-	ctx context.Context //nolint:containedctx // the owner's end: an answer serves more than the request that asked
+	ctx    context.Context //nolint:containedctx // the owner's end: an answer serves more than the request that asked
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // of questions under way
 
-	mu      sync.Mutex // guards all below
-	memos   map[string]*memo
-	failed  time.Time  // latest failure; zero while history answers
-	staleAt flows.Time // latest answer before the failure, or the start of the process
+	mu       sync.Mutex // guards all below, and wg.Go against wg.Wait
+	closed   bool
+	memos    map[string]*memo
+	answered time.Time // latest answer of any kind, or the start
+	failed   time.Time // latest failure; zero while history answers
 }
 
-// memo is one answer. asking holds a token while nobody asks.
+// memo is one answer: a value, or a fault that is an answer too. Guarded by past.mu.
 type memo struct {
-	asking chan struct{}
-
-	value    any // guarded by past.mu, as are all below
-	answered time.Time
-	fresh    time.Time // until then nobody needs to ask again
+	value    any
+	fault    error
+	answered time.Time     // zero for no answer yet
+	fresh    time.Time     // until then nobody needs to ask again
+	asking   chan struct{} // closed when the question under way ends; nil for none
 }
 
-func newPast(ctx context.Context) *past {
-	return &past{ctx: ctx, memos: make(map[string]*memo), staleAt: flows.At(time.Now())}
+func newPast() *past {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &past{ctx: ctx, cancel: cancel, memos: make(map[string]*memo), answered: time.Now()}
+}
+
+// close ends questions under way and waits for them.
+func (p *past) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.cancel()
+	p.wg.Wait()
 }
 
 // awaySince is when history last answered, if it does not now; NoTime while it does.
@@ -52,88 +69,115 @@ func (p *past) awaySince() flows.Time {
 	if p.failed.IsZero() {
 		return flows.NoTime
 	}
-	return p.staleAt
+	return flows.At(p.answered)
 }
 
-// ask answers name from memory, or by load. ok is false where history cannot answer and
-// never did; a *flows.InputError and flows.ErrNotFound are answers, and returned as err.
+// ask answers name from memory, or by load. ok is false where history cannot answer and did
+// not lately. A *flows.InputError and flows.ErrNotFound are answers, and returned as err.
 func ask[V any](ctx context.Context, p *past, name string, load func(context.Context) (V, error)) (value V, ok bool, err error) {
-	m := p.memo(name)
-	select {
-	case <-m.asking:
-		defer func() { m.asking <- struct{}{} }()
-	case <-ctx.Done():
-		return value, false, ctx.Err()
+	last, asking := p.question(name, func(ctx context.Context) (any, error) { return load(ctx) })
+	if asking != nil {
+		wait := askWithin + waitLittle // the question ends by then, and says why
+		if time.Since(last.answered) < memoMeanwhile {
+			wait = waitLittle
+		}
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-asking:
+		case <-timer.C:
+		case <-ctx.Done():
+			return value, false, ctx.Err()
+		}
+		last = p.last(name)
 	}
-	if last, ok, fresh := remembered[V](p, m); fresh {
-		return last, ok, nil
+	if last.fault != nil {
+		return value, false, last.fault
 	}
+	value, ok = last.value.(V)
+	return value, ok, nil
+}
+
+// look notices when history goes and comes back while nobody asks it anything; it does not wait.
+func (p *past) look(load func(context.Context) error) {
+	p.mu.Lock()
+	due := time.Since(p.answered) > lookEvery
+	p.mu.Unlock()
+	if due {
+		p.question("is it there", func(ctx context.Context) (any, error) { return struct{}{}, load(ctx) })
+	}
+}
+
+// question returns the last answer of name, and where that will not do, the end of the
+// question that is on its way.
+func (p *past) question(name string, load func(context.Context) (any, error)) (memo, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := p.memos[name]
+	if m == nil {
+		p.makeRoomLocked()
+		m = &memo{}
+		p.memos[name] = m
+	}
+	now := time.Now()
+	if now.Sub(m.answered) > memoAtMost {
+		m.value, m.fault = nil, nil
+	}
+	if m.asking == nil {
+		if p.closed || now.Before(m.fresh) || now.Before(p.failed.Add(retryAfter)) {
+			return *m, nil
+		}
+		m.asking = make(chan struct{})
+		p.wg.Go(func() { p.put(m, load) })
+	}
+	return *m, m.asking
+}
+
+func (p *past) put(m *memo, load func(context.Context) (any, error)) {
 	ctx, cancel := context.WithTimeout(p.ctx, askWithin)
 	defer cancel()
 	began := time.Now()
-	value, err = load(ctx)
-	if p.note(m, value, began, err) {
-		return value, err == nil, err
-	}
-	last, ok, _ := remembered[V](p, m)
-	return last, ok, nil
-}
-
-// remembered is the last answer; fresh says that there is no use in asking again now.
-func remembered[V any](p *past, m *memo) (value V, ok, fresh bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	if now.Sub(m.answered) < memoAtMost {
-		value, ok = m.value.(V)
-	}
-	return value, ok, now.Before(m.fresh) || now.Before(p.failed.Add(retryAfter))
-}
-
-// note remembers what came of asking; false where history could not answer.
-func (p *past) note(m *memo, value any, began time.Time, err error) bool {
+	value, err := load(ctx)
 	now := time.Now()
 	_, wrong := errors.AsType[*flows.InputError](err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err != nil && !wrong && !errors.Is(err, flows.ErrNotFound) {
-		if p.ctx.Err() == nil {
-			p.failed = now
-		}
-		return false
+	switch {
+	case err == nil, wrong, errors.Is(err, flows.ErrNotFound):
+		m.value, m.fault, m.answered = value, err, now
+		m.fresh = now.Add(max(memoFor, 10*now.Sub(began)))
+		p.answered, p.failed = now, time.Time{}
+	case !p.closed:
+		p.failed = now
 	}
-	p.failed, p.staleAt = time.Time{}, flows.At(now)
-	if err == nil {
-		m.value, m.answered, m.fresh = value, now, now.Add(max(memoFor, 10*now.Sub(began)))
-	}
-	return true
+	close(m.asking)
+	m.asking = nil
 }
 
-func (p *past) memo(name string) *memo {
+func (p *past) last(name string) memo {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m := p.memos[name]
-	if m != nil {
-		return m
+	if m := p.memos[name]; m != nil {
+		return *m
 	}
-	if len(p.memos) >= maxMemos {
-		p.forgetLocked()
-	}
-	m = &memo{asking: make(chan struct{}, 1)}
-	m.asking <- struct{}{}
-	p.memos[name] = m
-	return m
+	return memo{}
 }
 
-// forgetLocked makes room: what nobody needs any more, else everything.
-func (p *past) forgetLocked() {
-	now := time.Now()
-	for name, m := range p.memos {
-		if now.After(m.fresh.Add(time.Minute)) {
-			delete(p.memos, name)
-		}
+// makeRoomLocked forgets what nobody needs any more, and all that is at rest where that is
+// not enough.
+func (p *past) makeRoomLocked() {
+	if len(p.memos) < maxMemos {
+		return
 	}
-	if len(p.memos) >= maxMemos {
-		clear(p.memos)
+	now := time.Now()
+	for _, keep := range []time.Duration{memoMeanwhile, -1} {
+		for name, m := range p.memos {
+			if m.asking == nil && (keep < 0 || now.Sub(m.answered) > keep) {
+				delete(p.memos, name)
+			}
+		}
+		if len(p.memos) < maxMemos {
+			return
+		}
 	}
 }

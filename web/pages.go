@@ -109,7 +109,7 @@ func (s *Server) loadModel(r *http.Request) (loaded, error) {
 }
 
 func (s *Server) loadSearch(r *http.Request) (loaded, error) {
-	p := query(r, "q", "limit")
+	p := pageQuery(r)
 	text, limit := strings.TrimSpace(p.text("q")), p.limit()
 	if p.fault != nil {
 		return loaded{}, p.fault
@@ -119,7 +119,7 @@ func (s *Server) loadSearch(r *http.Request) (loaded, error) {
 	c, all, began := clock(), s.rules.Set().Flows(), time.Now()
 	v := views.SearchResults{Clock: c, Query: text, Known: all}
 	if text != "" {
-		found, ok, err := ask(ctx, s.past, fmt.Sprintf("search %d %s", limit, text), func(ctx context.Context) (flows.Found, error) {
+		found, ok, err := ask(ctx, s.past, fmt.Sprintf("search %d %q", limit, text), func(ctx context.Context) (flows.Found, error) {
 			return s.history.Search(ctx, text, limit)
 		})
 		if err != nil {
@@ -141,7 +141,7 @@ func (s *Server) loadSearch(r *http.Request) (loaded, error) {
 }
 
 func (s *Server) loadEntity(r *http.Request) (loaded, error) {
-	p := query(r, "cursor", "limit")
+	p := pageQuery(r)
 	limit, cursor := p.limit(), p.text("cursor")
 	key := flows.Key{Type: r.PathValue("type"), Value: r.PathValue("value")}
 	if p.fault != nil {

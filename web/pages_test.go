@@ -1,14 +1,12 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -178,39 +176,4 @@ func TestSocketOfNoPage(t *testing.T) {
 	f("view=alert&id=nope", 404)
 	f("view=flow&flow=order-to-cash&range=1y", 400)
 	f("view=flow&colour=red", 400)
-}
-
-func TestPastSharesAndKeepsAnswers(t *testing.T) {
-	p := newPast(t.Context())
-	asked := 0
-	load := func(err error) func(context.Context) (int, error) {
-		return func(context.Context) (int, error) { asked++; return asked, err }
-	}
-	get := func(err error) (int, bool, error) { return ask(t.Context(), p, "n", load(err)) }
-	if n, ok, err := get(nil); n != 1 || !ok || err != nil {
-		t.Errorf("%d %v %v", n, ok, err)
-	}
-	if n, ok, _ := get(nil); n != 1 || !ok || asked != 1 {
-		t.Errorf("a second page asks again: %d, asked %d times", n, asked)
-	}
-	p.memos["n"].fresh = time.Time{}
-	if n, ok, err := get(errors.New("away")); n != 1 || !ok || err != nil || p.awaySince() == flows.NoTime {
-		t.Errorf("the last answer is lost: %d %v %v", n, ok, err)
-	}
-	if _, ok, _ := ask(t.Context(), p, "other", load(nil)); ok || asked != 2 {
-		t.Error("history that just failed is asked again at once")
-	}
-	p.failed = time.Now().Add(-retryAfter)
-	if n, ok, _ := get(nil); n != 3 || !ok || p.awaySince() != flows.NoTime {
-		t.Errorf("history is back, but %d %v", n, ok)
-	}
-	if _, ok, err := ask(t.Context(), p, "missing", load(flows.ErrNotFound)); ok || !errors.Is(err, flows.ErrNotFound) || p.awaySince() != flows.NoTime {
-		t.Errorf("%v %v", ok, err)
-	}
-	for i := range maxMemos + 10 {
-		ask(t.Context(), p, strings.Repeat("x", i), load(nil))
-	}
-	if len(p.memos) > maxMemos {
-		t.Errorf("%d answers are kept", len(p.memos))
-	}
 }

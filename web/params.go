@@ -29,6 +29,17 @@ type params struct {
 // query refuses parameters that are not among allowed: a misspelt one would silently
 // answer another question.
 func query(r *http.Request, allowed ...string) *params {
+	p := pageQuery(r)
+	for name := range p.values {
+		if !slices.Contains(allowed, name) {
+			p.fail("There is no parameter %q here. Allowed: %s.", shorten(name), listed(allowed))
+		}
+	}
+	return p
+}
+
+// pageQuery takes any parameter: people come to pages with links that others made longer.
+func pageQuery(r *http.Request) *params {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	p := &params{values: values}
 	if err != nil {
@@ -37,8 +48,6 @@ func query(r *http.Request, allowed ...string) *params {
 	}
 	for name, all := range values {
 		switch {
-		case !slices.Contains(allowed, name):
-			p.fail("There is no parameter %q here. Allowed: %s.", shorten(name), listed(allowed))
 		case len(all) > 1:
 			p.fail("%s is given %d times; give it once, lists with commas.", name, len(all))
 		case !utf8.ValidString(all[0]):

@@ -73,7 +73,6 @@ type Server struct {
 	sockets *sockets
 	screens *screens
 	past    *past
-	cancel  context.CancelFunc
 }
 
 // New checks the options and lays out the routes; nothing runs before the first socket.
@@ -85,10 +84,9 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
 		Options: o, log: o.Log, rules: o.Rules, history: o.History, hub: o.Hub, openapi: openapi, mux: http.NewServeMux(),
-		sockets: newSockets(o.Log), screens: newScreens(o.Hub, o.Log), past: newPast(ctx), cancel: cancel,
+		sockets: newSockets(o.Log), screens: newScreens(o.Hub, o.Log), past: newPast(),
 	}
 	s.routes()
 	s.handler = s.around(s.mux)
@@ -101,7 +99,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // Close ends all websockets and waits for them until ctx ends. Call it before the
 // http.Server's Shutdown, which does not know them. It may be called twice.
 func (s *Server) Close(ctx context.Context) error {
-	s.cancel() // questions to history that pages wait for
+	s.past.close() // what pages wait for
 	err := s.sockets.close(ctx)
 	s.screens.close()
 	return err

@@ -51,7 +51,7 @@ func (t target) socket() string {
 
 // pageTarget reads the address of a page.
 func pageTarget(r *http.Request, v view) (target, *Problem) {
-	p := query(r, "range", "at", "theme", "density", "compare")
+	p := pageQuery(r)
 	t := target{
 		view: v, flow: r.PathValue("flow"), step: r.PathValue("step"), id: r.PathValue("id"), key: r.PathValue("key"),
 		at: p.time("at"), site: site(r),

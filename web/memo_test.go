@@ -1,0 +1,162 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"throughline/flows"
+)
+
+// teller counts questions and answers with their number, or with err, after takes.
+type teller struct {
+	asked int
+	takes time.Duration
+	err   error
+}
+
+func (l *teller) load(ctx context.Context) (int, error) {
+	l.asked++
+	n, err := l.asked, l.err
+	if l.takes > 0 {
+		timer := time.NewTimer(l.takes)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	return n, err
+}
+
+func TestPastSharesAndKeepsAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPast()
+		defer p.close()
+		var history teller
+		f := func(what string, want int, wantOK bool, asked int) {
+			t.Helper()
+			n, ok, err := ask(t.Context(), p, "n", history.load)
+			if n != want || ok != wantOK || err != nil || history.asked != asked {
+				t.Errorf("%s: %d %v %v after %d questions, want %d %v after %d", what, n, ok, err, history.asked, want, wantOK, asked)
+			}
+		}
+		f("first", 1, true, 1)
+		time.Sleep(memoFor - time.Nanosecond)
+		f("shared", 1, true, 1)
+		time.Sleep(time.Nanosecond)
+		f("anew", 2, true, 2)
+		begin := time.Now()
+		time.Sleep(memoFor)
+		history.err = errors.New("away")
+		f("kept while away", 2, true, 3)
+		if p.awaySince() != flows.At(begin) {
+			t.Errorf("away since %s, want the latest answer %s", p.awaySince(), flows.At(begin))
+		}
+		f("left alone", 2, true, 3)
+		time.Sleep(retryAfter)
+		history.err = nil
+		f("back", 4, true, 4)
+		if p.awaySince() != flows.NoTime {
+			t.Error("history is back, but nobody is told")
+		}
+		history.err = errors.New("away")
+		time.Sleep(memoAtMost + time.Nanosecond)
+		f("too old", 0, false, 5)
+	})
+}
+
+func TestLivePagesDoNotWaitForSlowHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPast()
+		defer p.close()
+		history := teller{}
+		if n, _, _ := ask(t.Context(), p, "n", history.load); n != 1 {
+			t.Errorf("%d", n)
+		}
+		history.takes = 4 * time.Second
+		time.Sleep(memoFor)
+		for range 3 { // all share the one question
+			begin := time.Now()
+			if n, ok, _ := ask(t.Context(), p, "n", history.load); n != 1 || !ok || time.Since(begin) != waitLittle {
+				t.Errorf("%d %v after %v", n, ok, time.Since(begin))
+			}
+		}
+		time.Sleep(4 * time.Second)
+		if n, _, _ := ask(t.Context(), p, "n", history.load); n != 2 || history.asked != 2 {
+			t.Errorf("%d after %d questions", n, history.asked)
+		}
+		time.Sleep(39 * time.Second) // what took 4 s is asked once in 40 s
+		if n, _, _ := ask(t.Context(), p, "n", history.load); n != 2 || history.asked != 2 {
+			t.Errorf("%d after %d questions", n, history.asked)
+		}
+		history.takes = time.Hour
+		begin := time.Now()
+		if _, ok, _ := ask(t.Context(), p, "another", history.load); ok || time.Since(begin) != askWithin || p.awaySince() == flows.NoTime {
+			t.Errorf("%v after %v", ok, time.Since(begin))
+		}
+		begin = time.Now()
+		if _, ok, _ := ask(t.Context(), p, "a third", history.load); ok || time.Since(begin) != 0 {
+			t.Errorf("%v after %v", ok, time.Since(begin))
+		}
+	})
+}
+
+func TestFaultsOfTheQuestionAreAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPast()
+		defer p.close()
+		history := teller{err: fmt.Errorf("instance x: %w", flows.ErrNotFound)}
+		if _, ok, err := ask(t.Context(), p, "n", history.load); ok || !errors.Is(err, flows.ErrNotFound) || p.awaySince() != flows.NoTime {
+			t.Errorf("%v %v", ok, err)
+		}
+	})
+}
+
+func TestPastIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPast()
+		defer p.close()
+		var history teller
+		for i := range maxMemos + 10 {
+			if _, _, err := ask(t.Context(), p, fmt.Sprint(i), history.load); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(p.memos) > maxMemos {
+			t.Errorf("%d answers are kept", len(p.memos))
+		}
+	})
+}
+
+func TestPastLooksWhetherHistoryIsThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPast()
+		defer p.close()
+		looks, err := 0, errors.New("away")
+		look := func() {
+			p.look(func(context.Context) error { looks++; return err })
+			synctest.Wait()
+		}
+		look()
+		if looks != 0 {
+			t.Error("looked right after an answer")
+		}
+		time.Sleep(lookEvery + time.Nanosecond)
+		look()
+		look()
+		if looks != 1 || p.awaySince() == flows.NoTime {
+			t.Errorf("%d looks, away since %s", looks, p.awaySince())
+		}
+		time.Sleep(retryAfter)
+		err = nil
+		look()
+		if looks != 2 || p.awaySince() != flows.NoTime {
+			t.Errorf("%d looks, away since %s", looks, p.awaySince())
+		}
+	})
+}
