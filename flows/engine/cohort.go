@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/shopspring/decimal"
+
 	"throughline/flows"
 )
 
@@ -16,9 +18,16 @@ type cohortID struct {
 // cohort are the instances stuck at one step for one reason.
 type cohort struct {
 	id      cohortID
-	members map[*instance]struct{}
+	members map[*instance]member
 	atRisk  flows.Money
 	shown   *flows.Cohort // nil when it changed
+}
+
+// member is what a cohort holds of one instance.
+type member struct {
+	since    flows.Time      // stuck since
+	amount   decimal.Decimal // at risk; 0 for none
+	currency string
 }
 
 // maxSamples is how many keys of a cohort are named.
@@ -28,18 +37,17 @@ func (fs *flowState) join(in *instance, folded *flows.Instance) {
 	id := cohortID{folded.ReasonStep, folded.Reason}
 	c := fs.cohorts[id]
 	if c == nil {
-		c = &cohort{id: id, members: map[*instance]struct{}{}, atRisk: flows.Money{}}
+		c = &cohort{id: id, members: map[*instance]member{}, atRisk: flows.Money{}}
 		fs.cohorts[id] = c
 	}
-	c.members[in], c.shown = struct{}{}, nil
-	in.cohort, in.stuckSince = c, folded.StuckSince
-	in.amount, in.currency = folded.Amount.Decimal, folded.Currency
-	c.atRisk.Add(in.currency, in.amount)
+	c.members[in] = member{folded.StuckSince, folded.Amount.Decimal, folded.Currency}
+	c.shown, in.cohort = nil, c
+	c.atRisk.Add(folded.Currency, folded.Amount.Decimal)
 }
 
 func (fs *flowState) leave(in *instance) {
 	c := in.cohort
-	c.atRisk.Add(in.currency, in.amount.Neg())
+	c.atRisk.Add(c.members[in].currency, c.members[in].amount.Neg())
 	delete(c.members, in)
 	c.shown, in.cohort = nil, nil
 	if len(c.members) == 0 {
@@ -80,15 +88,17 @@ func (fs *flowState) show(c *cohort) *flows.Cohort {
 		shown.Step, shown.StepTitle, shown.System = step.ID, step.Title, step.System
 	}
 	longest := make([]*instance, 0, maxSamples+1)
-	for in := range c.members {
-		if shown.Since == flows.NoTime || in.stuckSince < shown.Since {
-			shown.Since = in.stuckSince
+	longer := func(a, b *instance) int {
+		return cmp.Or(cmp.Compare(c.members[a].since, c.members[b].since), cmp.Compare(a.key, b.key))
+	}
+	for in, m := range c.members {
+		if shown.Since == flows.NoTime || m.since < shown.Since {
+			shown.Since = m.since
 		}
 		if shown.Oldest == flows.NoTime || in.started < shown.Oldest {
 			shown.Oldest = in.started
 		}
-		at, _ := slices.BinarySearchFunc(longest, in, longerStuck)
-		if at < maxSamples {
+		if at, _ := slices.BinarySearchFunc(longest, in, longer); at < maxSamples {
 			longest = slices.Insert(longest, at, in)
 			longest = longest[:min(len(longest), maxSamples)]
 		}
@@ -97,8 +107,4 @@ func (fs *flowState) show(c *cohort) *flows.Cohort {
 		shown.Keys = append(shown.Keys, in.key)
 	}
 	return &shown
-}
-
-func longerStuck(a, b *instance) int {
-	return cmp.Or(cmp.Compare(a.stuckSince, b.stuckSince), cmp.Compare(a.key, b.key))
 }

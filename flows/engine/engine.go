@@ -21,12 +21,15 @@ type Engine struct {
 	flows  map[string]*flowState
 	graph  graph
 	timers timers
-	dirty  []*instance // touched since the last settle
-	quiet  bool        // loading what is stored already: emit no rows
-	rework bool        // emit the rows of duplicates too
+	opened []*instance // unpacked since the last settle
+	spare  []*work
+	read   []flows.Occurrence // scratch of occurrences
+	buffer []byte             // scratch of rest
+	quiet  bool               // loading what is stored already: emit no rows
+	rework bool               // emit the rows of duplicates too
 	out    outbox
 	stats  Stats
-	names  map[string]string // interned texts
+	names  names
 	hits   []flows.Hit
 	folded flows.Instance // scratch
 }
@@ -57,7 +60,7 @@ type flowState struct {
 
 // New is an engine for a set of flows, without any instance.
 func New(set *flows.Set) *Engine {
-	e := &Engine{flows: map[string]*flowState{}, graph: newGraph(), names: map[string]string{}}
+	e := &Engine{flows: map[string]*flowState{}, graph: newGraph(), names: newNames()}
 	e.out.init()
 	e.Replace(set)
 	return e
@@ -102,8 +105,12 @@ func (e *Engine) Retire() {
 				now = &instance{fs: fs, key: key, timer: -1, openAt: -1}
 				e.out.instance(now) // without an occurrence: a removal
 			}
-			for _, o := range old.occurrences {
-				if id := old.fs.flow.Steps[o.Step].ID; !now.has(identity(&o), id) {
+			here := e.names.unpack(now.packed, nil)
+			for _, o := range e.occurrences(old) {
+				same := func(c flows.Occurrence) bool {
+					return identity(&c) == identity(&o) && fs.flow.Steps[c.Step].ID == old.fs.flow.Steps[o.Step].ID
+				}
+				if !slices.ContainsFunc(here, same) {
 					e.out.remove(old, o)
 				}
 			}
@@ -159,29 +166,12 @@ func (e *Engine) apply(s *flows.Signal) {
 
 // own copies the texts of an occurrence out of the message they came in.
 func (e *Engine) own(o flows.Occurrence) flows.Occurrence {
-	o.Source, o.System, o.Currency = e.intern(o.Source), e.intern(o.System), e.intern(o.Currency)
+	o.Source, o.System, o.Currency = e.names.kept(o.Source), e.names.kept(o.System), e.names.kept(o.Currency)
 	o.ID, o.Sequence = strings.Clone(o.ID), strings.Clone(o.Sequence)
 	for i, v := range o.Segments {
-		o.Segments[i] = e.intern(v)
+		o.Segments[i] = e.names.kept(v)
 	}
 	return o
-}
-
-// maxNames bounds the texts that are kept once; beyond it they are copied.
-const maxNames = 1 << 16
-
-func (e *Engine) intern(s string) string {
-	if s == "" {
-		return ""
-	}
-	if kept, ok := e.names[s]; ok {
-		return kept
-	}
-	s = strings.Clone(s)
-	if len(e.names) < maxNames {
-		e.names[s] = s
-	}
-	return s
 }
 
 // place gives an occurrence to the instances of its signal's primary keys, or else to

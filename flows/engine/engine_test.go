@@ -254,7 +254,7 @@ func TestNumbersEqualARecount(t *testing.T) {
 		tally, gauges := flows.NewTally(f), flows.NewGauges(f)
 		w := e.flows["order"].window
 		for _, in := range e.flows["order"].instances {
-			folded := f.Fold(in.occurrences, now)
+			folded := f.Fold(e.occurrences(in), now)
 			gauges.Count(&folded, now, 1)
 			if folded.State.InFlight() {
 				gauges.Age.Add(max(0, now.Sub(folded.StartedAt)))
@@ -285,7 +285,7 @@ func TestTimersMissNothing(t *testing.T) {
 			now := e.Next()
 			e.Advance(now)
 			for _, in := range e.flows["order"].instances {
-				want := e.flows["order"].flow.Fold(slices.Clone(in.occurrences), now)
+				want := e.flows["order"].flow.Fold(slices.Clone(e.occurrences(in)), now)
 				r := e.record(in)
 				if r.State != want.State || len(r.WaitingOn) != len(want.WaitingOn) {
 					t.Fatalf("seed %d at %v: %s is %v, want %v", seed, now, in.key, r.State, want.State)

@@ -3,64 +3,110 @@ package engine
 import (
 	"slices"
 
-	"github.com/shopspring/decimal"
-
 	"throughline/flows"
 )
 
 // instance is one business case: its occurrences, and when they were judged. Everything
-// else is folded from these when it is needed.
+// else is folded from these when it is needed. Millions are at rest at a time.
 type instance struct {
-	fs          *flowState
-	key         string
+	fs       *flowState
+	key      string
+	packed   packed     // occurrences; while work is not nil those of before
+	work     *work      // nil at rest
+	cohort   *cohort    // nil unless stuck
+	judged   flows.Time // the now of the verdict that is counted
+	started  flows.Time
+	due      flows.Time // of its timer
+	timer    int32      // position in timers, -1 for none
+	openAt   int32      // position in fs.open, -1 for none
+	until    int32      // last slot that the window took when it was counted
+	counted  bool       // gauges, window and cohorts hold it
+	imported bool       // made of imported signals only
+}
+
+// work are the occurrences of an instance that is looked at or changed, until the next
+// settle.
+type work struct {
 	occurrences []flows.Occurrence
-	seen        map[flows.Identity]struct{} // of all occurrences, from manyOccurrences on
-	judged      flows.Time                  // the now of the verdict that is counted
-	counted     bool                        // gauges, window and cohorts hold it
+	seen        map[flows.Identity]struct{} // of all, where they are many
 	dirty       bool
-	started     flows.Time
-	due         flows.Time // of its timer
-	timer       int        // position in timers, -1 for none
-	openAt      int        // position in fs.open, -1 for none
-	cohort      *cohort
-	stuckSince  flows.Time
-	amount      decimal.Decimal // with currency, what cohort holds of it at risk
-	currency    string
-	until       int64 // last slot that the window took when it was counted
 }
 
 // manyOccurrences is where looking through the list for a duplicate costs more than a map.
 const manyOccurrences = 64
 
-// known says whether the instance has an occurrence of that identity.
-func (in *instance) known(id flows.Identity) bool {
-	if in.seen != nil {
-		_, ok := in.seen[id]
-		return ok
+// open unpacks an instance.
+func (e *Engine) open(in *instance) *work {
+	if in.work != nil {
+		return in.work
 	}
-	return slices.ContainsFunc(in.occurrences, func(o flows.Occurrence) bool { return identity(&o) == id })
+	if last := len(e.spare) - 1; last >= 0 {
+		in.work = e.spare[last]
+		e.spare = e.spare[:last]
+	} else {
+		in.work = &work{}
+	}
+	e.opened = append(e.opened, in)
+	in.work.occurrences = e.names.unpack(in.packed, in.work.occurrences)
+	return in.work
 }
 
-// has says whether a signal occurs at a step.
-func (in *instance) has(id flows.Identity, step string) bool {
-	return slices.ContainsFunc(in.occurrences, func(o flows.Occurrence) bool {
-		return identity(&o) == id && in.fs.flow.Steps[o.Step].ID == step
-	})
+// maxSpare bounds the memory kept for instances to be opened.
+const maxSpare = 1024
+
+// rest packs what changed.
+func (e *Engine) rest(in *instance) {
+	w := in.work
+	if w.dirty {
+		e.buffer = e.names.pack(e.buffer[:0], w.occurrences)
+		in.packed = packed(e.buffer)
+	}
+	in.work = nil
+	if len(e.spare) < maxSpare && cap(w.occurrences) <= manyOccurrences {
+		clear(w.occurrences)
+		w.occurrences, w.seen, w.dirty = w.occurrences[:0], nil, false
+		e.spare = append(e.spare, w)
+	}
+}
+
+// occurrences are those of an instance now; read-only, until the next call.
+func (e *Engine) occurrences(in *instance) []flows.Occurrence {
+	if in.work != nil {
+		return in.work.occurrences
+	}
+	e.read = e.names.unpack(in.packed, e.read[:0])
+	return e.read
+}
+
+// known says whether there is an occurrence of that identity.
+func (w *work) known(id flows.Identity) bool {
+	if len(w.occurrences) <= manyOccurrences {
+		return slices.ContainsFunc(w.occurrences, func(o flows.Occurrence) bool { return identity(&o) == id })
+	}
+	if w.seen == nil {
+		w.seen = make(map[flows.Identity]struct{}, 2*len(w.occurrences))
+		for i := range w.occurrences {
+			w.seen[identity(&w.occurrences[i])] = struct{}{}
+		}
+	}
+	_, ok := w.seen[id]
+	return ok
 }
 
 func identity(o *flows.Occurrence) flows.Identity { return flows.Identity{Source: o.Source, ID: o.ID} }
 
 // touch takes an instance out of the numbers before it changes.
-func (e *Engine) touch(in *instance) {
-	if in.dirty {
-		return
+func (e *Engine) touch(in *instance) *work {
+	w := e.open(in)
+	if w.dirty {
+		return w
 	}
-	in.dirty = true
-	e.dirty = append(e.dirty, in)
+	w.dirty = true
 	if in.counted {
-		in.fs.flow.FoldInto(&e.folded, in.occurrences, in.judged)
+		in.fs.flow.FoldInto(&e.folded, w.occurrences, in.judged)
 		e.count(in, -1)
 	}
+	return w
 }
 
 // count adds or takes out e.folded, the instance as it was judged at in.judged.
@@ -68,9 +114,9 @@ func (e *Engine) count(in *instance, sign int) {
 	in.counted = sign > 0
 	in.fs.changed = true
 	if in.counted {
-		in.until = in.fs.window.current + aheadSlots
+		in.until = int32(in.fs.window.current + aheadSlots) // fits until 2650
 	}
-	in.fs.window.until = in.until
+	in.fs.window.until = int64(in.until)
 	in.fs.gauges.Count(&e.folded, in.judged, sign)
 	flows.CountInstance(&e.folded, sign, in.fs.window.slot)
 	flows.CountInstance(&e.folded, sign, in.fs.window.inTotal)
@@ -79,22 +125,18 @@ func (e *Engine) count(in *instance, sign int) {
 // insert adds an occurrence to an instance. Of copies that differ the one with the
 // smallest (time, hash) counts.
 func (e *Engine) insert(in *instance, o flows.Occurrence) {
-	if in.known(identity(&o)) && !e.replaces(in, &o) {
+	w := e.open(in)
+	if w.known(identity(&o)) && !e.replaces(in, &o) {
 		return
 	}
 	e.touch(in)
-	at, _ := slices.BinarySearchFunc(in.occurrences, o, func(a, b flows.Occurrence) int {
+	at, _ := slices.BinarySearchFunc(w.occurrences, o, func(a, b flows.Occurrence) int {
 		return flows.CompareOccurrences(&a, &b)
 	})
-	in.occurrences = slices.Insert(in.occurrences, at, o)
+	w.occurrences = slices.Insert(w.occurrences, at, o)
 	e.stats.Inserted++
-	if in.seen != nil {
-		in.seen[identity(&o)] = struct{}{}
-	} else if len(in.occurrences) > manyOccurrences {
-		in.seen = make(map[flows.Identity]struct{}, 2*manyOccurrences)
-		for i := range in.occurrences {
-			in.seen[identity(&in.occurrences[i])] = struct{}{}
-		}
+	if w.seen != nil {
+		w.seen[identity(&o)] = struct{}{}
 	}
 	e.emit(in, o, false)
 }
@@ -102,11 +144,12 @@ func (e *Engine) insert(in *instance, o flows.Occurrence) {
 // replaces says whether o, a copy of a known signal, is to be inserted: it is the same
 // copy at another step, or it counts instead of what is there, which it removes.
 func (e *Engine) replaces(in *instance, o *flows.Occurrence) bool {
+	w := in.work
 	isCopy := func(c flows.Occurrence) bool { return identity(&c) == identity(o) }
-	have := in.occurrences[slices.IndexFunc(in.occurrences, isCopy)]
+	have := w.occurrences[slices.IndexFunc(w.occurrences, isCopy)]
 	if have.Start == o.Start && have.Hash == o.Hash {
 		sameStep := func(c flows.Occurrence) bool { return isCopy(c) && c.Step == o.Step }
-		if !slices.ContainsFunc(in.occurrences, sameStep) {
+		if !slices.ContainsFunc(w.occurrences, sameStep) {
 			return true
 		}
 		e.stats.Duplicates++
@@ -121,57 +164,67 @@ func (e *Engine) replaces(in *instance, o *flows.Occurrence) bool {
 		return false
 	}
 	e.touch(in)
-	in.occurrences = slices.DeleteFunc(in.occurrences, func(c flows.Occurrence) bool {
-		if isCopy(c) {
-			e.emit(in, c, true)
+	w.delete(isCopy, func(c flows.Occurrence) { e.emit(in, c, true) })
+	return true
+}
+
+// delete takes out the occurrences that match.
+func (w *work) delete(matches func(flows.Occurrence) bool, gone func(flows.Occurrence)) {
+	w.occurrences = slices.DeleteFunc(w.occurrences, func(c flows.Occurrence) bool {
+		if matches(c) {
+			gone(c)
 			return true
 		}
 		return false
 	})
-	return true
+	w.seen = nil
 }
 
 // remove takes an occurrence out of an instance it no longer belongs to.
 func (e *Engine) remove(in *instance, o *flows.Occurrence) {
-	e.touch(in)
-	in.occurrences = slices.DeleteFunc(in.occurrences, func(c flows.Occurrence) bool {
+	e.touch(in).delete(func(c flows.Occurrence) bool {
 		return c.Step == o.Step && identity(&c) == identity(o)
-	})
-	if in.seen != nil && !slices.ContainsFunc(in.occurrences, func(c flows.Occurrence) bool { return identity(&c) == identity(o) }) {
-		delete(in.seen, identity(o))
-	}
-	e.emit(in, *o, true)
+	}, func(c flows.Occurrence) { e.emit(in, c, true) })
 }
 
-// settle judges what was touched at now and counts it again.
+// settle judges what was touched at now, counts it again, and puts all to rest.
 func (e *Engine) settle(now flows.Time) {
-	for _, in := range e.dirty {
-		in.dirty = false
-		if len(in.occurrences) == 0 {
-			e.vanish(in)
-			continue
+	for _, in := range e.opened {
+		if in.work.dirty {
+			e.judge(in, now)
 		}
-		in.judged = flows.Clock(in.occurrences, now)
-		in.fs.flow.FoldInto(&e.folded, in.occurrences, in.judged)
-		in.started = e.folded.StartedAt
-		e.count(in, 1)
-		in.fs.track(in, &e.folded)
-		e.timers.set(in, e.dueAgain(in))
-		if !e.quiet {
-			e.out.instance(in)
-		}
+		e.rest(in)
 	}
-	e.dirty = e.dirty[:0]
+	clear(e.opened)
+	e.opened = e.opened[:0]
+}
+
+func (e *Engine) judge(in *instance, now flows.Time) {
+	occurrences := in.work.occurrences
+	if len(occurrences) == 0 {
+		e.vanish(in)
+		return
+	}
+	in.imported = !slices.ContainsFunc(occurrences, func(o flows.Occurrence) bool { return o.AsOf == 0 })
+	in.judged = flows.Clock(occurrences, now)
+	in.fs.flow.FoldInto(&e.folded, occurrences, in.judged)
+	in.started = e.folded.StartedAt
+	e.count(in, 1)
+	in.fs.track(in, &e.folded)
+	e.timers.set(in, e.dueAgain(in))
+	if !e.quiet {
+		e.out.instance(in)
+	}
 }
 
 // dueAgain is when the instance is to be judged again: when its verdict changes, or when
 // the window has come near to what is still ahead of it.
 func (e *Engine) dueAgain(in *instance) flows.Time {
 	due := e.folded.NextChange
-	if imported(in) {
+	if in.imported {
 		due = flows.NoTime // its clock stands still
 	}
-	if slotOf(e.folded.LastAt) > in.until {
+	if slotOf(e.folded.LastAt) > int64(in.until) {
 		near := e.folded.LastAt.Add(-aheadSlots / 2 * slotLength)
 		if due == flows.NoTime || near < due {
 			due = near
@@ -188,19 +241,14 @@ func (e *Engine) vanish(in *instance) {
 	e.out.instance(in)
 }
 
-// imported says that an instance is made of imported signals only.
-func imported(in *instance) bool {
-	return !slices.ContainsFunc(in.occurrences, func(o flows.Occurrence) bool { return o.AsOf == 0 })
-}
-
 // track keeps the lists of open and of stuck instances.
 func (fs *flowState) track(in *instance, folded *flows.Instance) {
 	fs.untrack(in)
 	if folded.State.InFlight() {
-		in.openAt = len(fs.open)
+		in.openAt = int32(len(fs.open))
 		fs.open = append(fs.open, in)
 	}
-	if folded.State == flows.Stuck && !imported(in) {
+	if folded.State == flows.Stuck && !in.imported {
 		fs.join(in, folded)
 	}
 }
@@ -230,7 +278,7 @@ func (fs *flowState) age(now flows.Time) {
 	fs.gauges.Age = flows.Sketch{}
 	for _, in := range fs.open {
 		clock := now
-		if imported(in) {
+		if in.imported {
 			clock = in.judged
 		}
 		fs.gauges.Age.Add(max(0, clock.Sub(in.started)))

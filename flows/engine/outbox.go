@@ -58,15 +58,16 @@ func (e *Engine) Take() Rows {
 
 func (e *Engine) record(in *instance) flows.InstanceRecord {
 	f := in.fs.flow
-	if len(in.occurrences) == 0 {
+	occurrences := e.occurrences(in)
+	if len(occurrences) == 0 {
 		return flows.InstanceRecord{
 			Flow: f.Name, Version: f.Version, Key: in.key, Deleted: true,
 			StartedAt: flows.NoTime, LastAt: flows.NoTime, EndedAt: flows.NoTime, StuckSince: flows.NoTime,
 		}
 	}
-	f.FoldInto(&e.folded, in.occurrences, in.judged)
+	f.FoldInto(&e.folded, occurrences, in.judged)
 	r := f.Record(in.key, &e.folded, in.judged)
-	r.Imported = imported(in)
+	r.Imported = in.imported
 	return r
 }
 
@@ -95,7 +96,7 @@ func (e *Engine) Reconcile(stored *flows.InstanceRecord, seen map[string]bool) {
 func (e *Engine) OweAll(flow string) {
 	for _, in := range e.flows[flow].instances {
 		e.out.instance(in)
-		for _, o := range in.occurrences {
+		for _, o := range e.occurrences(in) {
 			e.out.add(in, o)
 		}
 	}

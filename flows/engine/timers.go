@@ -31,13 +31,13 @@ func (t *timers) set(in *instance, due flows.Time) {
 		heap.Push(&t.queue, in)
 	case in.due != due:
 		in.due = due
-		heap.Fix(&t.queue, in.timer)
+		heap.Fix(&t.queue, int(in.timer))
 	}
 }
 
 func (t *timers) remove(in *instance) {
 	if in.timer >= 0 {
-		heap.Remove(&t.queue, in.timer)
+		heap.Remove(&t.queue, int(in.timer))
 	}
 }
 
@@ -48,11 +48,11 @@ func (q timerQueue) Len() int           { return len(q) }
 func (q timerQueue) Less(i, j int) bool { return q[i].due < q[j].due }
 func (q timerQueue) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
-	q[i].timer, q[j].timer = i, j
+	q[i].timer, q[j].timer = int32(i), int32(j)
 }
 func (q *timerQueue) Push(x any) {
 	in := x.(*instance)
-	in.timer = len(*q)
+	in.timer = int32(len(*q))
 	*q = append(*q, in)
 }
 func (q *timerQueue) Pop() any {
