@@ -306,6 +306,20 @@ func (a *app) awaitStore() bool {
 // storeName names the readers of the streams that bring them to the store.
 const storeName = "store"
 
+// awaitSchema spares those who ask at once a store without tables: an embedded ClickHouse
+// has them a moment after it answers. It waits for no external one.
+func (a *app) awaitSchema(ctx context.Context) {
+	if a.engineDB == nil {
+		return
+	}
+	select {
+	case <-a.migrated:
+	case <-a.ctx.Done():
+	case <-ctx.Done():
+	case <-time.After(10 * time.Second):
+	}
+}
+
 func (a *app) writeSignals() error {
 	if !a.awaitStore() {
 		return nil

@@ -44,6 +44,7 @@ func serve(ctx context.Context, c Config, getenv func(string) string, log *slog.
 		return errors.Join(err, ports.close())
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
+	a.awaitSchema(ctx)
 	if err := a.serve(ports); err != nil {
 		return err
 	}
