@@ -223,15 +223,11 @@ func (s *Signal) service() string {
 }
 
 // Occur is what the fold needs of a signal that matched a step of this flow.
-func (f *Flow) Occur(sig *Signal, step int, failed bool) (Occurrence, error) {
-	hash, err := sig.ContentHash()
-	if err != nil {
-		return Occurrence{}, fmt.Errorf("flow %s: %w", f.Name, err)
-	}
+func (f *Flow) Occur(sig *Signal, step int, failed bool) Occurrence {
 	id := sig.Identity()
 	o := Occurrence{
 		Step: step, At: sig.OccursAt(), Start: sig.Time, Failed: failed, Source: id.Source, ID: id.ID,
-		Sequence: sig.Sequence, System: sig.System, AsOf: sig.AsOf, Hash: hash,
+		Sequence: sig.Sequence, System: sig.System, AsOf: sig.AsOf, Hash: sig.ContentHash(),
 	}
 	if f.Amount != "" {
 		f.occurValue(sig, &o)
@@ -247,7 +243,7 @@ func (f *Flow) Occur(sig *Signal, step int, failed bool) (Occurrence, error) {
 		}
 		o.Segments[i] = text
 	}
-	return o, nil
+	return o
 }
 
 // occurValue sets the value where the signal has amount and currency, both.

@@ -2,8 +2,6 @@ package flows
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -141,19 +139,4 @@ func Text(v any) (string, bool) {
 		return strconv.FormatBool(v), true
 	}
 	return "", false
-}
-
-// ContentHash is a hash of the canonical content, the same for equal signals whenever
-// and by whatever way they arrived. Of copies that differ the one with the smallest
-// (time, hash) counts.
-func (s *Signal) ContentHash() (uint64, error) {
-	content, err := json.Marshal([]any{ // map keys come out sorted
-		s.Kind, s.Source, s.ID, s.Name, s.System, s.Environment, int64(s.Time), int64(s.Duration), s.Failed,
-		s.Sequence, s.TraceID, s.SpanID, s.ParentID, s.Attributes, s.Data,
-	})
-	if err != nil {
-		return 0, fmt.Errorf("hash signal %s/%s: %w", s.Source, s.ID, err)
-	}
-	sum := sha256.Sum256(content)
-	return binary.BigEndian.Uint64(sum[:8]), nil
 }

@@ -42,7 +42,6 @@ type Stats struct {
 	Conflicts  int // copies that differ
 	Waiting    int // signals that wait for a link now
 	Ignored    int // signals that match no step, or carry no key of the flow
-	Faulty     int // signals whose occurrence could not be built
 	Common     int // keys with more partners than maxPartners: their links are void
 }
 
@@ -155,12 +154,7 @@ func (e *Engine) apply(s *flows.Signal) {
 	}
 	for _, hit := range e.hits {
 		fs := e.flows[hit.Flow.Name]
-		o, err := hit.Flow.Occur(s, hit.Step, hit.Failed)
-		if err != nil {
-			e.stats.Faulty++
-			continue
-		}
-		e.place(fs, s, e.own(o))
+		e.place(fs, s, e.own(hit.Flow.Occur(s, hit.Step, hit.Failed)))
 	}
 }
 

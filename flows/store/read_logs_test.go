@@ -233,14 +233,10 @@ func writeLog(t *testing.T, s *Store, f *flows.Flow, signals []flows.Signal) {
 
 func occurrence(t *testing.T, g *flows.Signal, step int) flows.Occurrence {
 	t.Helper()
-	hash, err := g.ContentHash()
-	if err != nil {
-		t.Fatal(err)
-	}
 	id := g.Identity()
 	return flows.Occurrence{
 		Step: step, At: g.OccursAt(), Start: g.Time, Failed: g.Failed, Source: id.Source, ID: id.ID, Sequence: g.Sequence,
-		System: g.System, AsOf: g.AsOf, Hash: hash,
+		System: g.System, AsOf: g.AsOf, Hash: g.ContentHash(),
 	}
 }
 

@@ -201,22 +201,16 @@ func (l *logRecord) event(at flows.Time) (flows.Signal, bool, error) {
 		Time: at, TraceID: l.TraceID, SpanID: l.SpanID, Attributes: attributes, Data: data,
 		Failed: attributes["outcome"] == "error",
 	}
-	if err := setEventID(&s); err != nil {
-		return s, true, err
-	}
+	setEventID(&s)
 	return s, true, ingest.CheckSignal(&s)
 }
 
 // setEventID gives an event the id that its sender gave it, else one made of its content
 // alone, so that a record that is sent again is a duplicate.
-func setEventID(s *flows.Signal) error {
+func setEventID(s *flows.Signal) {
 	if uid, ok := s.Attributes["log.record.uid"].(string); ok && uid != "" {
 		s.ID = uid
-		return nil
-	}
-	content, err := s.ContentHash()
-	if err != nil {
-		return ingest.Faultf(ingest.ReasonSyntax, "event %s: %v", ingest.Excerpt(s.Name), err)
+		return
 	}
 	h := sha256.New()
 	for _, part := range [...]string{s.TraceID, s.SpanID, s.Name} {
@@ -224,9 +218,8 @@ func setEventID(s *flows.Signal) error {
 		h.Write([]byte(part))
 	}
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(s.Time)))
-	h.Write(binary.BigEndian.AppendUint64(nil, content))
+	h.Write(binary.BigEndian.AppendUint64(nil, s.ContentHash()))
 	s.ID = hex.EncodeToString(h.Sum(nil)[:16])
-	return nil
 }
 
 // text is a body or value as one string.

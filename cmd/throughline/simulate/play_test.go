@@ -103,10 +103,7 @@ func (a *audience) cases(set *flows.Set, now time.Time) map[string]map[string]fl
 	for i := range a.signals {
 		sig := &a.signals[i]
 		for _, hit := range set.Match(sig, nil) {
-			o, err := hit.Flow.Occur(sig, hit.Step, hit.Failed)
-			if err != nil {
-				a.t.Error(err)
-			}
+			o := hit.Flow.Occur(sig, hit.Step, hit.Failed)
 			key := a.primary(hit.Flow, sig, linked)
 			if occurrences[hit.Flow.Name] == nil {
 				occurrences[hit.Flow.Name] = map[string][]flows.Occurrence{}
