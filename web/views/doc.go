@@ -29,7 +29,7 @@
 //	/alerts      alerts-open, alerts-resolved
 //	/alerts/{id} alert-head, alert-verdict, alert-stats, alert-flow, alert-instances
 //	/instances/{f}/{key}  instance-head, instance-verdict, instance-timeline,
-//	             instance-steps, instance-split
+//	             instance-steps, instance-split, instance-signals
 //
 // Search, the entity timeline and the model are not live.
 //

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -75,7 +76,7 @@ type Alert struct {
 	ResolvedAt flows.Time    // NoTime or 0 while it fires
 	Silenced   bool          // nobody is told
 	Limit      time.Duration // the step's within, or the flow's idle; 0 where not known
-	Label      string        // what an instance is called; "" is "instance"
+	Key        string        // type of the flow's primary key, which names its instances; may be empty
 }
 
 // Overview is the page /.
@@ -116,7 +117,7 @@ func rowParts(c Clock, list []FlowNow) []Part {
 	for _, f := range list {
 		parts = append(parts, Part{domID("flow-", f.Flow.Name), FlowRow(c, f)})
 	}
-	slices.SortFunc(parts, func(a, b Part) int { return compare(a.ID, b.ID) })
+	slices.SortFunc(parts, func(a, b Part) int { return cmp.Compare(a.ID, b.ID) })
 	return parts
 }
 
@@ -248,6 +249,7 @@ func (v InstanceTimeline) Parts() []Part {
 		{"instance-timeline", InstanceWaterfall(v)},
 		{"instance-split", InstanceSplit(v)},
 		{"instance-steps", InstanceSteps(v)},
+		{"instance-signals", InstanceSignals(v)},
 	}
 }
 

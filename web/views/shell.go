@@ -116,3 +116,18 @@ func domID(prefix, name string) string {
 	}
 	return b.String()
 }
+
+func (n Notices) any() bool { return n.Restoring || known(n.HistoryAway) || len(n.Faults) > 0 }
+
+// shownFaults is how many faults a notice lists; the rest is counted.
+const shownFaults = 5
+
+func (n Notices) shown() []flows.Fault { return n.Faults[:min(len(n.Faults), shownFaults)] }
+
+func (n Notices) files() int {
+	names := make(map[string]struct{}, len(n.Faults))
+	for _, f := range n.Faults {
+		names[f.File] = struct{}{}
+	}
+	return len(names)
+}

@@ -1,0 +1,146 @@
+package views
+
+import (
+	"strings"
+
+	"throughline/flows"
+)
+
+func (a Alert) open() bool { return !known(a.ResolvedAt) }
+
+func (a Alert) flowTitle() string {
+	if a.Title != "" {
+		return a.Title
+	}
+	return a.Flow
+}
+
+func (a Alert) stepTitle() string {
+	if a.StepTitle != "" {
+		return a.StepTitle
+	}
+	return a.Step
+}
+
+// where names the step, or the flow where it is the whole of it.
+func (a Alert) where() string {
+	if a.Step == "" {
+		return a.flowTitle()
+	}
+	return a.stepTitle()
+}
+
+func (a Alert) headline() string {
+	if a.Step == "" {
+		return a.flowTitle() + " stands still"
+	}
+	return a.flowTitle() + " stuck at " + a.stepTitle()
+}
+
+// why says which limit was passed.
+func (a Alert) why() string {
+	limit := limitWords(a.Limit)
+	switch {
+	case a.Reason == flows.ReasonIdle && limit != "":
+		return "No signal came for longer than the " + limit + " that the flow allows."
+	case a.Reason == flows.ReasonIdle:
+		return "No signal came for longer than the flow allows."
+	case limit != "":
+		return "The step allows " + limit + " from its predecessor on. A late signal clears it."
+	}
+	return "They wait longer than the step allows. A late signal clears it."
+}
+
+func (v AlertDetail) stats() []stat {
+	a := v.Alert
+	members := safe("#alert-instances")
+	waiting := stat{label: "Waiting for the step", value: "–", note: "not known"}
+	if v.Now != nil {
+		for _, s := range v.Now.steps() {
+			if s.ID == a.Step {
+				waiting.value = count(s.Waiting)
+				waiting.note = count(max(s.Waiting-s.Overdue, 0)) + " still within the limit"
+				waiting.href = safe(stepURL(a.Flow, a.Step))
+			}
+		}
+	}
+	state, ago := "stuck", "open for "+waited(v.Clock.Now.Sub(a.StartsAt))
+	if !a.open() {
+		state, ago = "", "lasted "+waited(a.ResolvedAt.Sub(a.StartsAt))
+	}
+	list := []stat{
+		{class: state, label: "Stuck " + plainNoun(a.Key), value: count(a.Count), note: "past the limit now", href: members},
+		{class: state, label: "Value at risk", value: valueWords(a.AtRisk, "", "–"), note: "of those that carry a value", href: members},
+		{label: "Stuck since", value: v.at(a.StartsAt), note: ago},
+		waiting,
+	}
+	if known(a.Oldest) {
+		list = append(list, stat{label: "Oldest", value: waited(v.Clock.Now.Sub(a.Oldest)), note: "started " + v.at(a.Oldest)})
+	}
+	if a.Limit > 0 {
+		list = append(list, stat{label: "Limit", value: span(a.Limit), note: string(a.Reason)})
+	}
+	return list
+}
+
+func verb(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// plainNoun is the plural without a number: "orders".
+func plainNoun(key string) string { return strings.TrimPrefix(noun(key, 2), "2"+nb) }
+
+// shownOf says how much of a list is shown.
+func shownOf(page *flows.InstancePage, all int) string {
+	if page == nil {
+		return ""
+	}
+	if n := len(page.Instances); n < all {
+		return count(n) + " of " + count(all) + ", longest wait first"
+	}
+	return "longest wait first"
+}
+
+// waitingSince is when the wait of an instance began to count: stuck since, else due since,
+// else its last signal.
+func waitingSince(in flows.InstanceRecord) flows.Time {
+	if in.State == flows.Stuck && in.Reason == flows.ReasonDeadline {
+		for _, w := range in.WaitingOn {
+			if w.Step == in.ReasonStep {
+				return w.DueAt
+			}
+		}
+	}
+	if len(in.WaitingOn) > 0 && in.Reason != flows.ReasonIdle {
+		return in.WaitingOn[0].DueAt
+	}
+	return in.LastAt
+}
+
+// waitsFor names the step that an instance waits for, the reason's first.
+func waitsFor(in flows.InstanceRecord) string {
+	step, system := in.ReasonStep, in.System
+	if step == "" && len(in.WaitingOn) > 0 {
+		step, system = in.WaitingOn[0].Step, in.WaitingOn[0].System
+	}
+	switch {
+	case step == "" && in.State.InFlight():
+		return "any signal"
+	case step == "":
+		return ""
+	case system == "":
+		return step
+	}
+	return step + " in " + system
+}
+
+// value is an instance's amount, exact.
+func value(in flows.InstanceRecord) string {
+	if !in.Amount.Valid {
+		return ""
+	}
+	return withCurrency(in.Currency, thousands(flows.FormatAmount(in.Currency, in.Amount.Decimal)))
+}

@@ -1,0 +1,66 @@
+package views
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"throughline/flows"
+)
+
+// curl sends one CloudEvent in the structured form.
+func (v FirstRun) curl() string {
+	return `curl -sS ` + v.EventsURL + ` \
+  -H 'Content-Type: application/cloudevents+json' \
+  -d '{
+    "specversion": "1.0",
+    "type": "order.placed",
+    "source": "webshop",
+    "id": "first-1",
+    "data": { "order_id": "SO-1", "total": 148.90, "currency": "EUR" }
+  }'`
+}
+
+func (v FirstRun) flowFile() string {
+	dir := v.ConfigDir
+	if dir == "" {
+		dir = "config"
+	}
+	return path.Join(dir, "flows", "order-to-cash.yaml")
+}
+
+// flowText is a flow for the event above, with one step that will be missed.
+func (v FirstRun) flowText() string {
+	return `flow: order-to-cash
+title: Order to cash
+key: order_id
+value: {amount: total, currency: currency}
+steps:
+  - {id: placed, title: Order placed, match: {event: order.placed}, start: true}
+  - {id: paid, title: Payment taken, system: payments, match: {event: payment.captured}, after: placed, within: 1m, end: completed}`
+}
+
+// fieldNames are the names that could be keys: those that look like it first.
+func fieldNames(names []string) string {
+	likely := func(name string) bool {
+		return strings.HasSuffix(name, "id") || strings.HasSuffix(name, "Id") || strings.HasSuffix(name, "number") || strings.HasSuffix(name, "_no")
+	}
+	var first, rest []string
+	for _, name := range names {
+		if likely(name) {
+			first = append(first, name)
+		} else {
+			rest = append(rest, name)
+		}
+	}
+	all := slices.Concat(first, rest)
+	const most = 8
+	if len(all) > most {
+		return strings.Join(all[:most], ", ") + " and " + count(len(all)-most) + " more"
+	}
+	return strings.Join(all, ", ")
+}
+
+func (v FlowModel) faulty(line int) bool {
+	return slices.ContainsFunc(v.Faults, func(f flows.Fault) bool { return f.Line == line })
+}

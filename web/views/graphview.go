@@ -1,0 +1,244 @@
+package views
+
+import (
+	"fmt"
+	"strings"
+
+	"throughline/flows"
+)
+
+// drawing is a graph with its numbers, ready to be written as SVG.
+type drawing struct {
+	box           string
+	width, height string
+	wide          bool // wider than a panel: drawn unscaled, scrolled
+	edges         []drawnEdge
+	nodes         []drawnNode
+}
+
+type drawnEdge struct {
+	path, width string
+	class       string // "", none, back, rare
+	moves       bool   // something passes: dashes move along
+	label       string
+	note        string // time to hand over
+	bad         bool
+	x, y        string // of the label
+	noteY       string
+}
+
+type drawnNode struct {
+	class        string
+	href         string
+	about        string
+	x, y         float64
+	name, system string
+	line         string
+	badge        string
+	badgeClass   string
+	badgeX       float64
+	badgeW       float64
+}
+
+// draw puts the numbers of v on its graph.
+func draw(v FlowDetail) drawing {
+	g := v.Graph
+	if g == nil || len(g.nodes) != len(v.Now.Flow.Steps) {
+		g = Layout(v.Now.Flow, v.Now.Health.Edges)
+	}
+	d := drawing{
+		box:   fmt.Sprintf("%s %s %s %s", number(-graphMargin), number(-badgeRoom), number(g.w+2*graphMargin), number(g.h+badgeRoom+graphMargin)),
+		width: number(g.w + 2*graphMargin), height: number(g.h + badgeRoom + graphMargin),
+		wide: g.w > graphWidth+1,
+	}
+	steps := v.Now.steps()
+	numbers := edgeNumbers(v.Now, g, steps)
+	greatest := 1
+	for _, n := range numbers {
+		greatest = max(greatest, n.count)
+	}
+	for i, e := range g.edges {
+		d.edges = append(d.edges, drawEdge(g, e, numbers[i], greatest, steps))
+	}
+	for i, s := range steps {
+		d.nodes = append(d.nodes, drawNode(v, g.nodes[i], s))
+	}
+	return d
+}
+
+// passed are the numbers at an edge.
+type passed struct {
+	count int
+	took  *float64 // median, in seconds; nil where not known
+}
+
+// edgeNumbers are, for a step with one predecessor, the instances that reached it and its
+// latency: the hand-over. Where several lead to it, what was observed to follow directly.
+func edgeNumbers(f FlowNow, g *Graph, steps []stepNow) []passed {
+	type pair struct{ from, to string }
+	observed := make(map[pair]flows.EdgeHealth, len(f.Health.Edges))
+	for _, e := range f.Health.Edges {
+		observed[pair{e.From, e.To}] = e
+	}
+	numbers := make([]passed, len(g.edges))
+	for i, e := range g.edges {
+		if to := steps[e.to]; e.model && len(to.After) == 1 {
+			numbers[i] = passed{to.Reached, to.Latency.P50}
+			continue
+		}
+		o := observed[pair{steps[e.from].ID, steps[e.to].ID}]
+		numbers[i] = passed{o.Count, o.Latency.P50}
+	}
+	return numbers
+}
+
+func drawEdge(g *Graph, e graphEdge, n passed, greatest int, steps []stepNow) drawnEdge {
+	path, at := edgePath(g, e)
+	weight := float64(n.count) / float64(greatest)
+	d := drawnEdge{
+		path: path, width: number(1.5 + 4.5*weight), moves: weight > 0.25 && !e.back,
+		x: number(at.x), y: number(at.y - 9), noteY: number(at.y + 19), label: count(n.count),
+	}
+	if n.took != nil {
+		d.note = span(seconds(*n.took))
+	}
+	switch {
+	case e.back:
+		d.class = "back"
+	case n.count == 0 && steps[e.to].Overdue > 0:
+		d.class, d.bad, d.width = "none", true, "1.5"
+	case n.count == 0:
+		d.class, d.label = "rare", ""
+	}
+	return d
+}
+
+// edgePath runs from the right of one step to the left of the next, straight through the
+// layers in between; an edge back runs below everything. The point is where its label stands.
+func edgePath(g *Graph, e graphEdge) (string, point) {
+	from, to := g.nodes[e.from], g.nodes[e.to]
+	var b strings.Builder
+	if e.back {
+		floor := g.h - 6
+		x1, x2 := from.x+nodeWidth/2, to.x+nodeWidth/2
+		fmt.Fprintf(&b, "M%s %sC%s %s %s %s %s %s", number(x1), number(from.y+nodeHeight), number(x1), number(floor), number(x2), number(floor), number(x2), number(to.y+nodeHeight))
+		return b.String(), point{(x1 + x2) / 2, (from.y+to.y)/8 + nodeHeight/4 + floor*0.75}
+	}
+	start := point{from.x + nodeWidth, from.y + nodeHeight/2}
+	end := point{to.x, to.y + nodeHeight/2}
+	fmt.Fprintf(&b, "M%s %s", number(start.x), number(start.y))
+	label := point{(start.x + end.x) / 2, (start.y + end.y) / 2}
+	at := start
+	gap := gapOf(g)
+	for i, y := range e.via {
+		x := float64(from.layer+1+i) * (nodeWidth + gap)
+		curve(&b, at, point{x, float64(y)})
+		at = point{x + nodeWidth, float64(y)}
+		fmt.Fprintf(&b, "H%s", number(at.x))
+		if i == 0 {
+			label = point{x + nodeWidth/2, float64(y)}
+		}
+	}
+	curve(&b, at, end)
+	return b.String(), label
+}
+
+func curve(b *strings.Builder, from, to point) {
+	if from.y == to.y {
+		fmt.Fprintf(b, "H%s", number(to.x))
+		return
+	}
+	middle := (from.x + to.x) / 2
+	fmt.Fprintf(b, "C%s %s %s %s %s %s", number(middle), number(from.y), number(middle), number(to.y), number(to.x), number(to.y))
+}
+
+// gapOf is the room between two layers.
+func gapOf(g *Graph) float64 {
+	for _, n := range g.nodes {
+		if n.layer > 0 {
+			return n.x/float64(n.layer) - nodeWidth
+		}
+	}
+	return maxGap
+}
+
+// What fits into a node: 120 px at about 7 px a letter, a little more in the lines below.
+const (
+	nameLetters = 17
+	lineLetters = 20
+)
+
+func drawNode(v FlowDetail, n graphNode, s stepNow) drawnNode {
+	d := drawnNode{
+		x: n.x, y: n.y, name: cut(s.Title, nameLetters), system: cut(systemWords(s), lineLetters), line: stepLine(s),
+		href: string(withRange(stepURL(v.Now.Flow.Name, s.ID), v.Now.Range)),
+	}
+	switch {
+	case s.state == lookStuck:
+		d.class, d.badge = "stuck", count(s.Overdue)+" stuck"
+		if worth := money(v.atRisk(s.ID)); worth != "" {
+			d.badge += " " + worth
+		}
+	case s.state == lookLate:
+		d.class, d.badgeClass, d.badge = "late", "late", "p99 "+spanOrDash(s.Latency.P99)
+	case s.exit:
+		d.class = "exit"
+	case s.state == lookQuiet:
+		d.class = "quiet"
+	}
+	d.about = strings.Join(nonEmpty(s.Title, s.System, d.line, d.badge), ", ")
+	d.badgeW = min(float64(len([]rune(d.badge)))*7+16, nodeWidth+20)
+	d.badgeX = n.x + nodeWidth + 6 - d.badgeW
+	return d
+}
+
+// stepLine is the third line of a node: what waits and how long it usually takes.
+func stepLine(s stepNow) string {
+	switch {
+	case s.exit:
+		return count(s.Reached) + " ended"
+	case len(s.After) == 0 && s.Start:
+		return count(s.Reached) + " started"
+	case len(s.After) == 0:
+		return count(s.Reached) + " reached"
+	case s.Latency.P50 != nil:
+		return count(s.Waiting) + " waiting, " + span(seconds(*s.Latency.P50))
+	}
+	return count(s.Waiting) + " waiting"
+}
+
+func systemWords(s stepNow) string {
+	if s.exit {
+		return strings.Join(nonEmpty(s.System, "exit"), ", ")
+	}
+	return s.System
+}
+
+// atRisk is the value of the alert at a step, where there is one.
+func (v FlowDetail) atRisk(step string) flows.Money {
+	for _, a := range v.Alerts {
+		if a.Step == step && a.Reason == flows.ReasonDeadline {
+			return a.AtRisk
+		}
+	}
+	return nil
+}
+
+func nonEmpty(texts ...string) []string {
+	var kept []string
+	for _, t := range texts {
+		if t != "" {
+			kept = append(kept, t)
+		}
+	}
+	return kept
+}
+
+// cut shortens text to at most n letters.
+func cut(text string, n int) string {
+	letters := []rune(text)
+	if len(letters) <= n {
+		return text
+	}
+	return strings.TrimRight(string(letters[:n-1]), " ") + "…"
+}

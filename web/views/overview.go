@@ -1,0 +1,144 @@
+package views
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"throughline/flows"
+)
+
+// flowGroup are the flows of one capability.
+type flowGroup struct {
+	name  string
+	flows []FlowNow
+}
+
+// groups puts flows below their capability, worst first; the capability with the worst flow
+// comes first, flows without one last.
+func groups(list []FlowNow) []flowGroup {
+	sorted := slices.Clone(list)
+	slices.SortFunc(sorted, func(a, b FlowNow) int {
+		return cmp.Or(cmp.Compare(badness(a.Health), badness(b.Health)), strings.Compare(a.Flow.Title, b.Flow.Title), strings.Compare(a.Flow.Name, b.Flow.Name))
+	})
+	var out []flowGroup
+	for _, f := range sorted {
+		name := capability(f.Flow.Capability)
+		i := slices.IndexFunc(out, func(g flowGroup) bool { return g.name == name })
+		if i < 0 {
+			i = len(out)
+			out = append(out, flowGroup{name: name})
+		}
+		out[i].flows = append(out[i].flows, f)
+	}
+	slices.SortStableFunc(out, func(a, b flowGroup) int {
+		return cmp.Compare(min(len(b.name), 1), min(len(a.name), 1))
+	})
+	if len(out) > 1 && out[len(out)-1].name == "" {
+		out[len(out)-1].name = "No capability"
+	}
+	return out
+}
+
+// capability is an id as a title: order-fulfilment is "Order fulfilment".
+func capability(id string) string {
+	text := strings.ReplaceAll(id, "-", " ")
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// started is the rate of starts, or their number where the window has no length.
+func (f FlowNow) started() string {
+	if perMinute, ok := f.perMinute(); ok {
+		return rate(perMinute)
+	}
+	return count(f.Health.Started)
+}
+
+// sums are the numbers of several flows together.
+type sums struct {
+	started, completed, inFlight, stuck, unknown, errors, needing int
+	conforming, perMinute                                         float64
+	inFlightValue, atRisk                                         flows.Money
+	spark                                                         []float64
+	rated, restoring                                              bool
+}
+
+func sum(list []FlowNow) sums {
+	s := sums{inFlightValue: flows.Money{}, atRisk: flows.Money{}}
+	for _, f := range list {
+		h := f.Health
+		s.started += h.Started
+		s.completed += h.Completed
+		s.inFlight += h.InFlight
+		s.stuck += h.Stuck
+		s.unknown += h.Unknown
+		s.errors += f.errorCount()
+		if h.ComplianceRate != nil {
+			s.conforming += *h.ComplianceRate * float64(h.Completed)
+		}
+		if perMinute, ok := f.perMinute(); ok {
+			s.perMinute, s.rated = s.perMinute+perMinute, true
+		}
+		if badness(h) < 3 {
+			s.needing++
+		}
+		s.restoring = s.restoring || h.Restoring
+		for currency, amount := range h.ValueInFlight {
+			s.inFlightValue.Add(currency, amount)
+		}
+		for currency, amount := range h.ValueAtRisk {
+			s.atRisk.Add(currency, amount)
+		}
+		for i, v := range f.Spark {
+			if i >= len(s.spark) {
+				s.spark = append(s.spark, 0)
+			}
+			s.spark[i] += v
+		}
+	}
+	return s
+}
+
+func (v Overview) stats() []stat {
+	s, window := sum(v.Flows), v.Range.window()
+	here := withRange("/#flows-title", v.Range)
+	throughput := stat{label: "Started, all flows", value: count(s.started), note: window, href: here, spark: s.spark, about: "Started per minute, all flows, " + window}
+	if s.rated {
+		throughput.value, throughput.unit = rate(s.perMinute), "/min"
+		throughput.note = count(s.started) + " in the " + window
+	}
+	stuck := stat{label: "Stuck instances", value: count(s.stuck), note: "none past its limit", href: safe("/alerts")}
+	if s.stuck > 0 {
+		stuck.class, stuck.note = "stuck", valueWords(s.atRisk, " value at risk", "no value known")
+	} else if s.restoring {
+		stuck.value, stuck.note = "–", "restoring: no verdicts yet"
+	}
+	needing := stat{label: "Flows that need attention", value: count(s.needing), unit: " of " + count(len(v.Flows)), note: "stuck, late or unknown", href: here}
+	if s.needing > 0 {
+		needing.class = "late"
+	}
+	conforming := stat{label: "Conforming", value: "–", note: "none completed", href: here}
+	if s.completed > 0 {
+		conforming.value, conforming.unit = percentValue(s.conforming/float64(s.completed)), " %"
+		conforming.note = "of " + count(s.completed) + " completed"
+	}
+	return []stat{
+		throughput,
+		{label: "In flight", value: count(s.inFlight), note: valueWords(s.inFlightValue, " in flight", plural(len(v.Flows), "flow", "flows")), href: here},
+		stuck,
+		needing,
+		{label: "Completed", value: count(s.completed), note: window, href: here},
+		conforming,
+	}
+}
+
+// valueWords is money with what it is, or other words where there is none.
+func valueWords(m flows.Money, what, none string) string {
+	if text := money(m); text != "" {
+		return text + what
+	}
+	return none
+}

@@ -1,0 +1,77 @@
+package views
+
+import (
+	"strings"
+
+	"throughline/flows"
+)
+
+func (v StepDetail) step() stepNow { return v.Now.steps()[v.Step] }
+
+func (v StepDetail) stats() []stat {
+	s, window := v.step(), v.Now.window()
+	waiting := safe("#step-instances")
+	stuck := stat{label: "Stuck", value: count(s.Overdue), note: "none past its limit", href: waiting}
+	if s.Overdue > 0 {
+		stuck.class, stuck.note = "stuck", "past the limit"
+		for _, a := range v.Alerts {
+			stuck.note = valueWords(a.AtRisk, " at risk", stuck.note)
+		}
+	}
+	limit := stat{label: "Limit", value: "–", note: "never overdue"}
+	if s.Within > 0 {
+		limit.value, limit.note = span(s.Within), "from the step before"
+	}
+	slowest := stat{label: "p99", value: spanOrDash(s.Latency.P99), note: "slowest " + spanOrDash(s.Latency.Max)}
+	if slow(s.Step, s.StepHealth) {
+		slowest.class = "late"
+	}
+	errors := stat{label: "Errors", value: count(s.Errors), note: "failed tries, " + window}
+	if s.Errors > 0 {
+		errors.class = "late"
+	}
+	return []stat{
+		{label: "Reached", value: count(s.Reached), note: window},
+		{label: "Waiting", value: count(s.Waiting), note: "now", href: waiting},
+		stuck,
+		{label: "p50", value: spanOrDash(s.Latency.P50), note: "p90 " + spanOrDash(s.Latency.P90)},
+		slowest,
+		limit,
+		{label: "Skipped", value: count(s.Skipped), note: "a later step came without it"},
+		errors,
+	}
+}
+
+// joiner stands between the predecessors.
+func (v StepDetail) joiner() string {
+	if v.step().Any {
+		return " or "
+	}
+	return " and "
+}
+
+// kind says in words what the file says of the step.
+func (v StepDetail) kind() string {
+	s := v.step()
+	var words []string
+	if s.Start {
+		words = append(words, "start")
+	}
+	switch s.End {
+	case flows.Completed, flows.Failed, flows.Cancelled:
+		words = append(words, "ends the flow as "+s.End.String())
+	}
+	if s.Optional {
+		words = append(words, "optional")
+	}
+	if s.Repeat {
+		words = append(words, "may repeat")
+	}
+	if s.Choice != "" {
+		words = append(words, "one of choice "+s.Choice)
+	}
+	if len(words) == 0 {
+		return "required"
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,269 @@
+package views
+
+import (
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"throughline/flows"
+)
+
+// look is a state as pages draw it: its class, icon and word.
+type look struct{ class, icon, word string }
+
+var (
+	lookOK    = look{"ok", "ok", "On track"}
+	lookLate  = look{"late", "late", "Late"}
+	lookStuck = look{"stuck", "stuck", "Stuck"}
+	// Unknown is drawn like deafness, which is its only cause: a dashed outline, never a colour
+	// of good or bad.
+	lookUnknown = look{"deaf", "deaf", "Unknown"}
+	lookQuiet   = look{"quiet", "quiet", "Quiet"}
+	lookRestore = look{"quiet", "restore", "Restoring"}
+)
+
+func (l look) with(word string) look {
+	l.word = word
+	return l
+}
+
+func healthLook(h flows.Health) look {
+	if h.Restoring {
+		return lookRestore
+	}
+	switch h.Health {
+	case flows.HealthStuck:
+		return lookStuck
+	case flows.HealthUnknown:
+		return lookUnknown
+	case flows.HealthLate:
+		return lookLate
+	case flows.HealthOK:
+		return lookOK
+	}
+	return lookQuiet
+}
+
+// badness orders flows and rows: worst first.
+func badness(h flows.Health) int {
+	switch h.Health {
+	case flows.HealthStuck:
+		return 0
+	case flows.HealthUnknown:
+		return 1
+	case flows.HealthLate:
+		return 2
+	case flows.HealthOK:
+		return 3
+	}
+	return 4
+}
+
+func stateLook(s flows.State) look {
+	switch s {
+	case flows.Stuck:
+		return lookStuck
+	case flows.Unknown:
+		return lookUnknown
+	case flows.Completed:
+		return lookOK.with("Completed")
+	case flows.Resolved:
+		return lookOK.with("Resolved")
+	case flows.Failed:
+		return look{"ended", "ended", "Failed"}
+	case flows.Cancelled:
+		return look{"ended", "ended", "Cancelled"}
+	case flows.Expired:
+		return lookLate.with("Expired")
+	case flows.Held:
+		return lookQuiet.with("Held")
+	}
+	return lookOK.with("In flight")
+}
+
+// rowClass marks the left edge of a table row.
+func rowClass(l look) string {
+	switch l.class {
+	case "stuck", "late", "deaf":
+		return "is-" + l.class
+	}
+	return ""
+}
+
+// stepNow is one step with its numbers.
+type stepNow struct {
+	flows.Step
+	flows.StepHealth
+	pos   int
+	exit  bool
+	state look
+}
+
+// steps pairs the flow's steps with their numbers; a step without numbers has none.
+func (f FlowNow) steps() []stepNow {
+	health := make(map[string]flows.StepHealth, len(f.Health.Steps))
+	for _, h := range f.Health.Steps {
+		health[h.Step] = h
+	}
+	list := make([]stepNow, len(f.Flow.Steps))
+	for i, step := range f.Flow.Steps {
+		h := health[step.ID]
+		list[i] = stepNow{
+			Step: step, StepHealth: h, pos: i, state: stepLook(step, h),
+			exit: step.End == flows.Failed || step.End == flows.Cancelled,
+		}
+	}
+	return list
+}
+
+func stepLook(s flows.Step, h flows.StepHealth) look {
+	switch {
+	case h.Overdue > 0:
+		return lookStuck
+	case slow(s, h):
+		return lookLate
+	case h.Reached == 0 && h.Waiting == 0:
+		return lookQuiet
+	}
+	return lookOK
+}
+
+// slow says that the slowest of those that passed took longer than the step allows.
+func slow(s flows.Step, h flows.StepHealth) bool {
+	return s.Within > 0 && h.Latency.P99 != nil && seconds(*h.Latency.P99) > s.Within
+}
+
+// summary is the line below a flow's name.
+func (f FlowNow) summary() string {
+	if f.Health.Restoring {
+		return "reading back what it knew"
+	}
+	var stuck, late []string
+	for _, s := range f.steps() {
+		switch s.state.class {
+		case "stuck":
+			stuck = append(stuck, s.Title)
+		case "late":
+			late = append(late, s.Title)
+		}
+	}
+	switch {
+	case len(stuck) > 0:
+		return listed(stuck) + " stuck"
+	case f.Health.Stuck > 0:
+		return "idle for longer than " + span(f.Flow.Idle)
+	case f.Health.Unknown > 0:
+		return count(f.Health.Unknown) + " cannot be judged"
+	case len(late) > 0:
+		return listed(late) + " slower than its limit"
+	case f.Health.Health == flows.HealthQuiet:
+		return "nothing in flight"
+	}
+	return "all steps on time"
+}
+
+// listed names at most two.
+func listed(names []string) string {
+	switch len(names) {
+	case 1:
+		return names[0]
+	case 2:
+		return names[0] + ", " + names[1]
+	}
+	return names[0] + " and " + plural(len(names)-1, "other step", "other steps")
+}
+
+// errorCount are the failed tries of all steps.
+func (f FlowNow) errorCount() int {
+	n := 0
+	for _, s := range f.Health.Steps {
+		n += s.Errors
+	}
+	return n
+}
+
+// window names what the numbers cover: "last 60 min", "all history".
+func (f FlowNow) window() string { return f.Range.window() }
+
+func (r Range) window() string {
+	for _, known := range ranges {
+		if known.name == r && known.span > 0 {
+			return "last" + nb + strings.ReplaceAll(known.words, " ", nb)
+		}
+	}
+	if r == RangeAll {
+		return "all history"
+	}
+	return "last" + nb + "60" + nb + "min"
+}
+
+// perMinute is the rate of starts over the window; false where the window has no length.
+func (f FlowNow) perMinute() (float64, bool) {
+	if f.Health.WindowSeconds == nil || *f.Health.WindowSeconds <= 0 {
+		return 0, false
+	}
+	return float64(f.Health.Started) / *f.Health.WindowSeconds * 60, true
+}
+
+// noun is what instances with this key are called: order_id is an order. many is the plural.
+func noun(key string, n int) string {
+	one := strings.ReplaceAll(strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(key, "_id"), "_no"), ".id"), "_", " ")
+	if one == "" || strings.ContainsAny(one, ":.") {
+		one = "instance"
+	}
+	many := one + "s"
+	if stem, ok := strings.CutSuffix(one, "y"); ok && !strings.HasSuffix(stem, "a") && !strings.HasSuffix(stem, "e") && !strings.HasSuffix(stem, "o") {
+		many = stem + "ies"
+	}
+	return plural(n, one, many)
+}
+
+// called is the noun with a capital and without a number: "Order".
+func called(key string) string {
+	text := strings.TrimPrefix(noun(key, 1), "1"+nb)
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// limitWords is a step's limit: "5 min", or "" for none.
+func limitWords(d time.Duration) string {
+	if d <= 0 {
+		return ""
+	}
+	return span(d)
+}
+
+func flowURL(flow string) string       { return "/flows/" + url.PathEscape(flow) }
+func stepURL(flow, step string) string { return flowURL(flow) + "/steps/" + url.PathEscape(step) }
+func modelURL(flow string) string      { return flowURL(flow) + "/model" }
+func alertURL(id string) string        { return "/alerts/" + url.PathEscape(id) }
+func instanceURL(flow, key string) string {
+	return "/instances/" + url.PathEscape(flow) + "/" + url.PathEscape(key)
+}
+
+func entityURL(k flows.Key) string {
+	return "/entities/" + url.PathEscape(k.Type) + "/" + url.PathEscape(k.Value)
+}
+
+// safe makes a link of a path that we made ourselves.
+func safe(path string) templ.SafeURL { return templ.SafeURL(path) }
+
+// withRange keeps the page's range along a link, where it is not the default.
+func withRange(path string, r Range) templ.SafeURL {
+	if r == RangeHour || r == "" {
+		return templ.SafeURL(path)
+	}
+	path, anchor, _ := strings.Cut(path, "#")
+	path += "?range=" + url.QueryEscape(string(r))
+	if anchor != "" {
+		path += "#" + anchor
+	}
+	return templ.SafeURL(path)
+}
+
+// outside says whether a link that a user wrote may be followed: http and https only.
+func outside(link string) bool {
+	u, err := url.Parse(link)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
+}
