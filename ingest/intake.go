@@ -117,6 +117,9 @@ func (d *Door) Publish(ctx context.Context, b flows.Batch, rejected Rejected) er
 }
 
 func (d *Door) unpublished(ctx context.Context, err error) error {
+	if errors.Is(err, ErrTooLarge) {
+		return Refuse(TooLarge, "one signal of the request is larger than the bus carries; shorten its data")
+	}
 	// A full bus is counted for every request; a line each would fill the disk too.
 	if !errors.Is(err, ErrBusy) && ctx.Err() == nil {
 		d.deps.Log.ErrorContext(ctx, "batch not published", "error", err)

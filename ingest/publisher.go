@@ -19,15 +19,19 @@ import (
 )
 
 // Publisher makes a batch durable. It returns nil only when the batch will survive the
-// death of the process. Its errors are taken as "try again later"; ErrBusy says that the
-// cause is load. The batch may share memory with the request's body: a Publisher copies
+// death of the process. Its errors but ErrTooLarge are taken as "try again later"; ErrBusy
+// says that the cause is load. The batch may share memory with the request's body: a Publisher copies
 // (or encodes) what it keeps, and changes nothing.
 type Publisher interface {
 	Publish(ctx context.Context, b flows.Batch) error
 }
 
-// ErrBusy says that the bus is full or not able to take data now.
-var ErrBusy = errors.New("the bus takes no data now")
+// Errors of a Publisher. ErrBusy says that the bus is full or not able to take data now,
+// ErrTooLarge that a signal will never fit, so that sending it again is no use.
+var (
+	ErrBusy     = errors.New("the bus takes no data now")
+	ErrTooLarge = errors.New("a signal is too large for the bus")
+)
 
 // Rules are what ingest needs to know of the flow files that are in force. *flows.Set
 // is one.

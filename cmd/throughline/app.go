@@ -38,6 +38,7 @@ type app struct {
 	engineDB   *chdb.Server // nil where ClickHouse is external
 	store      *store.Store
 	migrated   chan struct{} // closed when the store can be used
+	alertFault atomic.Pointer[string]
 	storeFault atomic.Pointer[string]
 	bus        *bus.Bus
 	rules      *rules
@@ -240,7 +241,7 @@ func (a *app) openRules(context.Context) (err error) {
 
 func (a *app) openAlerts(context.Context) (err error) {
 	a.alerts, err = alert.New(alert.Options{
-		ConfigFile: filepath.Join(a.config.ConfigDir, "alertmanager.yml"), Dir: filepath.Join(a.config.DataDir, "alerts"),
+		ConfigFile: a.alertmanagerFile(), Dir: filepath.Join(a.config.DataDir, "alerts"),
 		ExternalURL: "http://" + a.config.HTTPAddr, Log: a.log, Registerer: a.telemetry.registry,
 	})
 	if err != nil {
@@ -264,6 +265,7 @@ func (a *app) openEngine(context.Context) error {
 	a.work.Go(a.writeSignals)
 	a.work.Go(a.writeSpans)
 	a.work.Go(a.trim)
+	a.work.Go(a.watchAlertmanager)
 	a.work.Go(func() error {
 		a.rules.Watch(a.ctx, func(set *flows.Set) {
 			a.runner.Replace(a.ctx, set)
@@ -291,6 +293,51 @@ func (a *app) showAlerts() error {
 			return nil
 		}
 	}
+}
+
+// alertmanagerFile is where receivers and routes are.
+func (a *app) alertmanagerFile() string { return filepath.Join(a.config.ConfigDir, "alertmanager.yml") }
+
+// watchAlertmanager takes changes of alertmanager.yml; of a bad one the version before
+// runs on, and /readyz says what is wrong.
+func (a *app) watchAlertmanager() error {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	seen := a.alertmanagerState()
+	for {
+		select {
+		case <-tick.C:
+		case <-a.ctx.Done():
+			return nil
+		}
+		now := a.alertmanagerState()
+		if now == seen {
+			continue
+		}
+		seen = now
+		if err := a.alerts.Reload(); err != nil {
+			fault := err.Error()
+			a.alertFault.Store(&fault)
+			a.log.Warn("alertmanager.yml refused, the one before runs on", "error", err)
+			continue
+		}
+		a.alertFault.Store(nil)
+		a.log.Info("alertmanager.yml in force")
+	}
+}
+
+// fileState tells whether a file was changed.
+type fileState struct {
+	size     int64
+	modified time.Time
+}
+
+func (a *app) alertmanagerState() fileState {
+	info, err := os.Stat(a.alertmanagerFile())
+	if err != nil {
+		return fileState{} // without the file alerts are on the pages only
+	}
+	return fileState{info.Size(), info.ModTime()}
 }
 
 // awaitStore waits until the schema is there; false when the process ends first.
@@ -377,10 +424,13 @@ type acceptedCounter struct {
 // Publish makes the app an ingest.Publisher.
 func (a *app) Publish(ctx context.Context, b flows.Batch) error {
 	if err := a.bus.Publish(ctx, b); err != nil {
-		if bus.Busy(err) {
+		switch {
+		case bus.Busy(err):
 			return fmt.Errorf("%w: %w", ingest.ErrBusy, err)
+		case errors.Is(err, bus.ErrTooLarge):
+			return fmt.Errorf("%w: %w", ingest.ErrTooLarge, err)
 		}
-		return err
+		return err //nolint:wrapcheck // the bus says what it was doing
 	}
 	if a.accepted.signals.Add(uint64(len(b.Signals)+len(b.Spans))) == uint64(len(b.Signals)+len(b.Spans)) {
 		a.hub.Touch() // the first: the first-run page makes room

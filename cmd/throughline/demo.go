@@ -47,20 +47,25 @@ func (d *demoCmd) Run(w *world) (err error) {
 	if d.Verbose {
 		log = w.log(slog.LevelInfo)
 	}
-	ctx, stop := context.WithCancel(w.ctx)
+	// The traffic ends first: it sends what is under way to a server that still listens.
+	ctx, stop := context.WithCancel(context.WithoutCancel(w.ctx))
+	defer stop()
+	trafficCtx, stopTraffic := context.WithCancel(w.ctx)
+	defer stopTraffic()
 	var traffic sync.WaitGroup
 	var simulated error
 	err = serve(ctx, c, w.getenv, log, func(line readyLine) error {
 		fmt.Fprintf(w.stderr, "\nThroughline is running a demo at http://%s\n"+
 			"Orders, purchases and patients are on their way; faults come within two minutes. Ctrl-C ends it.\n\n", line.HTTP)
 		traffic.Go(func() {
-			simulated = simulate.Run(ctx, simulate.Config{
+			defer stop()
+			simulated = simulate.Run(trafficCtx, simulate.Config{
 				HTTP: line.HTTP, OTLPGRPC: line.OTLPGRPC, Rate: d.Rate, Seed: d.Seed, Log: log,
 			})
 		})
 		return printReady(w.stdout)(line)
 	})
-	stop()
+	stopTraffic()
 	traffic.Wait()
 	return errors.Join(err, simulated)
 }

@@ -183,7 +183,11 @@ func (a *app) parts() []web.Part {
 	if a.runner.Restoring() {
 		engine.State, engine.Detail = "restoring", "signals are taken; verdicts wait until the state is whole"
 	}
-	return []web.Part{store, queue, engine}
+	alerting := web.Part{Name: "alerting", Ready: true, State: "ok"}
+	if fault := a.alertFault.Load(); fault != nil {
+		alerting.State, alerting.Detail = "refused", "alertmanager.yml: "+*fault
+	}
+	return []web.Part{store, queue, engine, alerting}
 }
 
 // printReady writes the line that CONTRACT.md promises.
