@@ -30,13 +30,14 @@ func (s *Server) openAlerts(flow, step string) []views.Alert {
 	return open
 }
 
-// viewAlert adds what the flow knows: the limit that was passed.
+// viewAlert adds what the flow knows: the limit that was passed, and whose key names the instances.
 func (s *Server) viewAlert(a Alert) views.Alert {
 	v := views.Alert{Cohort: a.Cohort, ID: a.ID, StartsAt: a.StartsAt, ResolvedAt: a.ResolvedAt, Silenced: a.Silenced}
 	f, ok := s.rules.Set().Flow(a.Flow)
 	if !ok {
 		return v
 	}
+	v.Key = f.Key
 	if a.Reason == flows.ReasonIdle {
 		v.Limit = f.Idle
 	} else if i := slices.Index(stepIDs(f), a.Step); i >= 0 {

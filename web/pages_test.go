@@ -135,6 +135,57 @@ func TestSocketsOfPagesPushWhatThePageShows(t *testing.T) {
 	}
 }
 
+func TestSocketPushesWhatChanged(t *testing.T) {
+	h := furnished(t)
+	conn := dial(t, h.serve(t), "/ws?view=flow&flow=order-to-cash")
+	if _, message, err := conn.ReadMessage(); err != nil || strings.Contains(string(message), "4,711") {
+		t.Fatalf("%s %v", message, err)
+	}
+	publish(t, h.Server.hub, orderHealth(4711, 5))
+	for {
+		_, message, err := conn.ReadMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(message), "4,711") {
+			if strings.Contains(string(message), `hx-target="#nav-alerts"`) {
+				t.Errorf("what did not change is sent again: %s", message)
+			}
+			return
+		}
+	}
+}
+
+func TestPagesShowTheirValues(t *testing.T) {
+	h := furnished(t)
+	f := func(path string, says ...string) {
+		t.Helper()
+		body := h.get(t, path).Body.String()
+		for _, word := range says {
+			if !strings.Contains(body, word) {
+				t.Errorf("%s does not say %q", path, word)
+			}
+		}
+	}
+	f("/", `href="/flows/order-to-cash`, "Order to cash", "/ws?view=overview", "214")
+	f("/flows", `href="/flows/order-to-cash`)
+	f("/flows/order-to-cash", "/flows/order-to-cash/steps/paid", "/instances/order-to-cash/SO-1")
+	f("/flows/order-to-cash/steps/paid", "/instances/order-to-cash/SO-1", "Payment taken")
+	f("/flows/order-to-cash/model", "flow: order-to-cash")
+	f("/alerts", `href="/alerts/a1`, "214")
+	f("/alerts/a1", "214", "/instances/order-to-cash/SO-1")
+	f("/instances/order-to-cash/SO-1", "SO-1", "POST /capture", "order.placed")
+	f("/search?q=cash", `href="/flows/order-to-cash`)
+	f("/entities/order_id/SO-1", "POST /capture")
+	f("/flows/nope", "order-to-cash", "There is no flow")
+	f("/alerts/nope", "nope", `href="/alerts"`)
+	h.rules.faults = []flows.Fault{{File: "flows/order-to-cash.yaml", Line: 3, Col: 5, Message: "unknown field stpes"}}
+	f("/", "unknown field stpes")
+	f("/flows/order-to-cash/model", "unknown field stpes")
+	h.rules.set = setOf(t)
+	f("/", "http://localhost:8080/api/v1/events")
+}
+
 func TestSocketAddressIsThePages(t *testing.T) {
 	h := furnished(t)
 	for _, path := range []string{"/", "/?range=7d", "/flows", "/flows/order-to-cash", "/flows/order-to-cash/steps/paid", "/alerts", "/alerts/a1", "/instances/order-to-cash/SO-1"} {
