@@ -48,21 +48,32 @@ var (
 func Parse(file string, b []byte) (*Flow, []Fault) {
 	p := &parser{file: file}
 	var flow *Flow
-	if root := p.document(b); root != nil {
+	if root := p.document(b, "flow"); root != nil {
 		flow = p.flow(root)
 	}
 	if len(p.faults) > 0 {
-		slices.SortStableFunc(p.faults, CompareFaults)
-		if over := len(p.faults) - maxFaults; over > 0 {
-			p.faults = p.faults[:maxFaults]
-			last := &p.faults[maxFaults-1]
-			last.Message += fmt.Sprintf("; and %d more faults", over)
-		}
-		return nil, p.faults
+		return nil, p.sorted()
 	}
 	sum := sha256.Sum256(b)
 	flow.Version = hex.EncodeToString(sum[:])[:12]
 	return flow, nil
+}
+
+// sorted are the faults to tell, by place.
+func (p *parser) sorted() []Fault {
+	slices.SortStableFunc(p.faults, CompareFaults)
+	if over := len(p.faults) - maxFaults; over > 0 {
+		p.faults = p.faults[:maxFaults]
+		last := &p.faults[maxFaults-1]
+		last.Message += fmt.Sprintf("; and %d more faults", over)
+	}
+	return p.faults
+}
+
+// fileStarts say how a file of some kind begins.
+var fileStarts = map[string]string{
+	"flow": "`flow: NAME`",
+	"keys": "a key type, as `order_id: {from: [order_id, order.id]}`",
 }
 
 // parser collects the faults of one file.
@@ -79,8 +90,9 @@ func (p *parser) at(line, col int, format string, args ...any) {
 	p.faults = append(p.faults, Fault{p.file, max(line, 1), max(col, 1), fmt.Sprintf(format, args...)})
 }
 
-// document reads the one YAML document of a file; nil where there is none to go on with.
-func (p *parser) document(b []byte) *yaml.Node {
+// document reads the one YAML document of a file of some kind; nil where there is none to
+// go on with.
+func (p *parser) document(b []byte, kind string) *yaml.Node {
 	switch {
 	case len(b) > MaxFlowBytes:
 		p.at(1, 1, "the file has %d bytes; at most %d are taken", len(b), MaxFlowBytes)
@@ -97,7 +109,7 @@ func (p *parser) document(b []byte) *yaml.Node {
 	var doc, more yaml.Node
 	err = loader.Load(&doc)
 	if errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0 {
-		p.at(1, 1, "the file is empty; start it with `flow: NAME`")
+		p.at(1, 1, "the file is empty; start it with %s", fileStarts[kind])
 		return nil
 	}
 	if err != nil {
@@ -105,13 +117,13 @@ func (p *parser) document(b []byte) *yaml.Node {
 		return nil
 	}
 	if err := loader.Load(&more); err == nil {
-		p.fault(&more, "a second document; write one flow a file, without `---`")
+		p.fault(&more, "a second document; keep one, and no `---`")
 	} else if !errors.Is(err, io.EOF) {
 		p.syntax(err)
 	}
 	root := doc.Content[0]
 	if root.Kind != yaml.MappingNode {
-		p.fault(root, "a flow file is a mapping; start it with `flow: NAME`")
+		p.fault(root, "a %s file is a mapping; start it with %s", kind, fileStarts[kind])
 		return nil
 	}
 	return root

@@ -8,19 +8,13 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// maxKeys bounds the keys of one signal, so that a list of a thousand keys does not link
-// a thousand instances to each other.
-const maxKeys = 256
-
 // Set is a compiled index over the flows that run together. It is immutable: a change of
 // a flow file makes a new Set. Everything in it may be shared.
 type Set struct {
 	flows   []*Flow // by name
 	keys    []string
 	primary []string
-	dotted  []string            // of keys, those with a dot: they may be paths into data
-	isKey   map[string]struct{} // keys
-	lengths [256]uint64         // first byte of a key type -> bit set of lengths modulo 64
+	finder  finder
 	names   [2]map[string][]target
 }
 
@@ -37,9 +31,13 @@ type Hit struct {
 	Failed bool // a failed try: counts as an error, does not make the step occur
 }
 
-// NewSet indexes flows. Two flows of one name are an error.
-func NewSet(flows []*Flow) (*Set, error) {
-	s := &Set{flows: slices.Clone(flows), isKey: map[string]struct{}{}}
+// NewSet indexes flows whose key types are defined nowhere else (see Keys). Two flows of
+// one name are an error.
+func NewSet(flows []*Flow) (*Set, error) { return NewKeyedSet(flows, nil) }
+
+// NewKeyedSet indexes flows whose key types may be defined in a keys file.
+func NewKeyedSet(flows []*Flow, keys *Keys) (*Set, error) {
+	s := &Set{flows: slices.Clone(flows)}
 	slices.SortFunc(s.flows, func(a, b *Flow) int { return strings.Compare(a.Name, b.Name) })
 	s.names[Event], s.names[Span] = map[string][]target{}, map[string][]target{}
 	for i, f := range s.flows {
@@ -54,13 +52,7 @@ func NewSet(flows []*Flow) (*Set, error) {
 		}
 	}
 	s.primary, s.keys = distinct(s.primary), distinct(s.keys)
-	for _, k := range s.keys {
-		s.isKey[k] = struct{}{}
-		s.lengths[k[0]] |= 1 << (len(k) % 64)
-		if strings.Contains(k, ".") {
-			s.dotted = append(s.dotted, k)
-		}
-	}
+	s.finder = newFinder(s.keys, keys)
 	return s, nil
 }
 
@@ -86,103 +78,6 @@ func (s *Set) KeyTypes() []string { return s.keys }
 
 // PrimaryTypes are the types of the flows' primary keys, sorted. The slice is the set's own.
 func (s *Set) PrimaryTypes() []string { return s.primary }
-
-// AssignKeys sets the signal's keys: of each key type in use the attribute or the field
-// of data of that name, in normal form (without spaces around it). A list gives a key
-// for each of its values. On an error, which names the key, the signal has no keys.
-func (s *Set) AssignKeys(sig *Signal) error {
-	sig.Keys = nil
-	if len(s.keys) <= 4 || len(sig.Attributes)+len(sig.Data) > 4*len(s.keys) {
-		for _, typ := range s.keys {
-			if v, ok := sig.Lookup(typ); ok {
-				addKeys(sig, typ, v)
-			}
-		}
-	} else {
-		for name, v := range sig.Attributes {
-			if s.mayBeKey(name) {
-				addKeys(sig, name, v)
-			}
-		}
-		for name, v := range sig.Data {
-			if s.mayBeKey(name) {
-				if _, hidden := sig.Attributes[name]; !hidden {
-					addKeys(sig, name, v)
-				}
-			}
-		}
-		if len(sig.Data) > 0 {
-			s.assignPaths(sig)
-		}
-	}
-	if len(sig.Keys) == 0 {
-		return nil
-	}
-	return settleKeys(sig)
-}
-
-// assignPaths adds the keys that lie deeper in data.
-func (s *Set) assignPaths(sig *Signal) {
-	for _, typ := range s.dotted {
-		if _, ok := sig.Attributes[typ]; ok {
-			continue
-		}
-		if _, ok := sig.Data[typ]; ok {
-			continue
-		}
-		if v, ok := sig.Lookup(typ); ok {
-			addKeys(sig, typ, v)
-		}
-	}
-}
-
-// mayBeKey is isKey behind a filter that spares most names the hash.
-func (s *Set) mayBeKey(name string) bool {
-	if name == "" || s.lengths[name[0]]>>(len(name)%64)&1 == 0 {
-		return false
-	}
-	_, ok := s.isKey[name]
-	return ok
-}
-
-func addKeys(sig *Signal, typ string, v any) {
-	list, ok := v.([]any)
-	if !ok {
-		addKey(sig, typ, v)
-		return
-	}
-	for _, e := range list {
-		addKey(sig, typ, e)
-	}
-}
-
-func addKey(sig *Signal, typ string, v any) {
-	if text, ok := Text(v); ok {
-		if text = strings.TrimSpace(text); text != "" {
-			sig.Keys = append(sig.Keys, Key{typ, text})
-		}
-	}
-}
-
-// settleKeys sorts the keys and holds them to their limits.
-func settleKeys(sig *Signal) error {
-	slices.SortFunc(sig.Keys, CompareKeys)
-	sig.Keys = slices.Compact(sig.Keys)
-	var err error
-	if n := len(sig.Keys); n > maxKeys {
-		err = fmt.Errorf("signal has %d keys, the first is %s; at most %d are taken", n, shortened(sig.Keys[0].String()), maxKeys)
-	}
-	for _, k := range sig.Keys {
-		if len(k.Value) > MaxKeyBytes {
-			err = fmt.Errorf("key %s has %d bytes; at most %d are taken", k.Type, len(k.Value), MaxKeyBytes)
-			break
-		}
-	}
-	if err != nil {
-		sig.Keys = nil
-	}
-	return err
-}
 
 // Wants says whether some flow may have use for a signal whose keys are assigned: it
 // carries a key, or has the name of a step.
