@@ -189,6 +189,10 @@ func (a *app) migrate() error {
 		applied, err := migrations.Up(a.ctx, a.store.Root(), migrations.Options{
 			Database: a.store.Database(), Cluster: a.store.Cluster(),
 		})
+		if err == nil {
+			r := a.config.Retention
+			err = a.store.SetRetention(a.ctx, store.Retention{Spans: r.Spans, Signals: r.Signals, Instances: r.Instances})
+		}
 		if err != nil && !store.Retryable(err) {
 			return nil, backoff.Permanent(err)
 		}
@@ -364,6 +368,15 @@ func (a *app) awaitSchema(ctx context.Context) {
 	case <-a.ctx.Done():
 	case <-ctx.Done():
 	case <-time.After(10 * time.Second):
+	}
+}
+
+func (a *app) hasSchema() bool {
+	select {
+	case <-a.migrated:
+		return true
+	default:
+		return false
 	}
 }
 
