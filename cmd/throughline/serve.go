@@ -174,6 +174,8 @@ func (a *app) parts() []web.Part {
 		store.State, store.Detail = "away", *fault
 	} else if err := a.store.Ping(ctx); err != nil {
 		store.State, store.Detail = "away", err.Error()
+	} else if !a.hasSchema() {
+		store.State, store.Detail = "starting", "the schema is being applied"
 	}
 	queue := web.Part{Name: "bus", Ready: true, State: "ok"}
 	if _, err := a.bus.LastSeq(ctx, bus.Signals); err != nil {
