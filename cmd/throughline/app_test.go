@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -79,8 +80,15 @@ func testEnv(dir string) map[string]string {
 // start runs serve in this process until the test ends.
 func start(t *testing.T, files map[string]string) *house {
 	t.Helper()
+	return startWith(t, files, nil)
+}
+
+// startWith is start with more settings.
+func startWith(t *testing.T, files, settings map[string]string) *house {
+	t.Helper()
 	h := &house{t: t, dir: dataFolder(t, files)}
 	env := testEnv(h.dir)
+	maps.Copy(env, settings)
 	getenv := func(name string) string { return env[name] }
 	config, err := Load("", getenv)
 	if err != nil {

@@ -227,7 +227,9 @@ func (h *house) in(t *testing.T) *house { return &house{t: t, dir: h.dir, addr: 
 
 func (h *house) version(flow string) string {
 	h.t.Helper()
-	var a struct{ Flows []struct{ Flow, Version string } }
+	var a struct {
+		Flows []struct{ Flow, Version string }
+	}
 	h.get("/api/v1/flows", &a)
 	i := slices.IndexFunc(a.Flows, func(f struct{ Flow, Version string }) bool { return f.Flow == flow })
 	if i < 0 {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -67,9 +68,7 @@ func throughline(t *testing.T, env map[string]string, args ...string) *exec.Cmd 
 func runProgram(t *testing.T, dir string, env map[string]string) *program {
 	t.Helper()
 	settings := testEnv(dir)
-	for name, value := range env {
-		settings[name] = value
-	}
+	maps.Copy(settings, env)
 	p := &program{house: house{t: t, dir: dir}, cmd: throughline(t, settings, "serve"), log: &lockedBuffer{}, ended: make(chan struct{})}
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
@@ -187,10 +186,22 @@ func clickhouse(t *testing.T, dir string) *chdb.Server {
 	return server
 }
 
-// tables opens the stored tables of a folder whose process has ended.
-func tables(t *testing.T, dir string) *store.Store {
+// external are the settings for a ClickHouse elsewhere, which speaks HTTP.
+func external(t *testing.T, addr, password string) map[string]string {
 	t.Helper()
-	server := clickhouse(t, filepath.Join(dir, "data", "clickhouse"))
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{
+		"THROUGHLINE_CLICKHOUSE_MODE": "external", "THROUGHLINE_CLICKHOUSE_ADDR": addr, "THROUGHLINE_CLICKHOUSE_PROTOCOL": "http",
+		"THROUGHLINE_CLICKHOUSE_USERNAME": chdb.User, "THROUGHLINE_CLICKHOUSE_PASSWORD_FILE": file,
+	}
+}
+
+// openTables connects to the tables beside the product.
+func openTables(t *testing.T, server *chdb.Server) *store.Store {
+	t.Helper()
 	s, err := store.Open(t.Context(), store.Config{
 		Addr: []string{server.Addr()}, HTTP: true, Username: chdb.User, Password: server.Password,
 	})
@@ -302,4 +313,10 @@ func (h *house) part(name string) (state, detail string) {
 	}
 	h.t.Fatalf("readyz does not speak of %s: %s", name, body)
 	return "", ""
+}
+
+// awaitClickHouse waits until an external ClickHouse can be used.
+func (h *house) awaitClickHouse() {
+	h.t.Helper()
+	h.eventually("ClickHouse is there", 30*time.Second, func() bool { state, _ := h.part("clickhouse"); return state == "ok" })
 }
