@@ -384,7 +384,7 @@ func (a *app) writeSignals() error {
 	if !a.awaitStore() {
 		return nil
 	}
-	config := bus.RangesConfig{Stream: bus.Signals, Name: storeName, MaxWait: 50 * time.Millisecond}
+	config := bus.RangesConfig{Stream: bus.Signals, Name: storeName, MaxWait: 100 * time.Millisecond}
 	return a.bus.Ranges(a.ctx, config, func(ctx context.Context, d bus.Delivery) error {
 		return a.store.InsertSignals(ctx, d.Token(), d.Signals)
 	})
@@ -394,7 +394,7 @@ func (a *app) writeSpans() error {
 	if !a.awaitStore() {
 		return nil
 	}
-	config := bus.RangesConfig{Stream: bus.Spans, Name: storeName, MaxWait: 50 * time.Millisecond}
+	config := bus.RangesConfig{Stream: bus.Spans, Name: storeName, MaxWait: 100 * time.Millisecond}
 	return a.bus.Ranges(a.ctx, config, func(ctx context.Context, d bus.Delivery) error {
 		if err := a.store.InsertSpans(ctx, d.Token(), d.Spans, d.LastReceived); err != nil {
 			return err

@@ -21,17 +21,23 @@ type rowWriter struct {
 	done    chan struct{} // one message for each job that ended
 	flushed time.Time
 	forgets []string // flows whose rows are to be removed first
-	seq     uint64   // applied by the last job
-	alive   time.Time
+	seq     uint64   // last checkpoint, and when it was taken
+	saved   time.Time
 	cancel  context.CancelFunc // of the running job
 }
+
+const (
+	saveEvery  = time.Second     // the checkpoint, while there is something to save
+	aliveEvery = 5 * time.Second // that we listen, else
+)
 
 // job is one write.
 type job struct {
 	rows    engine.Rows
 	forgets []string
-	seq     uint64
+	seq     uint64 // applied before
 	at      time.Time
+	save    bool // the checkpoint
 }
 
 // forget removes all rows of a flow before the next rows are written.
@@ -40,11 +46,12 @@ func (w *rowWriter) forget(flow string) { w.forgets = append(w.forgets, flow) }
 // flush starts a job where something is owed, no job runs, and the last one began long
 // enough ago. The first rows after a pause go at once.
 func (w *rowWriter) flush(ctx context.Context, e *engine.Engine, seq uint64, now time.Time) {
-	owed := e.Owed() > 0 || len(w.forgets) > 0 || seq != w.seq || now.Sub(w.alive) >= 5*time.Second
-	if w.busy || !owed || now.Sub(w.flushed) < flushEvery {
+	owed := e.Owed() > 0 || len(w.forgets) > 0
+	save := (owed || seq != w.seq) && now.Sub(w.saved) >= saveEvery || now.Sub(w.saved) >= aliveEvery
+	if w.busy || !owed && !save || now.Sub(w.flushed) < flushEvery {
 		return
 	}
-	j := w.take(e, seq, now)
+	j := w.take(e, seq, now, save)
 	w.busy = true
 	ctx, w.cancel = context.WithCancel(context.WithoutCancel(ctx)) // finish decides when it has to end
 	go func() {
@@ -53,9 +60,12 @@ func (w *rowWriter) flush(ctx context.Context, e *engine.Engine, seq uint64, now
 	}()
 }
 
-func (w *rowWriter) take(e *engine.Engine, seq uint64, now time.Time) job {
-	j := job{rows: e.Take(), forgets: w.forgets, seq: seq, at: now}
-	w.forgets, w.flushed, w.seq, w.alive = nil, now, seq, now
+func (w *rowWriter) take(e *engine.Engine, seq uint64, now time.Time, save bool) job {
+	j := job{rows: e.Take(), forgets: w.forgets, seq: seq, at: now, save: save}
+	w.forgets, w.flushed = nil, now
+	if save {
+		w.seq, w.saved = seq, now
+	}
 	return j
 }
 
@@ -72,7 +82,7 @@ func (w *rowWriter) finish(ctx context.Context, e *engine.Engine, seq uint64) {
 		}
 		w.busy = false
 	}
-	w.write(ctx, w.take(e, seq, time.Now()))
+	w.write(ctx, w.take(e, seq, time.Now(), true))
 }
 
 // write tries until it is done or ctx ends; what is not written then is written again
@@ -105,8 +115,8 @@ func (w *rowWriter) once(ctx context.Context, j job) error {
 	if err := w.store.WriteInstances(ctx, version, j.rows.Instances); err != nil {
 		return err
 	}
-	if err := w.store.SaveCheckpoint(ctx, engineName, j.seq); err != nil {
-		return err
+	if !j.save {
+		return nil
 	}
-	return w.store.SaveCheckpoint(ctx, aliveName, version)
+	return w.store.SaveCheckpoints(ctx, map[string]uint64{engineName: j.seq, aliveName: version})
 }

@@ -27,10 +27,14 @@ func (s *Store) WriteOccurrences(ctx context.Context, version uint64, occurrence
 	})
 }
 
-// SaveCheckpoint records that all rows up to position seq of what name reads are stored.
-// The last one saved counts.
-func (s *Store) SaveCheckpoint(ctx context.Context, name string, seq uint64) error {
-	return insert(ctx, s, "checkpoints", "", []checkpointRow{{name, seq}}, same)
+// SaveCheckpoints records by name that all rows up to that position of what name reads are
+// stored. The last one saved counts.
+func (s *Store) SaveCheckpoints(ctx context.Context, positions map[string]uint64) error {
+	rows := make([]checkpointRow, 0, len(positions))
+	for name, seq := range positions {
+		rows = append(rows, checkpointRow{name, seq})
+	}
+	return insert(ctx, s, "checkpoints", "", rows, same)
 }
 
 // Checkpoint is the position that was saved last; 0 for none.

@@ -235,7 +235,7 @@ func TestCheckpoints(t *testing.T) {
 	s := openStore(t)
 	for _, seq := range []uint64{0, 5, math.MaxUint64, 3} {
 		if seq > 0 {
-			if err := s.SaveCheckpoint(t.Context(), "engine's", seq); err != nil {
+			if err := s.SaveCheckpoints(t.Context(), map[string]uint64{"engine's": seq}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -264,13 +264,13 @@ func TestRetryable(t *testing.T) {
 		t.Fatalf("open needs the server: %v", err)
 	}
 	defer away.Close()
-	if err := away.SaveCheckpoint(t.Context(), "x", 1); !Retryable(err) {
+	if err := away.SaveCheckpoints(t.Context(), map[string]uint64{"x": 1}); !Retryable(err) {
 		t.Errorf("a server that is away: %v", err)
 	}
 	if err := s.conn.Exec(t.Context(), "DROP TABLE checkpoints"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SaveCheckpoint(t.Context(), "x", 1); !Retryable(err) {
+	if err := s.SaveCheckpoints(t.Context(), map[string]uint64{"x": 1}); !Retryable(err) {
 		t.Errorf("a table that is not there yet: %v", err)
 	}
 	if err := s.conn.Exec(t.Context(), "SELECT toDate('x')"); Retryable(err) {
