@@ -258,7 +258,7 @@ func (a *app) openAlerts(context.Context) (err error) {
 // openEngine starts the background work: store writers, the engine, alerts to pages.
 func (a *app) openEngine(context.Context) error {
 	a.hub = web.NewHub()
-	a.runner = newRunner(a.rules.Set(), a.bus, a.store, a.migrated, a.hub, a.alerts.Set, a.log)
+	a.runner = newRunner(a.rules.Set(), a.bus, a.store, a.migrated, a.hub, a.alerts.Set, a.rules.Source, a.log)
 	a.onClose("work in hand", func(context.Context) error {
 		a.stop()
 		return a.work.Wait()

@@ -15,15 +15,16 @@ import (
 // written; meanwhile the engine goes on and coalesces. Its fields belong to the runner,
 // but for those that a running job was handed.
 type rowWriter struct {
-	store   *store.Store
-	log     *slog.Logger
-	busy    bool
-	done    chan struct{} // one message for each job that ended
-	flushed time.Time
-	forgets []string // flows whose rows are to be removed first
-	seq     uint64   // last checkpoint, and when it was taken
-	saved   time.Time
-	cancel  context.CancelFunc // of the running job
+	store    *store.Store
+	log      *slog.Logger
+	busy     bool
+	done     chan struct{} // one message for each job that ended
+	flushed  time.Time
+	forgets  []string            // flows whose rows are to be removed first
+	versions []store.FlowVersion // to be kept
+	seq      uint64              // last checkpoint, and when it was taken
+	saved    time.Time
+	cancel   context.CancelFunc // of the running job
 }
 
 const (
@@ -33,11 +34,12 @@ const (
 
 // job is one write.
 type job struct {
-	rows    engine.Rows
-	forgets []string
-	seq     uint64 // applied before
-	at      time.Time
-	save    bool // the checkpoint
+	rows     engine.Rows
+	forgets  []string
+	versions []store.FlowVersion
+	seq      uint64 // applied before
+	at       time.Time
+	save     bool // the checkpoint
 }
 
 // forget removes all rows of a flow before the next rows are written.
@@ -46,7 +48,7 @@ func (w *rowWriter) forget(flow string) { w.forgets = append(w.forgets, flow) }
 // flush starts a job where something is owed, no job runs, and the last one began long
 // enough ago. The first rows after a pause go at once.
 func (w *rowWriter) flush(ctx context.Context, e *engine.Engine, seq uint64, now time.Time) {
-	owed := e.Owed() > 0 || len(w.forgets) > 0
+	owed := e.Owed() > 0 || len(w.forgets)+len(w.versions) > 0
 	save := (owed || seq != w.seq) && now.Sub(w.saved) >= saveEvery || now.Sub(w.saved) >= aliveEvery
 	if w.busy || !owed && !save || now.Sub(w.flushed) < flushEvery {
 		return
@@ -61,8 +63,8 @@ func (w *rowWriter) flush(ctx context.Context, e *engine.Engine, seq uint64, now
 }
 
 func (w *rowWriter) take(e *engine.Engine, seq uint64, now time.Time, save bool) job {
-	j := job{rows: e.Take(), forgets: w.forgets, seq: seq, at: now, save: save}
-	w.forgets, w.flushed = nil, now
+	j := job{rows: e.Take(), forgets: w.forgets, versions: w.versions, seq: seq, at: now, save: save}
+	w.forgets, w.versions, w.flushed = nil, nil, now
 	if save {
 		w.seq, w.saved = seq, now
 	}
@@ -106,6 +108,11 @@ func (w *rowWriter) once(ctx context.Context, j job) error {
 	version := uint64(j.at.UnixNano())
 	for _, flow := range j.forgets {
 		if err := w.store.ForgetFlow(ctx, flow); err != nil {
+			return err
+		}
+	}
+	for _, v := range j.versions {
+		if err := w.store.SaveFlowVersion(ctx, v); err != nil {
 			return err
 		}
 	}

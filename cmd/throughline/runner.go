@@ -37,6 +37,7 @@ type runner struct {
 	ready  <-chan struct{} // the store can be used
 	hub    *web.Hub
 	alerts func([]flows.Cohort, time.Time)
+	source func(flow string) string // text of its file
 	log    *slog.Logger
 
 	deliveries chan bus.Delivery
@@ -66,15 +67,16 @@ type judgement struct {
 }
 
 func newRunner(set *flows.Set, b *bus.Bus, s *store.Store, ready <-chan struct{}, hub *web.Hub,
-	alerts func([]flows.Cohort, time.Time), log *slog.Logger,
+	alerts func([]flows.Cohort, time.Time), source func(string) string, log *slog.Logger,
 ) *runner {
 	r := &runner{
-		engine: engine.New(set), bus: b, store: s, ready: ready, hub: hub, alerts: alerts, log: log,
+		engine: engine.New(set), bus: b, store: s, ready: ready, hub: hub, alerts: alerts, source: source, log: log,
 		deliveries: make(chan bus.Delivery), sets: make(chan *flows.Set), asks: make(chan func()),
 		restoring: true, frozen: flows.NoTime, judge: judgement{at: flows.NoTime},
 		pending: map[string]time.Time{}, published: map[string]time.Time{},
 	}
 	r.writer = rowWriter{store: s, log: log, done: make(chan struct{}, 1)}
+	r.keepVersions(set, r.engine.Flows())
 	return r
 }
 
@@ -342,6 +344,7 @@ func (r *runner) replace(ctx context.Context, set *flows.Set) error {
 	if len(empty) == 0 {
 		return nil
 	}
+	r.keepVersions(set, empty)
 	if err := r.awaitStored(ctx); err != nil {
 		return err
 	}
@@ -352,6 +355,15 @@ func (r *runner) replace(ctx context.Context, set *flows.Set) error {
 	r.engine.Retire()
 	r.log.InfoContext(ctx, "flow definitions in force", "flows", empty, "signals", n)
 	return nil
+}
+
+// keepVersions has the texts of definitions stored, since every instance names its own.
+func (r *runner) keepVersions(set *flows.Set, names []string) {
+	for _, name := range names {
+		if f, ok := set.Flow(name); ok {
+			r.writer.versions = append(r.writer.versions, store.FlowVersion{Flow: name, Version: f.Version, Definition: r.source(name)})
+		}
+	}
 }
 
 // awaitStored waits, up to a few seconds, until the store has what the engine applied:
