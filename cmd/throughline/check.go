@@ -13,7 +13,7 @@ import (
 	"throughline/flows"
 )
 
-// check reads flow files and prints a line for each of their faults. A path is a file, a
+// check reads flow files and the keys file and prints a line for each of their faults. A path is a file, a
 // config_dir, or its folder of flows. An error says that a path could not be read.
 func check(paths []string, stdout io.Writer) (faults int, err error) {
 	for _, path := range paths {
@@ -27,6 +27,11 @@ func check(paths []string, stdout io.Writer) (faults int, err error) {
 			text, err := readFlowFile(file)
 			if err != nil {
 				all = append(all, unreadable(file, err))
+				continue
+			}
+			if filepath.Base(file) == keysName {
+				_, wrong := flows.ParseKeys(file, text)
+				all = append(all, wrong...)
 				continue
 			}
 			flow, wrong := flows.Parse(file, text)
@@ -61,15 +66,20 @@ func flowFiles(path string) ([]string, error) {
 	if !info.IsDir() {
 		return []string{path}, nil
 	}
+	keys := filepath.Join(path, keysName)
 	if in, err := os.Stat(filepath.Join(path, flowsFolder)); err == nil && in.IsDir() {
 		path = filepath.Join(path, flowsFolder)
 	}
 	files, err := listFlowFiles(path)
-	return slices.DeleteFunc(files, func(file string) bool { return slices.Contains(otherFiles, filepath.Base(file)) }), err
+	files = slices.DeleteFunc(files, func(file string) bool { return slices.Contains(otherFiles, filepath.Base(file)) })
+	if _, missing := os.Stat(keys); missing == nil {
+		files = append(files, keys)
+	}
+	return files, err
 }
 
 // otherFiles stand in a config_dir, or beside it, and are no flows.
-var otherFiles = []string{"throughline.yaml", "alertmanager.yml", "keys.yaml", "systems.yaml", "capabilities.yaml"}
+var otherFiles = []string{"throughline.yaml", "alertmanager.yml", keysName, "systems.yaml", "capabilities.yaml"}
 
 // listFlowFiles are the flow files of a folder, sorted. Hidden files are not among them:
 // editors and mounted volumes keep their own there.

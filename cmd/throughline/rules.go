@@ -29,28 +29,35 @@ const (
 	settleAtEnd = 4 // looks after which a file that changes all the time is taken anyhow
 )
 
-// rules are the flow files of a config_dir and the flows that run because of them. Of a
-// file that was changed for the worse its last good version runs on.
+// rules are the flow files and the keys file of a config_dir, and the flows that run
+// because of them. Of a file that was changed for the worse its last good version runs on.
 type rules struct {
 	configDir string
 	log       *slog.Logger
 	files     map[string]*ruleFile // by path; of loadRules, then of Watch
+	keys      keysFile             // likewise
 	now       atomic.Pointer[rulesNow]
 }
 
 // rulesNow is what is in force at an instant.
 type rulesNow struct {
 	set     *flows.Set
+	keys    *flows.Keys
 	faults  []flows.Fault
 	sources map[string]string // text of the running version by flow
 }
 
-// ruleFile is one file.
+// watchedFile is the text of a file that is looked at again and again.
+type watchedFile struct {
+	text  []byte // as taken last; nil where it could not be read
+	seen  []byte // as found last
+	looks int    // that found something new since it was taken
+	gone  bool   // the last look did not find it
+}
+
+// ruleFile is one flow file.
 type ruleFile struct {
-	text   []byte // as taken last; nil where it could not be read
-	seen   []byte // as found last
-	looks  int    // that found something new since it was taken
-	gone   bool   // the last look did not find it
+	watchedFile
 	parsed *flows.Flow
 	faults []flows.Fault // of text
 	good   *flows.Flow   // last good version
@@ -108,6 +115,7 @@ func (r *rules) Watch(ctx context.Context, onChange func(*flows.Set)) {
 		}
 		if watcher != nil {
 			_ = watcher.Add(folder) // it may not exist yet, or again; the looks go on
+			_ = watcher.Add(r.configDir)
 		}
 		open, changed := r.refresh()
 		if changed {
@@ -172,45 +180,63 @@ func (r *rules) look(atOnce bool) (open bool, err error) {
 			open = true
 			continue
 		}
-		if f.look(r.short(path), text, err, atOnce) {
-			open = true
+		taken, waits := f.look(text, err, atOnce)
+		if open = open || waits; taken {
+			f.parse(r.short(path), err)
 		}
 	}
 	for path, f := range r.files {
-		switch {
-		case slices.Contains(paths, path):
+		if slices.Contains(paths, path) {
 			f.gone = false
-		case f.gone || atOnce:
+			continue
+		}
+		gone, waits := f.missed(atOnce)
+		if open = open || waits; gone {
 			delete(r.files, path)
-		default:
-			f.gone, open = true, true
 		}
 	}
-	return open, nil
+	return r.keys.look(r.configDir, atOnce) || open, nil
 }
 
-// look takes what was found, or says that it waits for the next look.
-func (f *ruleFile) look(name string, text []byte, err error, atOnce bool) (open bool) {
+// look takes what was found; taken says that it is new, open that it waits for the next
+// look.
+func (f *watchedFile) look(text []byte, err error, atOnce bool) (taken, open bool) {
 	if err != nil {
-		f.text, f.seen, f.looks, f.parsed = nil, nil, 0, nil
-		f.faults = []flows.Fault{unreadable(name, err)}
-		return false
+		f.text, f.seen, f.looks = nil, nil, 0
+		return true, false
 	}
 	if text == nil {
 		text = []byte{}
 	}
 	if f.text != nil && bytes.Equal(text, f.text) {
 		f.seen, f.looks = text, 0
-		return false
+		return false, false
 	}
 	same := f.seen != nil && bytes.Equal(text, f.seen)
 	f.seen = text
 	if f.looks++; !same && !atOnce && f.looks < settleAtEnd {
-		return true
+		return false, true
 	}
 	f.text, f.looks = text, 0
-	f.parsed, f.faults = flows.Parse(name, text)
-	return false
+	return true, false
+}
+
+// missed says that the file was not found; gone is true from the second look on.
+func (f *watchedFile) missed(atOnce bool) (gone, open bool) {
+	if f.gone || atOnce {
+		return true, false
+	}
+	f.gone = true
+	return false, true
+}
+
+// parse reads what was taken, or says why it could not be.
+func (f *ruleFile) parse(name string, err error) {
+	if err != nil {
+		f.parsed, f.faults = nil, []flows.Fault{unreadable(name, err)}
+		return
+	}
+	f.parsed, f.faults = flows.Parse(name, f.text)
 }
 
 // short is a path as people see it: below config_dir.
@@ -221,7 +247,7 @@ func (r *rules) short(path string) string { return flowsFolder + "/" + filepath.
 // version, if it has one.
 func (r *rules) settle() (changed bool, err error) {
 	paths := slices.Sorted(maps.Keys(r.files))
-	owners, faults := map[string]string{}, []flows.Fault{}
+	owners, faults := map[string]string{}, slices.Clone(r.keys.faults)
 	claim := func(path string, flow *flows.Flow) bool {
 		if _, taken := owners[flow.Name]; taken {
 			return false
@@ -266,14 +292,14 @@ func (r *rules) settle() (changed bool, err error) {
 // put brings flows into force, where they differ from those that are.
 func (r *rules) put(running []*flows.Flow, faults []flows.Fault, sources map[string]string) (changed bool, err error) {
 	slices.SortStableFunc(faults, flows.CompareFaults)
-	next := &rulesNow{faults: faults, sources: sources}
+	next := &rulesNow{faults: faults, sources: sources, keys: r.keys.good}
 	before := r.now.Load()
-	if before != nil && sameFlows(before.set.Flows(), running) {
+	if before != nil && before.keys == next.keys && sameFlows(before.set.Flows(), running) {
 		next.set = before.set
 		r.now.Store(next)
 		return false, nil
 	}
-	if next.set, err = flows.NewSet(running); err != nil {
+	if next.set, err = flows.NewKeyedSet(running, next.keys); err != nil {
 		return false, err
 	}
 	r.now.Store(next)

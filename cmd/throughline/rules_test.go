@@ -122,6 +122,43 @@ func TestRules(t *testing.T) {
 	expect(t, r, "")
 }
 
+func TestRulesKeysFile(t *testing.T) {
+	f := newFolder(t)
+	f.write("a.yaml", flowText("a", "x"))
+	f.write("../keys.yaml", "order_id: {from: [orderNumber]}")
+	r := f.load()
+	order := func() string {
+		sig := &flows.Signal{Attributes: map[string]any{"orderNumber": "1", "order.id": "2", "order_id": "3"}}
+		if err := r.Set().AssignKeys(sig); err != nil || len(sig.Keys) != 1 {
+			t.Fatal(sig.Keys, err)
+		}
+		return sig.Keys[0].Value
+	}
+	holds := func(want string, faults ...string) {
+		t.Helper()
+		expect(t, r, "a(x)", faults...)
+		if got := order(); got != want {
+			t.Errorf("the key is %s, want %s", got, want)
+		}
+	}
+	holds("1")
+	before := r.Set()
+	f.write("../keys.yaml", "order_id: {from: [orderNumber]} # said")
+	holds("1")
+	f.write("../keys.yaml", "order_id: {from: orderNumber}")
+	holds("1", "keys.yaml:1:18: `from` must be a list")
+	f.write("../keys.yaml", "order_id: {from: [order.id]}")
+	holds("2")
+	flow, _ := r.Set().Flow("a")
+	if before.KeyRules(flow) == r.Set().KeyRules(flow) {
+		t.Error("the set does not show that its keys are others")
+	}
+	f.remove("../keys.yaml")
+	holds("3")
+	f.write("../keys.yaml", "")
+	holds("3")
+}
+
 func TestRulesOneName(t *testing.T) {
 	f := newFolder(t)
 	f.write("b.yaml", flowText("x", "one"))

@@ -65,14 +65,15 @@ func New(set *flows.Set) *Engine {
 	return e
 }
 
-// Replace puts other flow definitions in force. A flow whose version is the same keeps
-// its instances; the names returned are those that start empty, and want their stored
+// Replace puts other flow definitions in force. A flow whose version and key types are the
+// same keeps its instances; the names returned are those that start empty, and want their stored
 // signals loaded.
 func (e *Engine) Replace(set *flows.Set) (empty []string) {
+	before := e.set
 	e.set = set
 	kept := make(map[string]*flowState, len(set.Flows()))
 	for _, f := range set.Flows() {
-		if old := e.flows[f.Name]; old != nil && old.flow.Version == f.Version {
+		if old := e.flows[f.Name]; old != nil && old.flow.Version == f.Version && before.KeyRules(old.flow) == set.KeyRules(f) {
 			kept[f.Name] = old
 			continue
 		}

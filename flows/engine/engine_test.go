@@ -366,3 +366,22 @@ func TestReplacedDefinitionRetiresWhatItNoLongerHolds(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestChangedKeyTypesStartAFlowAnew(t *testing.T) {
+	s := set(t, orderFile, strings.NewReplacer("flow: order", "flow: other", "order_id", "other_id", "links: [invoice_id, shipment_id]\n", "").Replace(orderFile))
+	e := New(s)
+	keys, faults := flows.ParseKeys("keys.yaml", []byte("invoice_id: {normalise: [upper]}"))
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	keyed, err := flows.NewKeyedSet(s.Flows(), keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if empty := e.Replace(keyed); !slices.Equal(empty, []string{"order"}) {
+		t.Errorf("starts empty: %v", empty)
+	}
+	if empty := e.Replace(keyed); len(empty) > 0 {
+		t.Errorf("starts empty: %v", empty)
+	}
+}
