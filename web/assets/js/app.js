@@ -1,2 +1,12 @@
+import './look.js'; // first: it sets the theme before anything is painted
 import './htmx.js';
 import 'htmx.org/dist/ext/hx-ws.js';
+import { startLive } from './live.js';
+import { startKeys } from './keys.js';
+import { startActions } from './actions.js';
+
+document.addEventListener('DOMContentLoaded', () => {
+  startLive();
+  startKeys();
+  startActions();
+});

@@ -4,4 +4,15 @@ import htmx from 'htmx.org/dist/htmx.esm.js';
 
 globalThis.htmx = htmx;
 
+// The content policy allows no inline style and no eval: htmx adds neither with these. Pages
+// are loaded by the browser, so htmx keeps no history.
+htmx.config.includeIndicatorCSS = false;
+htmx.config.history = false;
+htmx.config.ws = { reconnectDelay: 1000, reconnectMaxDelay: 30000, reconnectJitter: 0.2 };
+
+// A morph takes away what the server does not know: keep what the reader opened.
+htmx.registerExtension('keep', {
+  htmx_before_morph_attr: (element, { attrName }) => !(attrName === 'open' && element instanceof HTMLDetailsElement),
+});
+
 export default htmx;

@@ -1,0 +1,202 @@
+// The live layer: what the indicator says, waits that count on, and holding updates back.
+// The socket itself is htmx's (hx-ws); the server pushes <hx-partial>s that it morphs in.
+import { announce } from './announce.js';
+
+const beatEvery = 5000; // the server says something at least this often
+const silentFor = 2 * beatEvery; // longer, and the connection counts as lost
+const staleAfter = 10000; // lost for so long, and the numbers count as stale
+const behindFor = 30000; // numbers older than this are named, though the server is live
+
+const byId = (id) => document.getElementById(id);
+
+let connection = null; // htmx's, with socket, attempt and timer
+let heardAt = 0; // performance.now() of the last message
+let lostAt = 0; // when the connection was found lost; 0 while it is not
+let retryAt = 0; // when the next try is due
+let paused = false;
+let waiting = 0; // updates held back
+let offset = 0; // the server's clock minus ours, in ms
+let clockKnown = false; // heartbeats tell the time of the numbers
+let kind = '';
+let openAlerts = 0;
+let clock; // writes times in the page's zone
+
+const serverNow = () => Date.now() + offset;
+
+/** The reader marks text: changing it now would take the marks away. */
+function marking() {
+  const marked = getSelection();
+  return marked && !marked.isCollapsed && byId('main').contains(marked.anchorNode);
+}
+
+const holding = () => paused || marking();
+
+function setState(state, word, note) {
+  const button = byId('live');
+  button.dataset.state = state;
+  byId('live-word').textContent = word;
+  byId('live-note').textContent = note;
+  document.documentElement.classList.toggle('is-stale', state === 'stale');
+}
+
+function show() {
+  const now = performance.now();
+  const at = byId('asof')?.querySelector('.clock')?.textContent ?? '';
+  const tries = connection?.attempt ?? 0;
+  const left = Math.max(0, Math.ceil((retryAt - now) / 1000));
+  const next = left > 0 ? `try ${tries}, in ${left} s` : 'trying';
+  const stale = lostAt > 0 && now - lostAt >= staleAfter;
+  byId('stale').hidden = !stale;
+  if (stale) {
+    setState('stale', `Stale since ${at}`, 'numbers frozen');
+    byId('stale-at').textContent = at;
+    byId('stale-next').textContent = left > 0 ? `Trying again in ${left} s.` : 'Trying again.';
+  } else if (lostAt > 0) {
+    setState('reconnecting', 'Reconnecting', next);
+  } else if (paused) {
+    setState('paused', 'Paused', waiting === 1 ? '1 update waiting' : `${waiting} updates waiting`);
+  } else if (heardAt > 0) {
+    const behind = serverNow() - Number(byId('asof')?.dataset.at ?? serverNow());
+    if (clockKnown && behind > behindFor) setState('behind', 'Live', `data ${Math.round(behind / 1000)} s behind`);
+    else setState('live', 'Live', marking() && waiting > 0 ? 'held while text is marked' : '');
+  }
+}
+
+function lost() {
+  if (lostAt > 0 || document.hidden) return;
+  lostAt = performance.now();
+  announce('Connection lost');
+}
+
+function heard() {
+  heardAt = performance.now();
+  if (lostAt > 0) announce('Connection is back');
+  lostAt = 0;
+}
+
+/** Tries again at once; htmx listens for this event and opens a closed socket. */
+export function retry() {
+  if (!connection || connection.socket?.readyState === WebSocket.OPEN) return;
+  clearTimeout(connection.timer);
+  document.dispatchEvent(new Event('visibilitychange'));
+}
+
+/** A new connection begins with everything as it is now: nothing is replayed. */
+function refresh() {
+  waiting = 0;
+  connection?.socket?.close();
+}
+
+export function togglePause() {
+  if (!byId('socket')) return;
+  paused = !paused;
+  byId('live').setAttribute('aria-pressed', String(paused));
+  if (!paused && waiting > 0) refresh();
+  show();
+}
+
+/** The words of views.waited: 47 s, 32 m 47 s, 1 h 5 m 55 s, 9 d 2 h. */
+export function waited(ms) {
+  const s = Math.max(0, Math.floor(ms / 1000));
+  if (s < 60) return `${s}\u00a0s`;
+  if (s < 3600) return `${Math.floor(s / 60)}\u00a0m\u00a0${s % 60}\u00a0s`;
+  if (s < 86400) return `${Math.floor(s / 3600)}\u00a0h\u00a0${Math.floor((s % 3600) / 60)}\u00a0m\u00a0${s % 60}\u00a0s`;
+  return `${Math.floor(s / 86400).toLocaleString('en-US')}\u00a0d\u00a0${Math.floor((s % 86400) / 3600)}\u00a0h`;
+}
+
+function tick() {
+  if (document.hidden) return;
+  const now = performance.now();
+  if (heardAt > 0 && lostAt === 0 && now - heardAt > silentFor) {
+    lost();
+    connection?.socket?.close();
+  }
+  if (waiting > 0 && !holding() && lostAt === 0) refresh();
+  show();
+  if (lostAt > 0 || holding()) return; // waits stand still with the numbers beside them
+  for (const wait of document.querySelectorAll('[data-since]')) {
+    const text = waited(serverNow() - Number(wait.dataset.since));
+    if (wait.textContent !== text) wait.textContent = text;
+  }
+}
+
+/** A message that is not HTML. */
+function told(message) {
+  if (message.type !== 'heartbeat' || !message.as_of) return;
+  const at = Date.parse(message.as_of);
+  const place = byId('asof');
+  if (!place || Number.isNaN(at) || holding()) return;
+  clockKnown = true;
+  place.dataset.at = String(at);
+  place.querySelector('.clock').textContent = clock.format(at);
+}
+
+/** After a morph: what changed that is more than numbers. */
+function changed() {
+  const version = byId('page-version')?.dataset.kind;
+  if (version !== kind) {
+    location.reload();
+    return;
+  }
+  readClock();
+  const open = Number((byId('nav-alerts')?.dataset.count ?? '0').replaceAll(',', ''));
+  if (open > openAlerts) announce(open === 1 ? 'An alert is open' : `A new alert: ${open} are open`);
+  openAlerts = open;
+}
+
+function readClock() {
+  const now = Number(byId('asof')?.dataset.now);
+  if (now) offset = now - Date.now();
+}
+
+/** Underlines a number for a moment when it changes. */
+function underlineChanges() {
+  if (matchMedia('(prefers-reduced-motion: reduce)').matches) return;
+  new MutationObserver((records) => {
+    for (const { target } of records) {
+      const place = target.parentElement;
+      if (!place?.matches('.n, .v, td.r, .badge text, .num')) continue;
+      place.classList.add('changed');
+      setTimeout(() => place.classList.remove('changed'), 600);
+    }
+  }).observe(byId('main'), { subtree: true, characterData: true });
+}
+
+export function startLive() {
+  const zone = document.documentElement.dataset.zone;
+  const options = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' };
+  try {
+    clock = new Intl.DateTimeFormat('en-GB', { ...options, timeZone: zone });
+  } catch {
+    clock = new Intl.DateTimeFormat('en-GB', { ...options, timeZone: 'UTC' });
+  }
+  kind = byId('page-version').dataset.kind;
+  openAlerts = Number((byId('nav-alerts')?.dataset.count ?? '0').replaceAll(',', ''));
+  readClock();
+  if (!byId('socket')) return;
+
+  document.addEventListener('htmx:ws:before:connection', (event) => { connection = event.detail.connection; });
+  document.addEventListener('htmx:ws:after:connection', heard);
+  document.addEventListener('htmx:ws:close', (event) => {
+    lost();
+    // htmx has not set its delay yet: it doubles from 1 s to 30 s, with a fifth of jitter.
+    const tries = event.detail.connection?.attempt ?? 0;
+    retryAt = performance.now() + Math.min(30000, 1000 * 2 ** tries);
+  });
+  document.addEventListener('htmx:ws:before:message:incoming', (event) => {
+    heard();
+    const text = event.detail.message.data;
+    if (typeof text !== 'string') return;
+    if (text.startsWith('{')) {
+      told(JSON.parse(text));
+    } else if (holding()) {
+      event.detail.cancelled = true;
+      waiting++;
+    }
+  });
+  document.addEventListener('htmx:ws:after:message:incoming', changed);
+  addEventListener('online', retry);
+  addEventListener('focus', retry);
+  setInterval(tick, 1000);
+  underlineChanges();
+}
