@@ -106,7 +106,7 @@ func open(ctx context.Context, c Config, getenv func(string) string, log *slog.L
 	steps := []func(context.Context) error{
 		func(ctx context.Context) error { return a.openTelemetry(ctx, getenv) },
 		func(ctx context.Context) error { return a.openStore(ctx, getenv(libVariable)) },
-		a.openBus, a.openRules, a.openAlerts, a.openEngine, a.openIntake,
+		a.openBus, a.openRules, a.openAlerts, a.openEngine, a.openIntake, a.openMetrics,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"throughline/ingest/bus"
+)
+
+// openMetrics has the state of the parts that do not count for themselves read whenever
+// /metrics is.
+func (a *app) openMetrics(context.Context) error {
+	meter := a.telemetry.meters.Meter("throughline")
+	messages, err1 := meter.Int64ObservableGauge("throughline.bus.backlog.messages",
+		metric.WithDescription("messages that are not trimmed yet"))
+	bytes, err2 := meter.Int64ObservableGauge("throughline.bus.backlog.bytes", metric.WithUnit("By"),
+		metric.WithDescription("bytes of a stream on disk; at the limit signals are refused"))
+	age, err3 := meter.Float64ObservableGauge("throughline.bus.backlog.age", metric.WithUnit("s"),
+		metric.WithDescription("age of the oldest message that is not trimmed yet"))
+	restoring, err4 := meter.Int64ObservableGauge("throughline.engine.restoring",
+		metric.WithDescription("1 while verdicts wait for the state to be whole"))
+	for _, err := range []error{err1, err2, err3, err4} {
+		if err != nil {
+			return fmt.Errorf("make instruments: %w", err)
+		}
+	}
+	_, err := meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		for _, stream := range []string{bus.Signals, bus.Spans} {
+			b, err := a.bus.Backlog(ctx, stream, time.Now())
+			if err != nil {
+				return fmt.Errorf("observe backlog: %w", err)
+			}
+			of := metric.WithAttributes(attribute.String("stream", stream))
+			o.ObserveInt64(messages, int64(b.Messages), of)
+			o.ObserveInt64(bytes, int64(b.Bytes), of)
+			o.ObserveFloat64(age, b.Oldest.Seconds(), of)
+		}
+		if a.runner.Restoring() {
+			o.ObserveInt64(restoring, 1)
+		} else {
+			o.ObserveInt64(restoring, 0)
+		}
+		return nil
+	}, messages, bytes, age, restoring)
+	if err != nil {
+		return fmt.Errorf("observe the parts: %w", err)
+	}
+	return nil
+}
