@@ -76,7 +76,14 @@ func (s *Server) liveHealth(ctx context.Context, f *flows.Flow) (flows.Health, e
 	}
 	now := flows.At(time.Now())
 	h, err := s.history.Health(ctx, f, flows.Window{From: now.Add(-liveWindow), To: now}, "")
+	h.Restoring = true
 	return tidyHealth(h), err
+}
+
+// restoring says whether verdicts about a flow wait for the engine to be whole.
+func (s *Server) restoring(flow string) bool {
+	h, ok := s.hub.Health(flow)
+	return !ok || h.Restoring
 }
 
 func (s *Server) getHealth(r *http.Request) (any, error) {
@@ -94,6 +101,7 @@ func (s *Server) getHealth(r *http.Request) (any, error) {
 		return tidyHealth(h), err
 	}
 	h, err := s.history.Health(r.Context(), f, windowUntil(at, length), segment)
+	h.Restoring = s.restoring(f.Name)
 	return tidyHealth(h), err
 }
 
