@@ -165,7 +165,7 @@ func (b *book) due(clock time.Time) handover {
 			at = earlier(at, in.movedAt.Add(moveEvery))
 		}
 		if !clock.Before(at) {
-			h.save = h.save || !in.fired
+			h.save = h.save || !in.fired || in.moved
 			at = clock.Add(renewEvery)
 			in.fired, in.moved, in.movedAt, in.renewAt = true, false, clock, at
 			h.puts = append(h.puts, in.alert(clock))
