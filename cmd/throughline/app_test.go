@@ -86,7 +86,13 @@ func start(t *testing.T, files map[string]string) *house {
 // startWith is start with more settings.
 func startWith(t *testing.T, files, settings map[string]string) *house {
 	t.Helper()
-	h := &house{t: t, dir: dataFolder(t, files)}
+	return startIn(t, dataFolder(t, files), settings)
+}
+
+// startIn is start in a folder that dataFolder made.
+func startIn(t *testing.T, dir string, settings map[string]string) *house {
+	t.Helper()
+	h := &house{t: t, dir: dir}
 	env := testEnv(h.dir)
 	maps.Copy(env, settings)
 	getenv := func(name string) string { return env[name] }
