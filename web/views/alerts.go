@@ -30,6 +30,23 @@ func (a Alert) where() string {
 	return a.stepTitle()
 }
 
+// waitWords are the middle of "214 orders wait in ERP, past the limit since 02:46:20".
+func (a Alert) waitWords() string {
+	words := verb(a.Count, "waits", "wait")
+	if a.System != "" {
+		words += " in " + a.System
+	}
+	return words + ", past the limit since"
+}
+
+// headword is the title of the alert's page.
+func (a Alert) headword() string {
+	if !a.open() {
+		return a.where() + " was stuck"
+	}
+	return a.where() + " is stuck"
+}
+
 func (a Alert) headline() string {
 	if a.Step == "" {
 		return a.flowTitle() + " stands still"
@@ -120,11 +137,16 @@ func waitingSince(in flows.InstanceRecord) flows.Time {
 	return in.LastAt
 }
 
-// waitsFor names the step that an instance waits for, the reason's first.
-func waitsFor(in flows.InstanceRecord) string {
+// waitsFor names the step that an instance waits for, the reason's first. f may be nil.
+func waitsFor(f *flows.Flow, in flows.InstanceRecord) string {
 	step, system := in.ReasonStep, in.System
 	if step == "" && len(in.WaitingOn) > 0 {
 		step, system = in.WaitingOn[0].Step, in.WaitingOn[0].System
+	}
+	if f != nil {
+		if i := stepIndex(f, step); i >= 0 {
+			step = f.Steps[i].Title
+		}
 	}
 	switch {
 	case step == "" && in.State.InFlight():
@@ -143,4 +165,12 @@ func value(in flows.InstanceRecord) string {
 		return ""
 	}
 	return withCurrency(in.Currency, thousands(flows.FormatAmount(in.Currency, in.Amount.Decimal)))
+}
+
+// flow is what the alert is about; nil where its file is gone.
+func (v AlertDetail) flow() *flows.Flow {
+	if v.Now == nil {
+		return nil
+	}
+	return v.Now.Flow
 }

@@ -37,7 +37,13 @@ key: order_id
 value: {amount: total, currency: currency}
 steps:
   - {id: placed, title: Order placed, match: {event: order.placed}, start: true}
-  - {id: paid, title: Payment taken, system: payments, match: {event: payment.captured}, after: placed, within: 1m, end: completed}`
+  - id: paid
+    title: Payment taken
+    system: payments
+    match: {event: payment.captured}
+    after: placed
+    within: 1m
+    end: completed`
 }
 
 // fieldNames are the names that could be keys: those that look like it first.
@@ -63,4 +69,12 @@ func fieldNames(names []string) string {
 
 func (v FlowModel) faulty(line int) bool {
 	return slices.ContainsFunc(v.Faults, func(f flows.Fault) bool { return f.Line == line })
+}
+
+// lastWords ends the sentence that says how much has arrived.
+func (v FirstRun) lastWords() string {
+	if !known(v.Last) {
+		return "."
+	}
+	return ", the last one at " + v.at(v.Last) + "."
 }

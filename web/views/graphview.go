@@ -25,6 +25,7 @@ type drawnEdge struct {
 	bad         bool
 	x, y        string // of the label
 	noteY       string
+	anchor      string // of the label: start, middle, end
 }
 
 type drawnNode struct {
@@ -33,6 +34,7 @@ type drawnNode struct {
 	about        string
 	x, y         float64
 	name, system string
+	squeeze      bool // a long name is squeezed into the box, whatever the font
 	line         string
 	badge        string
 	badgeClass   string
@@ -72,8 +74,9 @@ type passed struct {
 	took  *float64 // median, in seconds; nil where not known
 }
 
-// edgeNumbers are, for a step with one predecessor, the instances that reached it and its
-// latency: the hand-over. Where several lead to it, what was observed to follow directly.
+// edgeNumbers are, for a step that waits for all its predecessors, the instances that reached
+// it; with one predecessor its latency is the hand-over. Else what was observed to follow
+// directly.
 func edgeNumbers(f FlowNow, g *Graph, steps []stepNow) []passed {
 	type pair struct{ from, to string }
 	observed := make(map[pair]flows.EdgeHealth, len(f.Health.Edges))
@@ -82,22 +85,26 @@ func edgeNumbers(f FlowNow, g *Graph, steps []stepNow) []passed {
 	}
 	numbers := make([]passed, len(g.edges))
 	for i, e := range g.edges {
-		if to := steps[e.to]; e.model && len(to.After) == 1 {
+		to := steps[e.to]
+		o := observed[pair{steps[e.from].ID, to.ID}]
+		switch {
+		case e.model && len(to.After) == 1:
 			numbers[i] = passed{to.Reached, to.Latency.P50}
-			continue
+		case e.model && !to.Any:
+			numbers[i] = passed{to.Reached, o.Latency.P50}
+		default:
+			numbers[i] = passed{o.Count, o.Latency.P50}
 		}
-		o := observed[pair{steps[e.from].ID, steps[e.to].ID}]
-		numbers[i] = passed{o.Count, o.Latency.P50}
 	}
 	return numbers
 }
 
 func drawEdge(g *Graph, e graphEdge, n passed, greatest int, steps []stepNow) drawnEdge {
-	path, at := edgePath(g, e)
+	path, at, anchor := edgePath(g, e)
 	weight := float64(n.count) / float64(greatest)
 	d := drawnEdge{
 		path: path, width: number(1.5 + 4.5*weight), moves: weight > 0.25 && !e.back,
-		x: number(at.x), y: number(at.y - 9), noteY: number(at.y + 19), label: count(n.count),
+		x: number(at.x), y: number(at.y - 9), noteY: number(at.y + 19), label: count(n.count), anchor: anchor,
 	}
 	if n.took != nil {
 		d.note = span(seconds(*n.took))
@@ -115,19 +122,32 @@ func drawEdge(g *Graph, e graphEdge, n passed, greatest int, steps []stepNow) dr
 
 // edgePath runs from the right of one step to the left of the next, straight through the
 // layers in between; an edge back runs below everything. The point is where its label stands.
-func edgePath(g *Graph, e graphEdge) (string, point) {
+func edgePath(g *Graph, e graphEdge) (path string, label point, anchor string) {
 	from, to := g.nodes[e.from], g.nodes[e.to]
 	var b strings.Builder
 	if e.back {
 		floor := g.h - 6
 		x1, x2 := from.x+nodeWidth/2, to.x+nodeWidth/2
 		fmt.Fprintf(&b, "M%s %sC%s %s %s %s %s %s", number(x1), number(from.y+nodeHeight), number(x1), number(floor), number(x2), number(floor), number(x2), number(to.y+nodeHeight))
-		return b.String(), point{(x1 + x2) / 2, (from.y+to.y)/8 + nodeHeight/4 + floor*0.75}
+		return b.String(), point{(x1 + x2) / 2, (from.y+to.y)/8 + nodeHeight/4 + floor*0.75}, "middle"
 	}
 	start := point{from.x + nodeWidth, from.y + nodeHeight/2}
 	end := point{to.x, to.y + nodeHeight/2}
+	// Edges to other rows leave and arrive below the straight one, clear of its label.
+	const below = nodeHeight/2 - 16
+	if end.y > start.y {
+		start.y += below
+	} else if end.y < start.y {
+		end.y += below
+	}
 	fmt.Fprintf(&b, "M%s %s", number(start.x), number(start.y))
-	label := point{(start.x + end.x) / 2, (start.y + end.y) / 2}
+	label, anchor = point{(start.x + end.x) / 2, start.y}, "middle"
+	switch { // edges fan out and in: their labels stand at the end that is theirs alone
+	case end.y > start.y:
+		label, anchor = point{end.x - 8, end.y}, "end"
+	case end.y < start.y:
+		label, anchor = point{start.x + 8, start.y}, "start"
+	}
 	at := start
 	gap := gapOf(g)
 	for i, y := range e.via {
@@ -136,11 +156,11 @@ func edgePath(g *Graph, e graphEdge) (string, point) {
 		at = point{x + nodeWidth, float64(y)}
 		fmt.Fprintf(&b, "H%s", number(at.x))
 		if i == 0 {
-			label = point{x + nodeWidth/2, float64(y)}
+			label, anchor = point{x + nodeWidth/2, float64(y)}, "middle"
 		}
 	}
 	curve(&b, at, end)
-	return b.String(), label
+	return b.String(), label, anchor
 }
 
 func curve(b *strings.Builder, from, to point) {
@@ -164,13 +184,13 @@ func gapOf(g *Graph) float64 {
 
 // What fits into a node: 120 px at about 7 px a letter, a little more in the lines below.
 const (
-	nameLetters = 17
+	nameLetters = 20
 	lineLetters = 20
 )
 
 func drawNode(v FlowDetail, n graphNode, s stepNow) drawnNode {
 	d := drawnNode{
-		x: n.x, y: n.y, name: cut(s.Title, nameLetters), system: cut(systemWords(s), lineLetters), line: stepLine(s),
+		x: n.x, y: n.y, name: cut(s.Title, nameLetters), squeeze: len([]rune(s.Title)) > nameLetters-4, system: cut(systemWords(s), lineLetters), line: stepLine(s),
 		href: string(withRange(stepURL(v.Now.Flow.Name, s.ID), v.Now.Range)),
 	}
 	switch {

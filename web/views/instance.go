@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -248,10 +249,17 @@ func (v InstanceTimeline) signalsNote() string {
 		}
 	}
 	n := len(v.Detail.Signals)
+	var parts []string
 	if spans := n - events; spans > 0 {
-		return plural(spans, "span", "spans") + " in " + plural(len(traces), "trace", "traces") + ", " + plural(events, "event", "events")
+		parts = append(parts, plural(spans, "span", "spans"))
+		if len(traces) > 0 {
+			parts[0] += " in " + plural(len(traces), "trace", "traces")
+		}
 	}
-	return plural(events, "event", "events")
+	if events > 0 {
+		parts = append(parts, plural(events, "event", "events"))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Bounds of what one signal shows of its content.
@@ -307,7 +315,7 @@ func (v InstanceTimeline) split() (time.Duration, []piece) {
 	}
 	pieces, last := v.stepPieces(end)
 	if d.State.InFlight() && end > last {
-		p := piece{word: "waiting for " + v.title(waitsFor(d.InstanceRecord)), class: "wait", took: end.Sub(last)}
+		p := piece{word: "waiting for any signal", class: "wait", took: end.Sub(last)}
 		if step := d.ReasonStep; step != "" {
 			p.word = "waiting for " + v.title(step)
 		} else if len(d.WaitingOn) > 0 {
@@ -319,7 +327,7 @@ func (v InstanceTimeline) split() (time.Duration, []piece) {
 		pieces = append(pieces, p)
 	}
 	total := end.Sub(d.StartedAt)
-	pieces = largest(pieces)
+	pieces = largest(pieces, total/100)
 	x := 0.0
 	for i := range pieces {
 		pieces[i].w = float64(pieces[i].took) / float64(total)
@@ -333,7 +341,7 @@ func (v InstanceTimeline) split() (time.Duration, []piece) {
 func (v InstanceTimeline) stepPieces(end flows.Time) ([]piece, flows.Time) {
 	d := v.Detail
 	steps := slices.DeleteFunc(slices.Clone(d.Steps), func(s flows.StepRecord) bool { return !known(s.At) || s.At > end })
-	slices.SortStableFunc(steps, func(a, b flows.StepRecord) int { return int(min(max(a.At-b.At, -1), 1)) })
+	slices.SortStableFunc(steps, func(a, b flows.StepRecord) int { return cmp.Compare(a.At, b.At) })
 	var pieces []piece
 	last := d.StartedAt
 	for i, s := range steps {
@@ -345,14 +353,14 @@ func (v InstanceTimeline) stepPieces(end flows.Time) ([]piece, flows.Time) {
 	return pieces, last
 }
 
-// largest keeps the longest pieces in their order; the others become one at the end.
-func largest(pieces []piece) []piece {
-	if len(pieces) <= mostPieces {
-		return pieces
+// largest keeps the longest pieces, from least on, in their order; the others become one at
+// the end.
+func largest(pieces []piece, least time.Duration) []piece {
+	if len(pieces) > mostPieces {
+		by := slices.Clone(pieces)
+		slices.SortStableFunc(by, func(a, b piece) int { return cmp.Compare(b.took, a.took) })
+		least = max(least, by[mostPieces-2].took)
 	}
-	by := slices.Clone(pieces)
-	slices.SortStableFunc(by, func(a, b piece) int { return int(min(max(b.took-a.took, -1), 1)) })
-	least := by[mostPieces-2].took
 	var kept []piece
 	rest := piece{word: "all else", class: "c"}
 	for _, p := range pieces {
@@ -362,7 +370,10 @@ func largest(pieces []piece) []piece {
 			rest.took += p.took
 		}
 	}
-	return append(kept, rest)
+	if rest.took > 0 {
+		kept = append(kept, rest)
+	}
+	return kept
 }
 
 func splitWords(pieces []piece) string {

@@ -20,6 +20,18 @@ type graphNode struct {
 	layer, slot int
 	x, y        float64 // upper left corner
 	exit        bool    // ends the flow other than completed
+	optional    bool
+}
+
+// rank orders the steps of a layer: what every instance passes runs straight on top.
+func (n graphNode) rank() int {
+	switch {
+	case n.exit:
+		return 2
+	case n.optional:
+		return 1
+	}
+	return 0
 }
 
 type graphEdge struct {
@@ -31,11 +43,11 @@ type graphEdge struct {
 }
 
 const (
-	nodeWidth, nodeHeight = 144.0, 80.0
+	nodeWidth, nodeHeight = 152.0, 80.0
 	slotHeight            = 128.0 // a row of steps, with room for badges and labels
 	passHeight            = 44.0  // a row that only edges pass through
 	minGap, maxGap        = 59.0, 110.0
-	graphWidth            = 1360.0 // what a wide panel shows unscaled
+	graphWidth            = 1420.0 // what a wide panel shows unscaled
 	graphMargin           = 4.0
 	badgeRoom             = 18.0
 	// An observed edge is drawn from this share of the most frequent one on; rarer ones only
@@ -50,6 +62,7 @@ func Layout(f *flows.Flow, observed []flows.EdgeHealth) *Graph {
 	g := &Graph{nodes: make([]graphNode, len(f.Steps))}
 	for i := range f.Steps {
 		end := f.Steps[i].End
+		g.nodes[i].optional = f.Steps[i].Optional
 		g.nodes[i].exit = end == flows.Failed || end == flows.Cancelled
 	}
 	g.chooseEdges(f, observed)
@@ -135,23 +148,23 @@ func (g *Graph) breakCycles() {
 }
 
 // assignLayers puts each step one layer behind its farthest predecessor. A step that no edge
-// leads to stands at the start, an exit behind it.
+// touches stands at the start, an exit behind it.
 func (g *Graph) assignLayers() {
-	entered := make([]bool, len(g.nodes))
+	touched := make([]bool, len(g.nodes))
 	for changed := true; changed; { // ends: without the edges back there is no cycle
 		changed = false
 		for _, e := range g.edges {
 			if e.back {
 				continue
 			}
-			entered[e.to] = true
+			touched[e.from], touched[e.to] = true, true
 			if l := g.nodes[e.from].layer + 1; l > g.nodes[e.to].layer {
 				g.nodes[e.to].layer, changed = l, true
 			}
 		}
 	}
 	for i := range g.nodes {
-		if g.nodes[i].exit && !entered[i] && len(g.nodes) > 1 {
+		if g.nodes[i].exit && !touched[i] && len(g.nodes) > 1 {
 			g.nodes[i].layer = 1
 		}
 	}

@@ -40,7 +40,8 @@ func (g *Graph) order() [][]*layerItem {
 	return layers
 }
 
-// items fills the layers in file order: steps, then exits, then crossing edges.
+// items fills the layers in file order: steps, then branches (optional steps), then exits,
+// then crossing edges.
 func (g *Graph) items() [][]*layerItem {
 	depth := 0
 	for _, n := range g.nodes {
@@ -48,9 +49,9 @@ func (g *Graph) items() [][]*layerItem {
 	}
 	layers := make([][]*layerItem, depth)
 	steps := make([]*layerItem, len(g.nodes))
-	for _, exits := range []bool{false, true} {
+	for _, rank := range []int{0, 1, 2} {
 		for i, n := range g.nodes {
-			if n.exit == exits {
+			if n.rank() == rank {
 				steps[i] = &layerItem{node: i}
 				layers[n.layer] = append(layers[n.layer], steps[i])
 			}

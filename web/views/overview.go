@@ -19,7 +19,7 @@ type flowGroup struct {
 func groups(list []FlowNow) []flowGroup {
 	sorted := slices.Clone(list)
 	slices.SortFunc(sorted, func(a, b FlowNow) int {
-		return cmp.Or(cmp.Compare(badness(a.Health), badness(b.Health)), strings.Compare(a.Flow.Title, b.Flow.Title), strings.Compare(a.Flow.Name, b.Flow.Name))
+		return cmp.Or(cmp.Compare(badness(a.Health), badness(b.Health)), cmp.Compare(b.Health.Stuck, a.Health.Stuck), strings.Compare(a.Flow.Title, b.Flow.Title), strings.Compare(a.Flow.Name, b.Flow.Name))
 	})
 	var out []flowGroup
 	for _, f := range sorted {

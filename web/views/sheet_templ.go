@@ -260,7 +260,7 @@ func componentsBody(v Components) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = notices(v.Clock, s.notices).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = noticeList(v.Clock, s.notices).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

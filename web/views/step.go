@@ -20,7 +20,7 @@ func (v StepDetail) stats() []stat {
 	}
 	limit := stat{label: "Limit", value: "–", note: "never overdue"}
 	if s.Within > 0 {
-		limit.value, limit.note = span(s.Within), "from the step before"
+		limit.value, limit.note = limitWords(s.Within), "from the step before"
 	}
 	slowest := stat{label: "p99", value: spanOrDash(s.Latency.P99), note: "slowest " + spanOrDash(s.Latency.Max)}
 	if slow(s.Step, s.StepHealth) {

@@ -247,7 +247,7 @@ func StepInstances(v StepDetail) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = instanceTable(v.Clock, v.Instances, "Nothing waits for this step.").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = instanceTable(v.Clock, v.Now.Flow, v.Instances, "Nothing waits for this step.").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -439,9 +439,9 @@ func stepFacts(v StepDetail) templ.Component {
 		}
 		if v.step().Within > 0 {
 			var templ_7745c5c3_Var21 string
-			templ_7745c5c3_Var21, templ_7745c5c3_Err = templ.JoinStringErrs(span(v.step().Within))
+			templ_7745c5c3_Var21, templ_7745c5c3_Err = templ.JoinStringErrs(limitWords(v.step().Within))
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `step.templ`, Line: 86, Col: 29}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `step.templ`, Line: 86, Col: 35}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var21))
 			if templ_7745c5c3_Err != nil {

@@ -29,6 +29,14 @@ func (l look) with(word string) look {
 	return l
 }
 
+// calm is the look in a list of many: the filled shape is for the one that needs a person.
+func (l look) calm() look {
+	if l.class == "stuck" {
+		l.class = "stuck acked"
+	}
+	return l
+}
+
 func healthLook(h flows.Health) look {
 	if h.Restoring {
 		return lookRestore
@@ -231,7 +239,7 @@ func limitWords(d time.Duration) string {
 	if d <= 0 {
 		return ""
 	}
-	return span(d)
+	return strings.Replace(span(d), ".0"+nb, nb, 1)
 }
 
 func flowURL(flow string) string       { return "/flows/" + url.PathEscape(flow) }
