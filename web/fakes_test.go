@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -77,11 +78,22 @@ func (h *fakeHistory) SignalNames(context.Context, flows.Time, int) ([]flows.See
 
 // fakeRules are flow files in force.
 type fakeRules struct {
+	mu     sync.Mutex // guards set
 	set    *flows.Set
 	faults []flows.Fault
 }
 
-func (r *fakeRules) Set() *flows.Set           { return r.set }
+func (r *fakeRules) put(set *flows.Set) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.set = set
+}
+
+func (r *fakeRules) Set() *flows.Set {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.set
+}
 func (r *fakeRules) Faults() []flows.Fault     { return r.faults }
 func (r *fakeRules) Source(flow string) string { return "flow: " + flow + "\n" }
 

@@ -17,8 +17,11 @@ import (
 	"throughline/web/views"
 )
 
-// listLength is how many instances a page lists.
-const listLength = 50
+// How many instances a page lists: a page of their own, and beside other things.
+const (
+	listLength  = 50
+	shortLength = 10
+)
 
 // loaded is a page with its values: the same for the page and for its socket.
 type loaded struct {
@@ -195,11 +198,11 @@ func withGauges(window, live flows.Health) flows.Health {
 }
 
 // instances asks for a list; nil where history cannot say.
-func (s *Server) instances(ctx context.Context, f *flows.Flow, step string, states ...flows.State) *flows.InstancePage {
-	name := fmt.Sprintf("instances %s@%s %s %v", f.Name, f.Version, step, states)
+func (s *Server) instances(ctx context.Context, f *flows.Flow, step string, limit int, states ...flows.State) *flows.InstancePage {
+	name := fmt.Sprintf("instances %s@%s %s %d %v", f.Name, f.Version, step, limit, states)
 	page, ok, err := ask(ctx, s.past, name, func(ctx context.Context) (flows.InstancePage, error) {
 		return s.history.Instances(ctx, f, flows.InstanceQuery{
-			States: states, Step: step, Since: flows.NoTime, At: flows.NoTime, Sort: flows.SortAge, Limit: listLength,
+			States: states, Step: step, Since: flows.NoTime, At: flows.NoTime, Sort: flows.SortAge, Limit: limit,
 		})
 	})
 	if err != nil || !ok {
@@ -215,7 +218,7 @@ func (s *Server) loadFlow(ctx context.Context, t target) (loaded, error) {
 	}
 	c := clock()
 	v := views.FlowDetail{
-		Clock: c, Now: s.flowNow(ctx, f, t.rng), Stuck: s.instances(ctx, f, "", flows.Stuck), Alerts: s.openAlerts(f.Name, ""),
+		Clock: c, Now: s.flowNow(ctx, f, t.rng), Stuck: s.instances(ctx, f, "", shortLength, flows.Stuck), Alerts: s.openAlerts(f.Name, ""),
 	}
 	variants, ok, err := ask(ctx, s.past, fmt.Sprintf("variants %s@%s %s", f.Name, f.Version, t.rng), func(ctx context.Context) (flows.Variants, error) {
 		w := windowUntil(flows.NoTime, t.rng.Span())
@@ -249,7 +252,7 @@ func (s *Server) loadStep(ctx context.Context, t target) (loaded, error) {
 	c := clock()
 	v := views.StepDetail{
 		Clock: c, Now: s.flowNow(ctx, f, t.rng), Step: step, Alerts: s.openAlerts(f.Name, t.step),
-		Instances: s.instances(ctx, f, t.step, flows.Stuck, flows.Unknown, flows.Held, flows.Open),
+		Instances: s.instances(ctx, f, t.step, listLength, flows.Stuck, flows.Unknown, flows.Held, flows.Open),
 	}
 	shell := s.shell(c, views.PlaceFlows, f.Steps[step].Title+" · "+f.Title)
 	shell.Socket = t.socket()
@@ -287,7 +290,6 @@ func (s *Server) loadInstance(ctx context.Context, t target) (loaded, error) {
 	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(f.Version), nil
 }
 
-// listedLink is where a list of links leads when it has no place for all.
 func flowLinks(all []*flows.Flow) []views.Link {
 	links := make([]views.Link, 0, len(all))
 	for _, f := range all {

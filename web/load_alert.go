@@ -79,7 +79,7 @@ func (s *Server) loadAlert(ctx context.Context, t target) (loaded, error) {
 
 // members are the instances of an alert: the stuck of its step and reason.
 func (s *Server) members(ctx context.Context, f *flows.Flow, a Alert) *flows.InstancePage {
-	page := s.instances(ctx, f, a.Step, flows.Stuck)
+	page := s.instances(ctx, f, a.Step, listLength, flows.Stuck)
 	if page == nil {
 		return nil
 	}

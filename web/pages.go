@@ -192,10 +192,13 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// render makes the live elements of a page.
+// render makes the live elements of a page. Of a page that is no longer there, as when its
+// flow's file is taken away, they are those of another kind: it loads itself anew.
 func (s *Server) render(ctx context.Context, t target) ([]part, error) {
 	l, err := s.load(ctx, t)
-	if err != nil {
+	if p, ok := errors.AsType[*Problem](err); ok && p.Status == http.StatusNotFound {
+		l = s.problemPage(p).finish("gone")
+	} else if err != nil {
 		return nil, err
 	}
 	all := slices.Concat(l.shell.Parts(), l.parts)

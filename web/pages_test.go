@@ -156,6 +156,27 @@ func TestSocketPushesWhatChanged(t *testing.T) {
 	}
 }
 
+func TestPageThatIsGoneLoadsItselfAnew(t *testing.T) {
+	h := furnished(t)
+	conn := dial(t, h.serve(t), "/ws?view=flow&flow=order-to-cash")
+	if _, _, err := conn.ReadMessage(); err != nil {
+		t.Fatal(err)
+	}
+	other := orderFlow()
+	other.Name = "another"
+	h.rules.put(setOf(t, other))
+	h.Server.hub.Touch()
+	for {
+		_, message, err := conn.ReadMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(message), `hx-target="#page-version"`) {
+			return
+		}
+	}
+}
+
 func TestPagesShowTheirValues(t *testing.T) {
 	h := furnished(t)
 	f := func(path string, says ...string) {
