@@ -86,10 +86,11 @@ describe('the demo', { timeout: 400_000 }, () => {
     const key = decodeURIComponent((await instance.getAttribute('href')).split('?')[0].split('/').pop());
     await instance.click();
     await page.waitForURL('**/instances/**');
-    const text = await page.locator('main').innerText();
-    assert.ok(text.includes(key), `the page does not name ${key}`);
-    const detail = await api(`/api/v1/flows/${stuck.flow}/instances/${encodeURIComponent(key)}`);
-    for (const signal of detail.signals) assert.ok(text.includes(signal.name), `the timeline lacks ${signal.name}`);
+    await until(`the page names ${key} and its signals`, 10, async () => {
+      const detail = await api(`/api/v1/flows/${stuck.flow}/instances/${encodeURIComponent(key)}`);
+      const text = await page.locator('main').innerText();
+      return detail.signals.length > 0 && [key, ...detail.signals.map((s) => s.name)].every((word) => text.includes(word));
+    });
     await close();
   });
 
@@ -156,7 +157,9 @@ describe('the demo', { timeout: 400_000 }, () => {
     const { page } = await open('/');
     await until('the page is live', 10, () => page.evaluate(() => /live/i.test(document.querySelector('#live')?.innerText ?? '')));
     await demo.stop();
-    await until('the page says so', 20, () => page.evaluate(() => /reconnecting|stale since/i.test(document.querySelector('#live').innerText)));
+    const says = (pattern) => () => page.evaluate((p) => new RegExp(p, 'i').test(document.querySelector('#live').innerText), pattern);
+    await until('the page tries again', 12, says('reconnecting'));
+    await until('the page tells that its numbers are old', 20, says('stale since'));
     await page.screenshot({ path: join(shots, 'stale.png') });
   });
 });
