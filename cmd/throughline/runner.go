@@ -4,9 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
 
 	"throughline/flows"
 	"throughline/flows/engine"
@@ -29,7 +30,7 @@ const (
 )
 
 // runner is the one owner of the engine: it feeds it from the bus, gives it the time, and
-// carries out what it decides. All fields but status belong to the goroutine of run.
+// carries out what it decides. All fields but isRestored belong to the goroutine of run.
 type runner struct {
 	engine *engine.Engine
 	bus    *bus.Bus
@@ -44,6 +45,9 @@ type runner struct {
 	sets       chan *flows.Set
 	asks       chan func()
 
+	next       *flows.Set // to be put in force
+	tried      time.Time  // when that failed last
+	unfilled   []string   // flows in force whose stored signals are not loaded yet
 	applied    uint64     // last message applied
 	frozen     flows.Time // clock of verdicts while restoring
 	restoring  bool
@@ -83,7 +87,7 @@ func newRunner(set *flows.Set, b *bus.Bus, s *store.Store, ready <-chan struct{}
 // Restoring says whether verdicts wait for the state to be whole again.
 func (r *runner) Restoring() bool { return !r.isRestored.Load() }
 
-// Replace puts other flow definitions in force; it returns when they are.
+// Replace has other flow definitions put in force.
 func (r *runner) Replace(ctx context.Context, set *flows.Set) {
 	select {
 	case r.sets <- set:
@@ -128,7 +132,10 @@ func (r *runner) Settled(ctx context.Context, seq uint64) error {
 // run restores the state and then keeps it until ctx ends. Rows still owed then are
 // written before it returns, as far as the store answers.
 func (r *runner) run(ctx context.Context) error {
-	from, err := r.restore(ctx)
+	attempt := func() (uint64, error) { return r.restore(ctx) } // what was loaded before is not loaded twice
+	from, err := backoff.Retry(ctx, attempt, backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, _ time.Duration) {
+		r.log.WarnContext(ctx, "state not restored yet", "error", err)
+	}))
 	if err != nil {
 		return ignoreEnd(ctx, err)
 	}
@@ -177,9 +184,7 @@ func (r *runner) loop(ctx context.Context, followed chan error) error {
 		case d := <-deliveries:
 			r.apply(d)
 		case set := <-r.sets:
-			if err := r.replace(ctx, set); err != nil {
-				return ignoreEnd(ctx, err)
-			}
+			r.next = set
 		case ask := <-r.asks:
 			ask()
 		case <-r.writer.done:
@@ -214,6 +219,14 @@ func (r *runner) step(ctx context.Context, now time.Time) error {
 	if now.Sub(r.ticked) >= tickEvery {
 		r.ticked = now
 		r.engine.Roll(flows.At(now))
+	}
+	if r.next != nil && now.Sub(r.tried) >= tickEvery {
+		r.tried = now
+		if err := r.replace(ctx, r.next); err != nil {
+			r.log.WarnContext(ctx, "changed flow definitions wait for the store", "error", err)
+		} else {
+			r.next, r.tried = nil, time.Time{}
+		}
 	}
 	if err := r.settle(ctx, now); err != nil {
 		return err
@@ -326,177 +339,4 @@ func earliest(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// replace puts a new set in force, and fills the flows that are new or changed from the
-// stored signals.
-func (r *runner) replace(ctx context.Context, set *flows.Set) error {
-	before := r.engine.Flows()
-	empty := r.engine.Replace(set)
-	for _, flow := range before {
-		if _, ok := set.Flow(flow); !ok {
-			r.hub.Drop(flow)
-		}
-	}
-	for _, flow := range empty {
-		r.pending[flow] = time.Time{}
-	}
-	if len(empty) == 0 {
-		return nil
-	}
-	r.keepVersions(set, empty)
-	if err := r.awaitStored(ctx); err != nil {
-		return err
-	}
-	n, err := r.load(ctx, set, empty, r.engine.Apply)
-	if err != nil {
-		return err
-	}
-	r.engine.Retire()
-	r.log.InfoContext(ctx, "flow definitions in force", "flows", empty, "signals", n)
-	return nil
-}
-
-// keepVersions has the texts of definitions stored, since every instance names its own.
-func (r *runner) keepVersions(set *flows.Set, names []string) {
-	for _, name := range names {
-		if f, ok := set.Flow(name); ok {
-			r.writer.versions = append(r.writer.versions, store.FlowVersion{Flow: name, Version: f.Version, Definition: r.source(name)})
-		}
-	}
-}
-
-// awaitStored waits, up to a few seconds, until the store has what the engine applied:
-// what it lacks then comes to the new definitions only with the next change.
-func (r *runner) awaitStored(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	for {
-		done, err := r.bus.Done(ctx, bus.Signals)
-		if err != nil && ctx.Err() == nil {
-			return fmt.Errorf("replace flow definitions: %w", err)
-		}
-		if done >= r.applied {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			r.log.WarnContext(ctx, "the store is behind: the newest signals are missing from changed flows", "stored", done, "applied", r.applied)
-			return nil
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-// load applies the stored signals that some flows want.
-func (r *runner) load(ctx context.Context, set *flows.Set, only []string, apply func([]flows.Signal, flows.Time)) (n int, err error) {
-	var wanted []*flows.Flow
-	for _, name := range only {
-		if f, ok := set.Flow(name); ok {
-			wanted = append(wanted, f)
-		}
-	}
-	part, err := flows.NewSet(wanted)
-	if err != nil {
-		return 0, fmt.Errorf("load signals: %w", err)
-	}
-	clock := r.clock(time.Now())
-	r.engine.Roll(flows.At(time.Now()))
-	batch := make([]flows.Signal, 0, loadBatch)
-	err = r.store.Signals(ctx, store.SignalFilter{Names: matchedNames(wanted), KeyTypes: part.KeyTypes()}, func(s flows.Signal) error {
-		if err := set.AssignKeys(&s); err != nil {
-			return nil // refused at ingest since; it cannot belong to an instance
-		}
-		n++
-		if batch = append(batch, s); len(batch) == loadBatch {
-			apply(batch, clock)
-			batch = batch[:0]
-		}
-		return nil
-	})
-	if err != nil {
-		return n, fmt.Errorf("load signals: %w", err)
-	}
-	apply(batch, clock)
-	return n, nil
-}
-
-// matchedNames are the names of the signals that are steps of some flows.
-func matchedNames(wanted []*flows.Flow) []string {
-	var names []string
-	for _, f := range wanted {
-		for i := range f.Steps {
-			names = append(names, f.Steps[i].Match.Name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// restore rebuilds the state from the store, and returns the first message to read on
-// from.
-func (r *runner) restore(ctx context.Context) (from uint64, err error) {
-	select {
-	case <-r.ready:
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
-	began := time.Now()
-	written, err := r.store.Checkpoint(ctx, engineName)
-	if err != nil {
-		return 0, fmt.Errorf("restore: %w", err)
-	}
-	alive, err := r.store.Checkpoint(ctx, aliveName)
-	if err != nil {
-		return 0, fmt.Errorf("restore: %w", err)
-	}
-	stored, err := r.bus.Done(ctx, bus.Signals)
-	if err != nil {
-		return 0, fmt.Errorf("restore: %w", err)
-	}
-	if r.caughtUp, err = r.bus.LastSeq(ctx, bus.Signals); err != nil {
-		return 0, fmt.Errorf("restore: %w", err)
-	}
-	r.applied = min(written, stored)
-	if written > r.caughtUp || stored > r.caughtUp { // the bus's folder is another one
-		r.applied = 0
-	}
-	if alive > 0 {
-		r.frozen = flows.Time(alive)
-	}
-	n, err := r.load(ctx, r.engine.Set(), r.engine.Flows(), r.engine.Load)
-	if err != nil {
-		return 0, err
-	}
-	if err := r.reconcile(ctx); err != nil {
-		return 0, err
-	}
-	r.engine.Rework(true)
-	if took := time.Since(began); n > 0 || took > restoreLogged {
-		r.log.InfoContext(ctx, "state restored", "signals", n, "took", took, "from", r.applied+1)
-	}
-	return r.applied + 1, nil
-}
-
-// reconcile owes the rows that the process before did not come to write.
-func (r *runner) reconcile(ctx context.Context) error {
-	for _, flow := range r.engine.Flows() {
-		definition, _ := r.engine.Set().Flow(flow)
-		seen, otherVersion := map[string]bool{}, false
-		err := r.store.InstanceStates(ctx, flow, func(stored flows.InstanceRecord) error {
-			otherVersion = otherVersion || stored.Version != definition.Version
-			r.engine.Reconcile(&stored, seen)
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("restore %s: %w", flow, err)
-		}
-		if otherVersion { // the file changed while nobody watched
-			r.writer.forget(flow)
-			r.engine.OweAll(flow)
-		} else {
-			r.engine.OweUnseen(flow, seen)
-		}
-	}
-	return nil
 }

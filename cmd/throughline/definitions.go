@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"throughline/flows"
+	"throughline/flows/store"
+	"throughline/ingest/bus"
+)
+
+// replace puts a new set in force, and fills the flows that are new or changed from the
+// stored signals. While the store is away the definitions before run on.
+func (r *runner) replace(ctx context.Context, set *flows.Set) error {
+	if err := r.store.Ping(ctx); err != nil {
+		return err //nolint:wrapcheck // the caller says what waits
+	}
+	before := r.engine.Flows()
+	empty := r.engine.Replace(set)
+	for _, flow := range before {
+		if _, ok := set.Flow(flow); !ok {
+			r.hub.Drop(flow)
+		}
+	}
+	for _, flow := range empty {
+		r.pending[flow] = time.Time{}
+	}
+	r.keepVersions(set, empty)
+	r.unfilled = append(r.unfilled, empty...)
+	if len(r.unfilled) == 0 {
+		return nil
+	}
+	if err := r.awaitStored(ctx); err != nil {
+		return err
+	}
+	n, err := r.load(ctx, set, r.unfilled, r.engine.Apply)
+	if err != nil {
+		return err
+	}
+	r.engine.Retire()
+	r.log.InfoContext(ctx, "flow definitions in force", "flows", r.unfilled, "signals", n)
+	r.unfilled = nil
+	return nil
+}
+
+// keepVersions has the texts of definitions stored, since every instance names its own.
+func (r *runner) keepVersions(set *flows.Set, names []string) {
+	for _, name := range names {
+		if f, ok := set.Flow(name); ok {
+			r.writer.versions = append(r.writer.versions, store.FlowVersion{Flow: name, Version: f.Version, Definition: r.source(name)})
+		}
+	}
+}
+
+// awaitStored waits a little until the store has what the engine applied: a load would
+// miss the rest.
+func (r *runner) awaitStored(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		done, err := r.bus.Done(ctx, bus.Signals)
+		if err != nil {
+			return fmt.Errorf("wait for the store: %w", err)
+		}
+		if done >= r.applied {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("the store has %d of %d messages", done, r.applied)
+		}
+	}
+}
+
+// load applies the stored signals that some flows want.
+func (r *runner) load(ctx context.Context, set *flows.Set, only []string, apply func([]flows.Signal, flows.Time)) (n int, err error) {
+	var wanted []*flows.Flow
+	for _, name := range only {
+		if f, ok := set.Flow(name); ok {
+			wanted = append(wanted, f)
+		}
+	}
+	part, err := flows.NewSet(wanted)
+	if err != nil {
+		return 0, fmt.Errorf("load signals: %w", err)
+	}
+	clock := r.clock(time.Now())
+	r.engine.Roll(flows.At(time.Now()))
+	batch := make([]flows.Signal, 0, loadBatch)
+	err = r.store.Signals(ctx, store.SignalFilter{Names: matchedNames(wanted), KeyTypes: part.KeyTypes()}, func(s flows.Signal) error {
+		if err := set.AssignKeys(&s); err != nil {
+			return nil // refused at ingest since; it cannot belong to an instance
+		}
+		n++
+		if batch = append(batch, s); len(batch) == loadBatch {
+			apply(batch, clock)
+			batch = batch[:0]
+		}
+		return nil
+	})
+	if err != nil {
+		return n, fmt.Errorf("load signals: %w", err)
+	}
+	apply(batch, clock)
+	return n, nil
+}
+
+// matchedNames are the names of the signals that are steps of some flows.
+func matchedNames(wanted []*flows.Flow) []string {
+	var names []string
+	for _, f := range wanted {
+		for i := range f.Steps {
+			names = append(names, f.Steps[i].Match.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// restore rebuilds the state from the store, and returns the first message to read on
+// from.
+func (r *runner) restore(ctx context.Context) (from uint64, err error) {
+	select {
+	case <-r.ready:
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	began := time.Now()
+	written, err := r.store.Checkpoint(ctx, engineName)
+	if err != nil {
+		return 0, fmt.Errorf("restore: %w", err)
+	}
+	alive, err := r.store.Checkpoint(ctx, aliveName)
+	if err != nil {
+		return 0, fmt.Errorf("restore: %w", err)
+	}
+	stored, err := r.bus.Done(ctx, bus.Signals)
+	if err != nil {
+		return 0, fmt.Errorf("restore: %w", err)
+	}
+	r.applied = min(written, stored)
+	last, err := r.bus.LastSeq(ctx, bus.Signals)
+	if err != nil {
+		return 0, fmt.Errorf("restore: %w", err)
+	}
+	if written > last || stored > last { // the bus's folder is another one
+		r.applied = 0
+	}
+	if alive > 0 {
+		r.frozen = flows.Time(alive)
+	}
+	n, err := r.load(ctx, r.engine.Set(), r.engine.Flows(), r.engine.Load)
+	if err != nil {
+		return 0, err
+	}
+	if err := r.reconcile(ctx); err != nil {
+		return 0, err
+	}
+	// Taken after the load: what it found in the store is on the bus up to here at most, and
+	// the rows of that are owed again.
+	if r.caughtUp, err = r.bus.LastSeq(ctx, bus.Signals); err != nil {
+		return 0, fmt.Errorf("restore: %w", err)
+	}
+	r.engine.Rework(true)
+	if took := time.Since(began); n > 0 || took > restoreLogged {
+		r.log.InfoContext(ctx, "state restored", "signals", n, "took", took, "from", r.applied+1)
+	}
+	return r.applied + 1, nil
+}
+
+// reconcile owes the rows that the process before did not come to write.
+func (r *runner) reconcile(ctx context.Context) error {
+	for _, flow := range r.engine.Flows() {
+		definition, _ := r.engine.Set().Flow(flow)
+		seen, otherVersion := map[string]bool{}, false
+		err := r.store.InstanceStates(ctx, flow, func(stored flows.InstanceRecord) error {
+			otherVersion = otherVersion || stored.Version != definition.Version
+			r.engine.Reconcile(&stored, seen)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("restore %s: %w", flow, err)
+		}
+		if otherVersion { // the file changed while nobody watched
+			r.writer.forget(flow)
+			r.engine.OweAll(flow)
+		} else {
+			r.engine.OweUnseen(flow, seen)
+		}
+	}
+	return nil
+}
