@@ -81,12 +81,12 @@ func (v AlertDetail) stats() []stat {
 			}
 		}
 	}
-	state, ago := "stuck", "open for "+waited(v.Clock.Now.Sub(a.StartsAt))
+	state, when, ago := "stuck", "past the limit now", "open for "+waited(v.Clock.Now.Sub(a.StartsAt))
 	if !a.open() {
-		state, ago = "", "lasted "+waited(a.ResolvedAt.Sub(a.StartsAt))
+		state, when, ago = "", "when last counted", "lasted "+waited(a.ResolvedAt.Sub(a.StartsAt))
 	}
 	list := []stat{
-		{class: state, label: "Stuck " + plainNoun(a.Key), value: count(a.Count), note: "past the limit now", href: members},
+		{class: state, label: "Stuck " + plainNoun(a.Key), value: count(a.Count), note: when, href: members},
 		{class: state, label: "Value at risk", value: valueWords(a.AtRisk, "", "–"), note: "of those that carry a value", href: members},
 		{label: "Stuck since", value: v.at(a.StartsAt), note: ago},
 		waiting,
@@ -112,7 +112,7 @@ func plainNoun(key string) string { return strings.TrimPrefix(noun(key, 2), "2"+
 
 // shownOf says how much of a list is shown.
 func shownOf(page *flows.InstancePage, all int) string {
-	if page == nil {
+	if page == nil || len(page.Instances) == 0 {
 		return ""
 	}
 	if n := len(page.Instances); n < all {

@@ -130,7 +130,7 @@ func FlowHead(v FlowDetail) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = Pill(healthLook(v.Now.Health)).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = Pill(v.Now.look()).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -28,18 +28,25 @@ type drawnEdge struct {
 	anchor      string // of the label: start, middle, end
 }
 
+// drawnText is a line in a step's box. A long one is squeezed into it, whatever the font.
+type drawnText struct {
+	text    string
+	y       float64
+	squeeze bool
+}
+
 type drawnNode struct {
-	class        string
-	href         string
-	about        string
-	x, y         float64
-	name, system string
-	squeeze      bool // a long name is squeezed into the box, whatever the font
-	line         string
-	badge        string
-	badgeClass   string
-	badgeX       float64
-	badgeW       float64
+	class      string
+	href       string
+	about      string
+	x, y       float64
+	name       []drawnText // one or two lines
+	system     drawnText
+	line       drawnText
+	badge      string
+	badgeClass string
+	badgeX     float64
+	badgeW     float64
 }
 
 // draw puts the numbers of v on its graph.
@@ -182,21 +189,23 @@ func gapOf(g *Graph) float64 {
 	return maxGap
 }
 
-// What fits into a node: 120 px at about 7 px a letter, a little more in the lines below.
+// What fits into a step's box: 130 px at about 7 px a letter.
 const (
-	nameLetters = 20
-	lineLetters = 20
+	boxLetters  = 20
+	easyLetters = 16 // fewer fit without squeezing
+	// A badge may stand out of the box a little; what is longer is in the table of steps.
+	badgeLetters = 21
 )
 
 func drawNode(v FlowDetail, n graphNode, s stepNow) drawnNode {
 	d := drawnNode{
-		x: n.x, y: n.y, name: cut(s.Title, nameLetters), squeeze: len([]rune(s.Title)) > nameLetters-4, system: cut(systemWords(s), lineLetters), line: stepLine(s),
+		x: n.x, y: n.y,
 		href: string(withRange(stepURL(v.Now.Flow.Name, s.ID), v.Now.Range)),
 	}
 	switch {
 	case s.state == lookStuck:
 		d.class, d.badge = "stuck", count(s.Overdue)+" stuck"
-		if worth := money(v.atRisk(s.ID)); worth != "" {
+		if worth := money(v.atRisk(s.ID)); worth != "" && len([]rune(d.badge+worth)) < badgeLetters {
 			d.badge += " " + worth
 		}
 	case s.state == lookLate:
@@ -206,10 +215,49 @@ func drawNode(v FlowDetail, n graphNode, s stepNow) drawnNode {
 	case s.state == lookQuiet:
 		d.class = "quiet"
 	}
-	d.about = strings.Join(nonEmpty(s.Title, s.System, d.line, d.badge), ", ")
+	d.write(s)
 	d.badgeW = min(float64(len([]rune(d.badge)))*7+16, nodeWidth+20)
 	d.badgeX = n.x + nodeWidth + 6 - d.badgeW
 	return d
+}
+
+// write fills the box: the name on one or two lines, the system, the numbers.
+func (d *drawnNode) write(s stepNow) {
+	heights := []float64{27, 45, 65}
+	name := folded(s.Title, boxLetters)
+	if len(name) == 2 {
+		heights = []float64{20, 35, 51, 69}
+	}
+	texts := append(name, cut(systemWords(s), boxLetters), stepLine(s))
+	for i, text := range texts {
+		line := drawnText{text, d.y + heights[i], len([]rune(text)) > easyLetters}
+		switch len(texts) - i {
+		case 1:
+			d.line = line
+		case 2:
+			d.system = line
+		default:
+			d.name = append(d.name, line)
+		}
+	}
+	// What is read aloud holds what is to be seen, and the name in full.
+	d.about = strings.Join(nonEmpty(append(texts, d.badge)...), ", ")
+	if strings.Join(name, " ") != s.Title {
+		d.about += ", " + s.Title
+	}
+}
+
+// folded is text on one line of at most n letters, or on two.
+func folded(text string, n int) []string {
+	letters := []rune(text)
+	if len(letters) <= n {
+		return []string{text}
+	}
+	fold := strings.LastIndex(string(letters[:n+1]), " ")
+	if fold <= 0 {
+		return []string{cut(text, n)}
+	}
+	return []string{text[:fold], cut(text[fold+1:], n)}
 }
 
 // stepLine is the third line of a node: what waits and how long it usually takes.

@@ -227,6 +227,11 @@ func (v InstanceTimeline) stepState(s flows.StepRecord) look {
 		}
 		return lookQuiet.with("Waiting")
 	}
+	if v.Flow != nil {
+		if i := stepIndex(v.Flow, s.Step); i >= 0 && v.notNeeded(i) {
+			return lookQuiet.with("Not needed")
+		}
+	}
 	return lookQuiet.with("Not reached")
 }
 

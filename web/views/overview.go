@@ -19,7 +19,7 @@ type flowGroup struct {
 func groups(list []FlowNow) []flowGroup {
 	sorted := slices.Clone(list)
 	slices.SortFunc(sorted, func(a, b FlowNow) int {
-		return cmp.Or(cmp.Compare(badness(a.Health), badness(b.Health)), cmp.Compare(b.Health.Stuck, a.Health.Stuck), strings.Compare(a.Flow.Title, b.Flow.Title), strings.Compare(a.Flow.Name, b.Flow.Name))
+		return cmp.Or(cmp.Compare(b.badness(), a.badness()), cmp.Compare(b.Health.Stuck, a.Health.Stuck), strings.Compare(a.Flow.Title, b.Flow.Title), strings.Compare(a.Flow.Name, b.Flow.Name))
 	})
 	var out []flowGroup
 	for _, f := range sorted {
@@ -82,7 +82,7 @@ func sum(list []FlowNow) sums {
 		if perMinute, ok := f.perMinute(); ok {
 			s.perMinute, s.rated = s.perMinute+perMinute, true
 		}
-		if badness(h) < 3 {
+		if f.badness() >= needsCare {
 			s.needing++
 		}
 		s.restoring = s.restoring || h.Restoring

@@ -300,7 +300,7 @@ func FlowRow(c Clock, f FlowNow) templ.Component {
 		}
 		ctx = templ.ClearChildren(ctx)
 		h, link := f.Health, withRange(flowURL(f.Flow.Name), f.Range)
-		var templ_7745c5c3_Var9 = []any{rowClass(healthLook(h))}
+		var templ_7745c5c3_Var9 = []any{rowClass(f.look())}
 		templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var9...)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
@@ -378,7 +378,7 @@ func FlowRow(c Clock, f FlowNow) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = Pill(healthLook(h)).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = Pill(f.look()).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -840,7 +840,7 @@ func problemBody(v Problem) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 80, "<li><a class=\"name\" href=\"/\">Overview</a><span class=\"r muted\">all flows</span></li><li><a class=\"name\" href=\"/search\">Search</a><span class=\"r muted\">by key, or part of one</span></li></ul></section></div>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 80, "</ul></section></div>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -283,7 +283,7 @@ func searchBody(v SearchResults) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = Pill(healthLook(f.Health)).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = Pill(f.look()).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -197,12 +198,25 @@ func (v InstanceTimeline) unreachedRows() []wfRow {
 	var rows []wfRow
 	for _, rec := range v.Detail.Steps {
 		i := stepIndex(v.Flow, rec.Step)
-		if i < 0 || known(rec.At) || waiting[rec.Step] || rec.Skipped || len(v.Flow.Steps[i].After) == 0 || v.Flow.Steps[i].Optional {
+		if i < 0 || known(rec.At) || waiting[rec.Step] || rec.Skipped || len(v.Flow.Steps[i].After) == 0 || v.notNeeded(i) {
 			continue
 		}
 		rows = append(rows, wfRow{class: "unreached", system: rec.System, title: titleOf(rec), took: "not reached", about: titleOf(rec) + ", not reached"})
 	}
 	return rows
+}
+
+// notNeeded says that the instance goes on without the step: it is optional, or another one of
+// its choice occurred.
+func (v InstanceTimeline) notNeeded(step int) bool {
+	s := &v.Flow.Steps[step]
+	if s.Optional || s.Choice == "" {
+		return s.Optional
+	}
+	return slices.ContainsFunc(v.Detail.Steps, func(rec flows.StepRecord) bool {
+		i := stepIndex(v.Flow, rec.Step)
+		return i >= 0 && known(rec.At) && v.Flow.Steps[i].Choice == s.Choice
+	})
 }
 
 func stepIndex(f *flows.Flow, id string) int {

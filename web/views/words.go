@@ -2,6 +2,7 @@ package views
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,11 +38,13 @@ func (l look) calm() look {
 	return l
 }
 
-func healthLook(h flows.Health) look {
-	if h.Restoring {
+// look is the flow's state. Steps whose slowest took longer than their limit make a flow late
+// that is well otherwise: a line with a warning on it is not "On track".
+func (f FlowNow) look() look {
+	if f.Health.Restoring {
 		return lookRestore
 	}
-	switch h.Health {
+	switch f.Health.Health {
 	case flows.HealthStuck:
 		return lookStuck
 	case flows.HealthUnknown:
@@ -49,24 +52,32 @@ func healthLook(h flows.Health) look {
 	case flows.HealthLate:
 		return lookLate
 	case flows.HealthOK:
+		if slices.ContainsFunc(f.steps(), func(s stepNow) bool { return s.state == lookLate }) {
+			return lookLate
+		}
 		return lookOK
 	}
 	return lookQuiet
 }
 
-// badness orders flows and rows: worst first.
-func badness(h flows.Health) int {
-	switch h.Health {
-	case flows.HealthStuck:
-		return 0
-	case flows.HealthUnknown:
-		return 1
-	case flows.HealthLate:
+// needsCare is the badness from which on a flow needs attention.
+const needsCare = 3
+
+// badness orders flows: worst first.
+func (f FlowNow) badness() int {
+	switch f.look() {
+	case lookStuck:
+		return 5
+	case lookUnknown:
+		return 4
+	case lookLate:
+		return needsCare
+	case lookRestore:
 		return 2
-	case flows.HealthOK:
-		return 3
+	case lookOK:
+		return 1
 	}
-	return 4
+	return 0
 }
 
 func stateLook(s flows.State) look {
@@ -220,6 +231,9 @@ func noun(key string, n int) string {
 	one := strings.ReplaceAll(strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(key, "_id"), "_no"), ".id"), "_", " ")
 	if one == "" || strings.ContainsAny(one, ":.") {
 		one = "instance"
+	}
+	if len(one) <= 3 {
+		one = strings.ToUpper(one) // an abbreviation: po_id is a PO
 	}
 	many := one + "s"
 	if stem, ok := strings.CutSuffix(one, "y"); ok && !strings.HasSuffix(stem, "a") && !strings.HasSuffix(stem, "e") && !strings.HasSuffix(stem, "o") {
