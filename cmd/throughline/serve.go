@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/klauspost/compress/gzhttp"
 	"google.golang.org/grpc"
 
 	"throughline/flows"
@@ -103,7 +104,7 @@ func (a *app) serve(l listeners) error {
 	a.work.Go(func() error { return grpcServer.Serve(l.otlpGRPC) })
 	a.onClose("OTLP over gRPC", func(ctx context.Context) error { return stopGRPC(ctx, grpcServer) })
 	a.serveHTTP("OTLP over HTTP", l.otlpHTTP, otlp.NewHandler(a.intake))
-	a.serveHTTP("HTTP", l.http, pages.Handler())
+	a.serveHTTP("HTTP", l.http, gzhttp.GzipHandler(pages.Handler()))
 	a.onClose("websockets", pages.Close)
 	return nil
 }
@@ -165,31 +166,46 @@ func (a *app) taken() web.Intake {
 	return in
 }
 
+// partTimeout bounds the question to each part, so that one that hangs says so of itself
+// only.
+const partTimeout = 2 * time.Second
+
 // parts tell /readyz of each part.
 func (a *app) parts() []web.Part {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	store := web.Part{Name: "clickhouse", Ready: true, State: "ok"} // away or not, signals are taken
-	if fault := a.storeFault.Load(); fault != nil {
-		store.State, store.Detail = "away", *fault
-	} else if err := a.store.Ping(ctx); err != nil {
-		store.State, store.Detail = "away", err.Error()
-	} else if !a.hasSchema() {
-		store.State, store.Detail = "starting", "the schema is being applied"
-	}
-	queue := web.Part{Name: "bus", Ready: true, State: "ok"}
-	if _, err := a.bus.LastSeq(ctx, bus.Signals); err != nil {
-		queue.Ready, queue.State, queue.Detail = false, "away", err.Error()
+	alerting := web.Part{Name: "alerting", Ready: true, State: "ok"}
+	if fault := a.alertFault.Load(); fault != nil {
+		alerting.State, alerting.Detail = "refused", "alertmanager.yml: "+*fault
 	}
 	engine := web.Part{Name: "engine", Ready: true, State: "ok"}
 	if a.runner.Restoring() {
 		engine.State, engine.Detail = "restoring", "signals are taken; verdicts wait until the state is whole"
 	}
-	alerting := web.Part{Name: "alerting", Ready: true, State: "ok"}
-	if fault := a.alertFault.Load(); fault != nil {
-		alerting.State, alerting.Detail = "refused", "alertmanager.yml: "+*fault
+	return []web.Part{a.storePart(), a.busPart(), engine, alerting}
+}
+
+// storePart is ready always: away or not, signals are taken.
+func (a *app) storePart() web.Part {
+	ctx, cancel := context.WithTimeout(context.Background(), partTimeout)
+	defer cancel()
+	part := web.Part{Name: "clickhouse", Ready: true, State: "ok"}
+	if fault := a.storeFault.Load(); fault != nil {
+		part.State, part.Detail = "away", *fault
+	} else if err := a.store.Ping(ctx); err != nil {
+		part.State, part.Detail = "away", err.Error()
+	} else if !a.hasSchema() {
+		part.State, part.Detail = "starting", "the schema is being applied"
 	}
-	return []web.Part{store, queue, engine, alerting}
+	return part
+}
+
+func (a *app) busPart() web.Part {
+	ctx, cancel := context.WithTimeout(context.Background(), partTimeout)
+	defer cancel()
+	part := web.Part{Name: "bus", Ready: true, State: "ok"}
+	if _, err := a.bus.LastSeq(ctx, bus.Signals); err != nil {
+		part.Ready, part.State, part.Detail = false, "away", err.Error()
+	}
+	return part
 }
 
 // printReady writes the line that CONTRACT.md promises.
