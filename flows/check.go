@@ -61,19 +61,26 @@ func someOf(ids []string) string {
 	return quoted(ids[:most]) + " and others"
 }
 
+// matched is what a match means, to be compared.
+type matched struct {
+	kind                         Kind
+	name, service, source, where string
+}
+
+func (m *Match) signal() matched {
+	s := matched{kind: m.Kind, name: m.Name, service: m.Service, source: m.Source}
+	if m.Where != nil {
+		s.where = m.Where.String()
+	}
+	return s
+}
+
 // twins finds steps that match the same signal.
 func (p *parser) twins(steps []draft) {
-	type same struct {
-		kind                         Kind
-		name, service, source, where string
-	}
-	first := make(map[same]*draft, len(steps))
+	first := make(map[matched]*draft, len(steps))
 	for i := range steps {
 		d := &steps[i]
-		m := same{kind: d.Match.Kind, name: d.Match.Name, service: d.Match.Service, source: d.Match.Source}
-		if d.Match.Where != nil {
-			m.where = d.Match.Where.String()
-		}
+		m := d.Match.signal()
 		if m.name == "" {
 			continue
 		}

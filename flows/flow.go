@@ -21,6 +21,8 @@ type Flow struct {
 	Segments   []string      // attribute names
 	Idle       time.Duration // 0 is none
 	Expire     time.Duration // 0 is none
+	Reopen     bool          // a start signal after the end begins another instance, key#2
+	Holds      []Hold
 	Steps      []Step
 
 	planOnce sync.Once
@@ -37,10 +39,22 @@ type Step struct {
 	Any      bool          // one of After suffices, else all of them
 	Choice   string        // steps with the same non-empty name are alternatives
 	Within   time.Duration // 0 is none
+	Calendar *Calendar     // Within is working time of it; nil is all the time
+	Downtime []Interval    // planned, of System, in order and apart
+	Each     string        // attribute that tells children apart; "" where the step occurs once
+	Expect   string        // attribute that says how many children are due; "" for none
 	Optional bool
 	Repeat   bool
 	Start    bool
 	End      State // Completed, Failed, Cancelled; Open where the step ends nothing
+}
+
+// Hold is a way in which instances wait on purpose: deadlines pause between two signals.
+type Hold struct {
+	ID     string
+	From   Match
+	Until  Match         // of no name where only AtMost ends it
+	AtMost time.Duration // 0 is no bound
 }
 
 // Match says which signals are this step.

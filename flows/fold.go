@@ -1,7 +1,6 @@
 package flows
 
 import (
-	"cmp"
 	"slices"
 	"time"
 )
@@ -22,9 +21,9 @@ func Clock(occurrences []Occurrence, now Time) Time {
 	return asOf
 }
 
-// Fold derives the state of an instance at now from the set of its occurrences, at least
-// one, each identity from one copy only. It brings them in order; nothing else about
-// their arrival matters.
+// Fold derives the state of an instance at now from the set of its occurrences, which must
+// make one exist, each identity from one copy only. It brings them in order; nothing else
+// about their arrival matters.
 func (f *Flow) Fold(occurrences []Occurrence, now Time) Instance {
 	var in Instance
 	f.FoldInto(&in, occurrences, now)
@@ -34,77 +33,119 @@ func (f *Flow) Fold(occurrences []Occurrence, now Time) Instance {
 // FoldInto is Fold into the memory of an earlier result.
 func (f *Flow) FoldInto(in *Instance, occurrences []Occurrence, now Time) {
 	SortOccurrences(occurrences)
-	fold := folder{flow: f, plan: f.plan(), in: in, now: now}
+	fold := folder{flow: f, plan: f.plan(), in: in, now: now, occurrences: occurrences, resolvedAt: NoTime, heldFrom: NoTime}
 	fold.reset()
-	end := fold.scan(occurrences)
+	end := fold.scan()
 	fold.downstream()
 	fold.steps()
 	fold.verdict()
-	fold.stuckTime(occurrences)
-	fold.deviations(end >= 0 && end < len(occurrences)-1)
+	fold.stuckTime()
+	fold.deviations(end)
 }
 
 // folder is one run of the fold.
 type folder struct {
-	flow *Flow
-	plan *plan
-	in   *Instance
-	now  Time
-	down []Time // per step, the earliest occurrence downstream of it; NoTime for none
+	flow        *Flow
+	plan        *plan
+	in          *Instance
+	now         Time
+	occurrences []Occurrence
+	held        []Interval // by the flow's holds
+	heldFrom    Time       // first signal of a hold
+	resolvedAt  Time
+	lastStep    int  // position in occurrences of the last signal of a step
+	overdue     bool // something is past its deadline, held or not
 }
 
 func (d *folder) reset() {
 	in := d.in
 	*in = Instance{
-		ReasonStep: -1, EndStep: -1, StuckSince: NoTime, StartedAt: NoTime, LastAt: NoTime, EndedAt: NoTime, NextChange: NoTime,
+		ReasonStep: -1, EndStep: -1, StuckSince: NoTime, HeldSince: NoTime, HeldUntil: NoTime,
+		StartedAt: NoTime, LastAt: NoTime, EndedAt: NoTime, NextChange: NoTime,
 		Steps: in.Steps[:0], Path: in.Path[:0], Times: in.Times[:0], Failures: in.Failures[:0],
 		WaitingOn: in.WaitingOn[:0], Deviations: in.Deviations[:0],
 	}
 	for range d.flow.Steps {
-		in.Steps = append(in.Steps, StepFold{At: NoTime, DueAt: NoTime})
+		in.Steps = append(in.Steps, StepFold{At: NoTime, DueAt: NoTime, Deadline: NoTime, Passed: NoTime, Expected: 1})
 	}
 }
 
 // scan takes the occurrences in order and returns the position of the end, or -1.
-func (d *folder) scan(occurrences []Occurrence) int {
-	in, end := d.in, -1
-	for i := range occurrences {
-		o := &occurrences[i]
+func (d *folder) scan() int {
+	in, steps, end := d.in, len(d.flow.Steps), -1
+	var kids *children
+	if d.plan.each {
+		kids = d.expectations()
+	}
+	if len(d.flow.Holds) > 0 {
+		d.held = d.flow.heldTime(d.occurrences)
+	}
+	for i := range d.occurrences {
+		o := &d.occurrences[i]
+		if o.Step >= steps {
+			d.beside(o)
+			continue
+		}
+		d.lastStep = i
 		if in.StartedAt == NoTime || o.Start < in.StartedAt {
 			in.StartedAt = o.Start
 		}
-		in.LastAt = o.At
-		if !in.Amount.Valid && o.Amount.Valid {
-			in.Amount, in.Currency = o.Amount, o.Currency
-		}
-		d.segments(o)
+		d.signal(o)
 		if o.Failed {
 			in.Steps[o.Step].Errors++
 			in.Failures = append(in.Failures, Failure{o.Step, o.At})
 			continue
 		}
-		step := &in.Steps[o.Step]
-		if step.Count++; step.Count == 1 {
-			step.At = o.At
-		}
 		in.Path, in.Times = append(in.Path, o.Step), append(in.Times, o.At)
+		step := &in.Steps[o.Step]
+		step.Count++
+		if kids != nil && kids.add(o) {
+			step.Seen++
+		} else if kids == nil || !kids.of(o.Step) {
+			step.Seen = 1
+		}
+		if step.At != NoTime || step.Seen < step.Expected {
+			continue
+		}
+		step.At = o.At
 		if outcome := d.flow.Steps[o.Step].End; end < 0 && outcome != Open {
 			end, in.State, in.EndedAt, in.EndStep = i, outcome, o.At, o.Step
 		}
 	}
+	if in.StartedAt == NoTime { // so far a hold alone
+		in.StartedAt = d.heldFrom
+	}
 	return end
 }
 
-func (d *folder) segments(o *Occurrence) {
+// beside takes what is no step: a hold's signal or the resolution.
+func (d *folder) beside(o *Occurrence) {
+	if o.Step < d.flow.resolvedPosition() {
+		d.signal(o)
+		if d.heldFrom == NoTime {
+			d.heldFrom = o.Start
+		}
+	} else if d.resolvedAt == NoTime {
+		d.resolvedAt = o.At
+	}
+}
+
+// signal takes what every signal of the instance has.
+func (d *folder) signal(o *Occurrence) {
+	in := d.in
+	in.LastAt = o.At
+	if !in.Amount.Valid && o.Amount.Valid {
+		in.Amount, in.Currency = o.Amount, o.Currency
+	}
 	for i, v := range o.Segments {
 		if v == "" {
 			continue
 		}
-		if d.in.Segments == nil {
-			d.in.Segments = make([]string, len(d.flow.Segments))
+		if in.Segments == nil {
+			in.Segments = make([]string, len(d.flow.Segments))
 		}
-		if d.in.Segments[i] == "" {
-			d.in.Segments[i] = v
+		if in.Segments[i] == "" {
+			in.Segments[i] = v
 		}
 	}
 }
@@ -113,20 +154,19 @@ func (d *folder) occurred(s int) bool { return d.in.Steps[s].At != NoTime }
 
 func (d *folder) anyOccurred(steps []int) bool { return slices.ContainsFunc(steps, d.occurred) }
 
+// spared says that a step need not occur: it is optional, or no child of it is expected.
+func (d *folder) spared(s int) bool { return d.flow.Steps[s].Optional || d.in.Steps[s].Expected == 0 }
+
 // downstream finds per step the earliest time at which a step after it occurred, and
 // with that which steps were skipped.
 func (d *folder) downstream() {
-	var few [32]Time
-	d.down = few[:0]
-	for range d.flow.Steps {
-		d.down = append(d.down, NoTime)
-	}
+	steps := d.in.Steps
 	for _, s := range slices.Backward(d.plan.order) {
 		for _, next := range d.plan.successors[s] {
-			d.down[s] = earlier(d.down[s], earlier(d.in.Steps[next].At, d.down[next]))
+			steps[s].Passed = earlier(steps[s].Passed, earlier(steps[next].At, steps[next].Passed))
 		}
-		passed := d.down[s] != NoTime || (d.in.State == Completed && len(d.flow.Steps[s].After) > 0)
-		d.in.Steps[s].Skipped = passed && !d.occurred(s) && d.required(s)
+		passed := steps[s].Passed != NoTime || (d.in.State == Completed && len(d.flow.Steps[s].After) > 0)
+		steps[s].Skipped = passed && !d.occurred(s) && d.required(s)
 	}
 }
 
@@ -134,7 +174,7 @@ func (d *folder) downstream() {
 func (d *folder) required(s int) bool {
 	step := &d.flow.Steps[s]
 	otherOutcome := step.End != Open && d.in.EndStep >= 0 && step.End != d.in.State
-	return !step.Optional && !otherOutcome && !d.anyOccurred(d.plan.siblings[s]) && !d.anyOccurred(d.plan.fellows[s])
+	return !d.spared(s) && !otherOutcome && !d.anyOccurred(d.plan.siblings[s]) && !d.anyOccurred(d.plan.fellows[s])
 }
 
 // earlier is the smaller of two instants, where NoTime is none.
@@ -145,21 +185,28 @@ func earlier(a, b Time) Time {
 	return a
 }
 
-// steps works out due times, latencies, and what the instance waits for.
+// steps works out due times, deadlines, latencies, and what the instance waits for.
 func (d *folder) steps() {
 	for s := range d.flow.Steps {
-		step, fold := &d.flow.Steps[s], &d.in.Steps[s]
-		fold.DueAt = d.dueAt(step)
+		fold := &d.in.Steps[s]
+		fold.DueAt = d.dueAt(&d.flow.Steps[s])
+		if fold.DueAt == NoTime {
+			continue
+		}
+		waits := false
 		switch {
-		case fold.DueAt == NoTime:
 		case d.occurred(s):
 			fold.Latency = max(0, fold.At.Sub(fold.DueAt))
-		case fold.Skipped || d.anyOccurred(d.plan.siblings[s]):
-			if !fold.Skipped {
-				fold.DueAt = NoTime // the alternative was taken
-			}
-		case d.in.State == Open:
-			d.in.WaitingOn = append(d.in.WaitingOn, Waiting{s, fold.DueAt, deadline(step, fold.DueAt)})
+		case fold.Skipped:
+		case d.anyOccurred(d.plan.siblings[s]): // the alternative was taken
+			fold.DueAt = NoTime
+			continue
+		default:
+			waits = d.in.State == Open && fold.Expected > 0
+		}
+		fold.Deadline = d.deadline(s)
+		if waits {
+			d.in.WaitingOn = append(d.in.WaitingOn, Waiting{s, fold.DueAt, fold.Deadline, fold.Expected, fold.Seen})
 		}
 	}
 }
@@ -170,25 +217,31 @@ func (d *folder) dueAt(step *Step) Time {
 	for _, p := range step.After {
 		at := d.in.Steps[p].At
 		if d.in.Steps[p].Skipped {
-			at = d.down[p]
+			at = d.in.Steps[p].Passed
 		}
 		switch {
 		case at != NoTime && step.Any:
 			due = earlier(due, at)
 		case at != NoTime:
 			due = max(due, at)
-		case !step.Any && !d.flow.Steps[p].Optional:
+		case !step.Any && !d.spared(p):
 			return NoTime
 		}
 	}
 	return due
 }
 
-func deadline(step *Step, due Time) Time {
-	if step.Within == 0 || step.Optional || due == NoTime {
+// deadline is when a due step becomes overdue; NoTime for never.
+func (d *folder) deadline(s int) Time {
+	step := &d.flow.Steps[s]
+	if step.Within == 0 || d.spared(s) {
 		return NoTime
 	}
-	return due.Add(step.Within)
+	due := d.in.Steps[s].DueAt
+	if step.Calendar == nil && len(d.held)+len(step.Downtime) == 0 {
+		return due.Add(step.Within)
+	}
+	return elapsed(due, step.Within, step.Calendar, union(d.held, step.Downtime))
 }
 
 // verdict finds the state, the cause that came first, and when the verdict changes.
@@ -197,25 +250,39 @@ func (d *folder) verdict() {
 	if in.State != Open {
 		return
 	}
+	if d.resolvedAt != NoTime {
+		in.State, in.EndedAt, in.WaitingOn = Resolved, d.resolvedAt, in.WaitingOn[:0]
+		return
+	}
+	paused := d.paused()
 	if d.flow.Expire > 0 {
-		at := in.LastAt.Add(d.flow.Expire)
-		if d.now > at {
+		at := elapsed(in.LastAt, d.flow.Expire, nil, paused)
+		if at != NoTime && d.now > at {
 			in.State, in.EndedAt, in.WaitingOn = Expired, at, in.WaitingOn[:0]
 			return
 		}
 		d.changesAfter(at)
 	}
+	idle := NoTime
+	if d.flow.Idle > 0 {
+		idle = elapsed(in.LastAt, d.flow.Idle, nil, paused)
+	}
+	d.overdue = idle != NoTime && d.now > idle ||
+		slices.ContainsFunc(in.WaitingOn, func(w Waiting) bool { return w.Overdue(d.now) })
+	if d.isHeld() {
+		return
+	}
 	for _, w := range in.WaitingOn {
-		if w.Deadline != NoTime {
+		if w.Deadline != NoTime && !d.inDowntime(w.Step) {
 			d.cause(ReasonDeadline, w.Step, w.Deadline)
 		}
 	}
-	if d.flow.Idle > 0 {
+	if idle != NoTime {
 		step := -1
 		if len(in.WaitingOn) > 0 {
 			step = in.WaitingOn[0].Step
 		}
-		d.cause(ReasonIdle, step, in.LastAt.Add(d.flow.Idle))
+		d.cause(ReasonIdle, step, idle)
 	}
 }
 
@@ -231,83 +298,35 @@ func (d *folder) cause(reason Reason, step int, after Time) {
 	}
 }
 
-func (d *folder) changesAfter(t Time) { d.in.NextChange = earlier(d.in.NextChange, t.Add(1)) }
-
-// stuckTime adds up how long the instance was or is stuck: the union of the times between
-// a deadline and what cleared it.
-func (d *folder) stuckTime(occurrences []Occurrence) {
-	in := d.in
-	until := d.now // of what is not cleared
-	if in.EndedAt != NoTime {
-		until = in.EndedAt
+// changesAfter notes that the verdict changes right after an instant; NoTime is never.
+func (d *folder) changesAfter(t Time) {
+	if t != NoTime {
+		d.changesAt(t.Add(1))
 	}
-	var few [8]interval
-	stuck := few[:0]
-	add := func(from, to Time) {
-		if in.EndedAt != NoTime {
-			to = min(to, in.EndedAt)
-		}
-		if from < to {
-			stuck = append(stuck, interval{from, to})
-		}
-	}
-	for s := range d.flow.Steps {
-		limit := deadline(&d.flow.Steps[s], in.Steps[s].DueAt)
-		switch {
-		case limit == NoTime:
-		case d.occurred(s):
-			add(limit, in.Steps[s].At)
-		case in.Steps[s].Skipped && d.down[s] != NoTime:
-			add(limit, d.down[s])
-		default:
-			add(limit, until)
-		}
-	}
-	if d.flow.Idle > 0 {
-		for i := range occurrences {
-			next := until
-			if i+1 < len(occurrences) {
-				next = occurrences[i+1].At
-			}
-			add(occurrences[i].At.Add(d.flow.Idle), next)
-		}
-	}
-	in.StuckFor = union(stuck)
-	in.Recovered = in.StuckFor > 0 && (in.State == Open || in.State == Completed)
 }
 
-type interval struct{ from, to Time }
+func (d *folder) changesAt(t Time) { d.in.NextChange = earlier(d.in.NextChange, t) }
 
-// union is the length of the union of intervals.
-func union(intervals []interval) (length time.Duration) {
-	slices.SortFunc(intervals, func(a, b interval) int { return cmp.Compare(a.from, b.from) })
-	reached := NoTime
-	for _, v := range intervals {
-		if v.to > reached {
-			length += v.to.Sub(max(v.from, reached))
-			reached = v.to
-		}
-	}
-	return length
-}
-
-// deviations lists in what the instance does not conform so far.
-func (d *folder) deviations(afterEnd bool) {
+// deviations lists in what the instance does not conform so far; end is the position of
+// the signal that ended it, or -1.
+func (d *folder) deviations(end int) {
 	in := d.in
-	var skipped, order, repeat, started bool
+	var skipped, order, repeat, surplus, started bool
 	for s := range d.flow.Steps {
 		step, fold := &d.flow.Steps[s], &in.Steps[s]
 		skipped = skipped || fold.Skipped
 		order = order || (d.occurred(s) && fold.DueAt != NoTime && fold.DueAt > fold.At)
-		repeat = repeat || (fold.Count > 1 && !step.Repeat)
+		repeat = repeat || (fold.Count > fold.Seen && !step.Repeat)
+		surplus = surplus || fold.Seen > fold.Expected
 		started = started || (step.Start && d.occurred(s))
 	}
+	afterEnd := end >= 0 && end < d.lastStep
 	noStart := d.plan.hasStart && !started && in.State == Completed
 	for _, found := range []struct {
 		holds     bool
 		deviation Deviation
 	}{
-		{skipped, DeviationSkipped}, {order, DeviationOrder}, {repeat, DeviationRepeat},
+		{skipped, DeviationSkipped}, {order, DeviationOrder}, {repeat, DeviationRepeat}, {surplus, DeviationSurplus},
 		{afterEnd, DeviationAfterEnd}, {noStart, DeviationNoStart},
 	} {
 		if found.holds {

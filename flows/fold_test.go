@@ -58,7 +58,7 @@ func TestFoldLateSignalRecovers(t *testing.T) {
 	if in.State != Open || !in.Recovered || in.StuckFor != 5*time.Minute {
 		t.Fatalf("got %v recovered %v after %v", in.State, in.Recovered, in.StuckFor)
 	}
-	if got := in.WaitingOn; len(got) != 1 || got[0] != (Waiting{3, 30 * minute, 270 * minute}) {
+	if got := in.WaitingOn; len(got) != 1 || got[0] != (Waiting{Step: 3, DueAt: 30 * minute, Deadline: 270 * minute, Expected: 1}) {
 		t.Fatalf("waiting on %v", got)
 	}
 }

@@ -45,11 +45,12 @@ func StateNames() []string { return stateNames[:] }
 // Reason says why a verdict was given.
 type Reason string
 
-// The reasons of a stuck instance.
+// The reasons of a stuck or held instance.
 const (
 	ReasonNone     Reason = ""
 	ReasonDeadline Reason = "deadline"
 	ReasonIdle     Reason = "idle"
+	ReasonHeld     Reason = "held"
 )
 
 // Deviation is a way in which a completed instance does not conform.
@@ -60,13 +61,15 @@ const (
 	DeviationSkipped  Deviation = "skipped"   // a required step never occurred
 	DeviationOrder    Deviation = "order"     // a step before its predecessor
 	DeviationRepeat   Deviation = "repeat"    // an undeclared repetition
+	DeviationSurplus  Deviation = "surplus"   // more children than expected
 	DeviationAfterEnd Deviation = "after-end" // a signal after the end
 	DeviationNoStart  Deviation = "no-start"  // completed without a start step
 )
 
-// Occurrence is what the fold needs of one signal that matched a step of a flow.
+// Occurrence is what the fold needs of one signal that matched a step or a hold of a flow,
+// or resolves an instance.
 type Occurrence struct {
-	Step     int    // position in Flow.Steps
+	Step     int    // position in the flow file (Flow.Positions): in Flow.Steps, or behind them
 	At       Time   // when the step occurred: an event's time, a span's end
 	Start    Time   // an event's time, a span's start
 	Failed   bool   // a failed try: counts as an error, does not make the step occur
@@ -79,13 +82,17 @@ type Occurrence struct {
 	Amount   decimal.NullDecimal // set where the signal has amount and currency
 	Currency string
 	Segments []string // parallel to Flow.Segments, "" where absent; nil for none at all
+	Child    string   // of a step with Each; "" is a child of its own
+	Expect   []string // whole numbers, parallel to Flow.Expects, as Segments
 }
 
 // Waiting is a step that an instance waits for.
 type Waiting struct {
 	Step     int
 	DueAt    Time
-	Deadline Time // NoTime where the step has no limit
+	Deadline Time // NoTime where the step has no limit, or a hold without an end pauses it
+	Expected int  // children that are due, 1 of a plain step
+	Seen     int  // distinct children that occurred
 }
 
 // Overdue says whether w is past its deadline at now.
@@ -93,12 +100,16 @@ func (w Waiting) Overdue(now Time) bool { return w.Deadline != NoTime && now > w
 
 // StepFold is what the fold found of one step.
 type StepFold struct {
-	At      Time          // first occurrence; NoTime for none
-	Count   int           // occurrences
-	Errors  int           // failed tries
-	DueAt   Time          // NoTime where it never became due
-	Latency time.Duration // At - DueAt, never negative; only where both are known
-	Skipped bool
+	At       Time          // first occurrence, or that of the child that completed the count; NoTime for none
+	Count    int           // signals, failed tries left out
+	Errors   int           // failed tries
+	Expected int           // children that are due, 1 of a plain step
+	Seen     int           // distinct children; 0 or 1 of a plain step
+	DueAt    Time          // NoTime where it never became due
+	Deadline Time          // NoTime for none, as in Waiting
+	Latency  time.Duration // At - DueAt, never negative; only where both are known
+	Skipped  bool
+	Passed   Time // earliest occurrence of a step downstream; NoTime for none
 }
 
 // Failure is one failed try of a step.
@@ -116,10 +127,14 @@ type Instance struct {
 	StuckSince Time          // the deadline that passed; NoTime while not stuck
 	StuckFor   time.Duration // how long it was or is stuck, all told
 	Recovered  bool          // was stuck, and a late signal cleared it
+	Hold       string        // what holds it: a hold's id, or "downtime" of ReasonStep's system; "" while not held
+	HeldSince  Time          // NoTime while not held
+	HeldUntil  Time          // NoTime while not held, and where no end is known
+	Reopened   bool          // had ended, and more children became expected at the end step
 	StartedAt  Time          // earliest start of any step
 	LastAt     Time          // latest signal
 	EndedAt    Time          // NoTime while in flight
-	EndStep    int           // -1 while in flight, and where expired
+	EndStep    int           // -1 while in flight, and where expired or resolved
 	WaitingOn  []Waiting     // due steps in file order; empty when ended
 	Steps      []StepFold    // parallel to Flow.Steps
 	Path       []int         // steps in the order of their signals, repeats included

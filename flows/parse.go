@@ -28,13 +28,15 @@ const (
 
 var (
 	flowFields = []string{
-		"flow", "title", "capability", "owner", "runbook", "key", "links", "value", "segments", "idle", "expire", "steps",
+		"flow", "title", "capability", "owner", "runbook", "key", "links", "value", "segments", "idle", "expire",
+		"reopen", "holds", "steps",
 	}
 	stepFields = []string{
-		"id", "title", "system", "match", "after", "choice", "within", "optional", "repeat", "start", "end",
+		"id", "title", "system", "match", "after", "choice", "within", "each", "expect", "optional", "repeat", "start", "end",
 	}
 	matchFields = []string{"event", "span", "service", "source", "kind", "where"}
 	valueFields = []string{"amount", "currency"}
+	holdFields  = []string{"id", "from", "until", "at_most"}
 	endWords    = []string{Completed.String(), Failed.String(), Cancelled.String()}
 
 	flowNamePattern = regexp.MustCompile(`^[a-z0-9-]+$`)
@@ -43,10 +45,16 @@ var (
 	keyTypePattern  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 )
 
+// Parse reads and checks a flow file that refers to no other file.
+func Parse(file string, b []byte) (*Flow, []Fault) { return Refs{}.Parse(file, b) }
+
 // Parse reads and checks a flow file (FLOWS.md section 2). It returns the flow, or every
 // fault of the file in the order of their places; never both.
-func Parse(file string, b []byte) (*Flow, []Fault) {
-	p := &parser{file: file}
+//
+// The flow's version is a hash of the file's bytes; of a flow that uses calendars, or
+// waits for systems with planned downtime, of those too.
+func (r Refs) Parse(file string, b []byte) (*Flow, []Fault) {
+	p := &parser{file: file, refs: r}
 	var flow *Flow
 	if root := p.document(b, "flow"); root != nil {
 		flow = p.flow(root)
@@ -54,8 +62,10 @@ func Parse(file string, b []byte) (*Flow, []Fault) {
 	if len(p.faults) > 0 {
 		return nil, p.sorted()
 	}
-	sum := sha256.Sum256(b)
-	flow.Version = hex.EncodeToString(sum[:])[:12]
+	hash := sha256.New()
+	hash.Write(b)
+	hash.Write([]byte(referred(flow)))
+	flow.Version = hex.EncodeToString(hash.Sum(nil))[:12]
 	return flow, nil
 }
 
@@ -72,13 +82,16 @@ func (p *parser) sorted() []Fault {
 
 // fileStarts say how a file of some kind begins.
 var fileStarts = map[string]string{
-	"flow": "`flow: NAME`",
-	"keys": "a key type, as `order_id: {from: [order_id, order.id]}`",
+	"flow":     "`flow: NAME`",
+	"keys":     "a key type, as `order_id: {from: [order_id, order.id]}`",
+	"calendar": "`zone: Europe/Berlin`",
+	"systems":  "a system, as `carrier: {title: Carrier feed}`",
 }
 
 // parser collects the faults of one file.
 type parser struct {
 	file   string
+	refs   Refs
 	faults []Fault
 }
 

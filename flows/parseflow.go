@@ -2,6 +2,7 @@ package flows
 
 import (
 	"errors"
+	"slices"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -46,6 +47,7 @@ func (p *parser) flow(root *yaml.Node) *Flow {
 		Segments:   p.words(fields["segments"], "segments", p.str),
 		Idle:       p.duration(fields["idle"], "idle"),
 		Expire:     p.duration(fields["expire"], "expire"),
+		Reopen:     p.reopen(fields["reopen"]),
 	}
 	if f.Title == "" {
 		f.Title = f.Name
@@ -56,8 +58,27 @@ func (p *parser) flow(root *yaml.Node) *Flow {
 		}
 	}
 	p.value(fields["value"], f)
+	p.holds(fields["holds"], f)
 	p.steps(fields["steps"], f)
+	if n := fields["reopen"]; f.Reopen && len(f.Steps) > 0 && !f.reopens() {
+		p.fault(n, "`reopen: new` needs a step with `start: true`, which begins the new instance, and one with `end`; "+
+			"write them, or leave `reopen` out")
+	}
 	return f
+}
+
+func (p *parser) reopen(n *yaml.Node) bool {
+	word := p.str(n, "reopen")
+	if word != "" && word != "new" {
+		p.fault(n, "`reopen` cannot be `%s`; write `new`, or leave it out to keep later signals in the ended instance", shortened(word))
+	}
+	return word == "new"
+}
+
+// reopens says whether the flow has what reopening needs.
+func (f *Flow) reopens() bool {
+	return slices.ContainsFunc(f.Steps, func(s Step) bool { return s.Start }) &&
+		slices.ContainsFunc(f.Steps, func(s Step) bool { return s.End != Open })
 }
 
 func (p *parser) value(n *yaml.Node, f *Flow) {
@@ -116,7 +137,8 @@ func (p *parser) step(n *yaml.Node) draft {
 		Title:    p.str(fields["title"], "title"),
 		System:   p.str(fields["system"], "system"),
 		Choice:   p.str(fields["choice"], "choice"),
-		Within:   p.duration(fields["within"], "within"),
+		Each:     p.str(fields["each"], "each"),
+		Expect:   p.str(fields["expect"], "expect"),
 		Optional: p.yes(fields["optional"], "optional"),
 		Repeat:   p.yes(fields["repeat"], "repeat"),
 		Start:    p.yes(fields["start"], "start"),
@@ -125,7 +147,14 @@ func (p *parser) step(n *yaml.Node) draft {
 	if d.Title == "" {
 		d.Title = d.ID
 	}
-	d.within = fields["within"]
+	p.within(fields["within"], &d)
+	if d.Each == "" && fields["expect"] != nil && fields["each"] == nil {
+		p.fault(fields["expect"], "`expect` says how many children are due, so it needs `each`; write the attribute that tells them apart, "+
+			"as `each: shipment_id`")
+	}
+	if system := p.refs.Systems[d.System]; system != nil {
+		d.Downtime = system.Downtime
+	}
 	p.after(fields["after"], &d)
 	if d.match = fields["match"]; d.match == nil {
 		p.fault(n, "step `%s` has no `match`; write {event: NAME} or {span: NAME}", d.ID)
@@ -187,28 +216,33 @@ func (p *parser) after(n *yaml.Node, d *draft) {
 }
 
 func (p *parser) match(n *yaml.Node, d *draft) {
+	p.matchInto(n, "match", &d.Match)
+}
+
+// matchInto reads what signals are meant; field is where it stands.
+func (p *parser) matchInto(n *yaml.Node, field string, m *Match) {
 	if n.Kind != yaml.MappingNode {
-		p.fault(n, "`match` must be a mapping; write {event: NAME} or {span: NAME}")
+		p.fault(n, "`%s` must be a mapping; write {event: NAME} or {span: NAME}", field)
 		return
 	}
 	fields := p.fields(n, matchFields)
 	event, span := fields["event"], fields["span"]
 	switch {
 	case event != nil && span != nil:
-		p.fault(span, "`match` names an event and a span; keep one, or write two steps")
+		p.fault(span, "`%s` names an event and a span; keep one", field)
 	case event != nil:
-		d.Match.Kind, d.Match.Name = Event, p.str(event, "event")
+		m.Kind, m.Name = Event, p.str(event, "event")
 	case span != nil:
-		d.Match.Kind, d.Match.Name = Span, p.str(span, "span")
+		m.Kind, m.Name = Span, p.str(span, "span")
 	default:
-		p.fault(n, "`match` names no signal; write {event: NAME} or {span: NAME}")
+		p.fault(n, "`%s` names no signal; write {event: NAME} or {span: NAME}", field)
 	}
-	d.Match.Service, d.Match.Source = p.str(fields["service"], "service"), p.str(fields["source"], "source")
-	if kind := p.str(fields["kind"], "kind"); kind != "" && kind != d.Match.Kind.String() {
-		p.fault(fields["kind"], "`kind` cannot be `%s`; this step matches the kind `%s`, so write that or leave it out",
-			shortened(kind), d.Match.Kind)
+	m.Service, m.Source = p.str(fields["service"], "service"), p.str(fields["source"], "source")
+	if kind := p.str(fields["kind"], "kind"); kind != "" && kind != m.Kind.String() {
+		p.fault(fields["kind"], "`kind` cannot be `%s`; this matches the kind `%s`, so write that or leave it out",
+			shortened(kind), m.Kind)
 	}
-	d.Match.Where = p.where(fields["where"])
+	m.Where = p.where(fields["where"])
 }
 
 func (p *parser) where(n *yaml.Node) *Where {
@@ -230,4 +264,77 @@ func (p *parser) where(n *yaml.Node) *Where {
 	}
 	p.at(line, col, "%s", err)
 	return nil
+}
+
+// within reads a duration, or working time as {business: 8h, calendar: C}.
+func (p *parser) within(n *yaml.Node, d *draft) {
+	d.within = n
+	if n == nil || n.Kind != yaml.MappingNode {
+		d.Within = p.duration(n, "within")
+		return
+	}
+	fields := p.fields(n, []string{"business", "calendar"})
+	for _, must := range []string{"business", "calendar"} {
+		if fields[must] == nil {
+			p.fault(n, "`within` lacks `%s`; write {business: 8h, calendar: NAME}, or one duration such as 15m", must)
+		}
+	}
+	d.Within = p.duration(fields["business"], "business")
+	if name := p.str(fields["calendar"], "calendar"); name != "" {
+		d.Calendar = p.knownCalendar(fields["calendar"], name)
+	}
+}
+
+// maxHolds bounds the holds of a flow, each of which is followed in every fold.
+const maxHolds = 100
+
+func (p *parser) holds(n *yaml.Node, f *Flow) {
+	switch {
+	case n == nil:
+		return
+	case n.Kind != yaml.SequenceNode || len(n.Content) == 0:
+		p.fault(n, "`holds` must be a list, as [{id: on-hold, from: {event: order.held}, until: {event: order.released}}]")
+		return
+	case len(n.Content) > maxHolds:
+		p.fault(n.Content[maxHolds], "%d holds; at most %d are taken", len(n.Content), maxHolds)
+		return
+	}
+	line := map[string]int{}
+	for _, e := range n.Content {
+		h, at := p.hold(e)
+		if first := line[h.ID]; first > 0 {
+			p.fault(at, "hold `%s` stands twice, first in line %d; give this one another id", h.ID, first)
+		} else if h.ID != "" {
+			line[h.ID] = at.Line
+		}
+		f.Holds = append(f.Holds, h)
+	}
+}
+
+func (p *parser) hold(n *yaml.Node) (h Hold, at *yaml.Node) {
+	if n.Kind != yaml.MappingNode {
+		p.fault(n, "a hold must be a mapping, as {id: on-hold, from: {event: order.held}, until: {event: order.released}}")
+		return h, n
+	}
+	fields := p.fields(n, holdFields)
+	if at = fields["id"]; at == nil {
+		at = n
+		p.fault(n, "the hold has no `id`; write one, as `id: on-hold`")
+	}
+	h = Hold{ID: p.word(fields["id"], "id", stepIDPattern, "on-hold"), AtMost: p.duration(fields["at_most"], "at_most")}
+	if from := fields["from"]; from == nil {
+		p.fault(n, "hold `%s` has no `from`; write the signal that begins it, as from: {event: order.held}", h.ID)
+	} else {
+		p.matchInto(from, "from", &h.From)
+	}
+	switch until := fields["until"]; {
+	case until != nil:
+		p.matchInto(until, "until", &h.Until)
+		if h.Until.Name != "" && h.From.signal() == h.Until.signal() {
+			p.fault(until, "`from` and `until` of hold `%s` match the same signal; add `where`, `service` or `source` to one of them", h.ID)
+		}
+	case fields["at_most"] == nil:
+		p.fault(n, "hold `%s` would never end; write `until`, `at_most`, or both", h.ID)
+	}
+	return h, at
 }

@@ -1,12 +1,19 @@
 package flows
 
+import "slices"
+
 // plan is what the fold needs of a flow's shape, worked out once.
 type plan struct {
 	order      []int   // steps, predecessors before successors
 	successors [][]int // per step, the steps whose After names it
 	siblings   [][]int // per step, the other steps of its choice
 	fellows    [][]int // per step, the other members of every Any list it is in
+	expects    []string
+	expect     []int // per step, the position of its Expect in expects; -1 for none
 	hasStart   bool
+	each       bool // some step has Each
+	eachEnd    bool // an end step has Each: ends can be withdrawn
+	downtime   bool // some step has Downtime
 }
 
 func (f *Flow) plan() *plan {
@@ -14,12 +21,20 @@ func (f *Flow) plan() *plan {
 	return &f.planned
 }
 
+// Expects are the attributes that say how many children are due, each once. The slice is
+// the flow's own.
+func (f *Flow) Expects() []string { return f.plan().expects }
+
 func makePlan(steps []Step) plan {
 	n := len(steps)
-	p := plan{successors: make([][]int, n), siblings: make([][]int, n), fellows: make([][]int, n)}
+	p := plan{successors: make([][]int, n), siblings: make([][]int, n), fellows: make([][]int, n), expect: make([]int, n)}
 	missing := make([]int, n)
 	for s := range steps {
 		p.hasStart = p.hasStart || steps[s].Start
+		p.each = p.each || steps[s].Each != ""
+		p.eachEnd = p.eachEnd || steps[s].Each != "" && steps[s].End != Open
+		p.downtime = p.downtime || len(steps[s].Downtime) > 0
+		p.expect[s] = p.expectation(steps[s].Expect)
 		missing[s] = len(steps[s].After)
 		for _, a := range steps[s].After {
 			p.successors[a] = append(p.successors[a], s)
@@ -46,4 +61,16 @@ func makePlan(steps []Step) plan {
 		}
 	}
 	return p
+}
+
+// expectation is the position of an attribute in expects.
+func (p *plan) expectation(attribute string) int {
+	if attribute == "" {
+		return -1
+	}
+	if i := slices.Index(p.expects, attribute); i >= 0 {
+		return i
+	}
+	p.expects = append(p.expects, attribute)
+	return len(p.expects) - 1
 }

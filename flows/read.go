@@ -75,6 +75,8 @@ type StepRecord struct {
 	Latency  time.Duration
 	Count    int
 	Errors   int
+	Expected int // children that are due, 1 of a plain step
+	Seen     int
 	Skipped  bool
 }
 

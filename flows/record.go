@@ -19,6 +19,10 @@ type InstanceRecord struct {
 	StuckSince Time
 	StuckFor   time.Duration
 	Recovered  bool
+	Hold       string
+	HeldSince  Time
+	HeldUntil  Time
+	Reopened   bool
 	StartedAt  Time
 	LastAt     Time
 	EndedAt    Time
@@ -41,15 +45,18 @@ type WaitingRecord struct {
 	System   string
 	DueAt    Time
 	Deadline Time // NoTime for none
+	Expected int
+	Seen     int
 }
 
 // OccurrenceRecord is one signal of one instance, as it is stored.
 type OccurrenceRecord struct {
 	Flow   string
 	Key    string // value of the primary key
-	StepID string
+	StepID string // Flow.Position
 	Occurrence
 	Segments map[string]string // hides Occurrence.Segments
+	Expect   map[string]string // hides Occurrence.Expect
 	Deleted  bool              // no longer a signal of this instance: a link moved it
 }
 
@@ -58,9 +65,10 @@ func (f *Flow) Record(key string, in *Instance, asOf Time) InstanceRecord {
 	r := InstanceRecord{
 		Flow: f.Name, Version: f.Version, Key: key, State: in.State, Reason: in.Reason,
 		StuckSince: in.StuckSince, StuckFor: in.StuckFor, Recovered: in.Recovered,
+		Hold: in.Hold, HeldSince: in.HeldSince, HeldUntil: in.HeldUntil, Reopened: in.Reopened,
 		StartedAt: in.StartedAt, LastAt: in.LastAt, EndedAt: in.EndedAt,
 		Deviations: append([]Deviation(nil), in.Deviations...), Conforming: in.Conforming,
-		Amount: in.Amount, Currency: in.Currency, Segments: f.segmentMap(in.Segments), AsOf: asOf,
+		Amount: in.Amount, Currency: in.Currency, Segments: byName(f.Segments, in.Segments), AsOf: asOf,
 	}
 	if in.ReasonStep >= 0 {
 		r.ReasonStep, r.System = f.Steps[in.ReasonStep].ID, f.Steps[in.ReasonStep].System
@@ -70,7 +78,7 @@ func (f *Flow) Record(key string, in *Instance, asOf Time) InstanceRecord {
 	}
 	for _, w := range in.WaitingOn {
 		s := &f.Steps[w.Step]
-		r.WaitingOn = append(r.WaitingOn, WaitingRecord{s.ID, s.System, w.DueAt, w.Deadline})
+		r.WaitingOn = append(r.WaitingOn, WaitingRecord{s.ID, s.System, w.DueAt, w.Deadline, w.Expected, w.Seen})
 	}
 	for _, s := range in.Path {
 		r.Path = append(r.Path, f.Steps[s].ID)
@@ -81,7 +89,8 @@ func (f *Flow) Record(key string, in *Instance, asOf Time) InstanceRecord {
 // OccurrenceRecord turns an occurrence in this flow into what is stored.
 func (f *Flow) OccurrenceRecord(key string, o Occurrence) OccurrenceRecord {
 	return OccurrenceRecord{
-		Flow: f.Name, Key: key, StepID: f.Steps[o.Step].ID, Occurrence: o, Segments: f.segmentMap(o.Segments),
+		Flow: f.Name, Key: key, StepID: f.Position(o.Step), Occurrence: o,
+		Segments: byName(f.Segments, o.Segments), Expect: byName(f.Expects(), o.Expect),
 	}
 }
 
@@ -89,25 +98,17 @@ func (f *Flow) OccurrenceRecord(key string, o Occurrence) OccurrenceRecord {
 // longer has the step.
 func (f *Flow) Occurrence(r OccurrenceRecord) (Occurrence, bool) {
 	o := r.Occurrence
-	o.Segments = nil
-	for i, name := range f.Segments {
-		if v := r.Segments[name]; v != "" {
-			if o.Segments == nil {
-				o.Segments = make([]string, len(f.Segments))
-			}
-			o.Segments[i] = v
-		}
+	o.Segments, o.Expect = inOrder(f.Segments, r.Segments), inOrder(f.Expects(), r.Expect)
+	at := f.at(r.StepID)
+	if at < 0 {
+		return o, false
 	}
-	for i := range f.Steps {
-		if f.Steps[i].ID == r.StepID {
-			o.Step = i
-			return o, true
-		}
-	}
-	return o, false
+	o.Step = at
+	return o, true
 }
 
-func (f *Flow) segmentMap(values []string) map[string]string {
+// byName is what inOrder turns back: the values that are not "" by their names.
+func byName(names, values []string) map[string]string {
 	var m map[string]string
 	for i, v := range values {
 		if v == "" {
@@ -116,7 +117,19 @@ func (f *Flow) segmentMap(values []string) map[string]string {
 		if m == nil {
 			m = make(map[string]string, len(values))
 		}
-		m[f.Segments[i]] = v
+		m[names[i]] = v
 	}
 	return m
+}
+
+func inOrder(names []string, values map[string]string) (list []string) {
+	for i, name := range names {
+		if v := values[name]; v != "" {
+			if list == nil {
+				list = make([]string, len(names))
+			}
+			list[i] = v
+		}
+	}
+	return list
 }

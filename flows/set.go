@@ -18,16 +18,16 @@ type Set struct {
 	names   [2]map[string][]target
 }
 
-// target is a step that a signal of some name may be.
+// target is a position of a flow that a signal of some name may be.
 type target struct {
 	flow *Flow
 	step int
 }
 
-// Hit is a step that a signal matched.
+// Hit is a step that a signal matched, or a hold's end, or a resolution.
 type Hit struct {
 	Flow   *Flow
-	Step   int
+	Step   int  // position, as Occurrence.Step
 	Failed bool // a failed try: counts as an error, does not make the step occur
 }
 
@@ -46,10 +46,12 @@ func NewKeyedSet(flows []*Flow, keys *Keys) (*Set, error) {
 		}
 		s.primary = append(s.primary, f.Key)
 		s.keys = append(append(s.keys, f.Key), f.Links...)
-		for j := range f.Steps {
-			m := &f.Steps[j].Match
-			s.names[m.Kind][m.Name] = append(s.names[m.Kind][m.Name], target{f, j})
+		for j := range f.resolvedPosition() {
+			if m := f.match(j); m.Name != "" {
+				s.names[m.Kind][m.Name] = append(s.names[m.Kind][m.Name], target{f, j})
+			}
 		}
+		s.names[Event][ResolvedName] = append(s.names[Event][ResolvedName], target{f, f.resolvedPosition()})
 	}
 	s.primary, s.keys = distinct(s.primary), distinct(s.keys)
 	s.finder = newFinder(s.keys, keys)
@@ -80,16 +82,22 @@ func (s *Set) KeyTypes() []string { return s.keys }
 func (s *Set) PrimaryTypes() []string { return s.primary }
 
 // Wants says whether some flow may have use for a signal whose keys are assigned: it
-// carries a key, or has the name of a step.
+// carries a key, or has the name of a step or a hold.
 func (s *Set) Wants(sig *Signal) bool {
 	return len(sig.Keys) > 0 || len(s.names[sig.Kind][sig.Name]) > 0
 }
 
-// Match appends the steps that a signal is, by flow name, then in file order. A step
+// Match appends the positions that a signal is, by flow name, then in file order. One
 // whose condition cannot be evaluated is not matched; Where.Faults counts it.
 func (s *Set) Match(sig *Signal, hits []Hit) []Hit {
 	for _, t := range s.names[sig.Kind][sig.Name] {
-		m := &t.flow.Steps[t.step].Match
+		if t.step == t.flow.resolvedPosition() {
+			if sig.Source == ResolvedSource && sig.Data["flow"] == t.flow.Name {
+				hits = append(hits, Hit{Flow: t.flow, Step: t.step})
+			}
+			continue
+		}
+		m := t.flow.match(t.step)
 		if m.Source != "" && m.Source != sig.Source || m.Service != "" && m.Service != sig.service() {
 			continue
 		}
@@ -117,12 +125,18 @@ func (s *Signal) service() string {
 	return s.System
 }
 
-// Occur is what the fold needs of a signal that matched a step of this flow.
+// Occur is what the fold needs of a signal that matched a position of this flow.
 func (f *Flow) Occur(sig *Signal, step int, failed bool) Occurrence {
 	id := sig.Identity()
 	o := Occurrence{
 		Step: step, At: sig.OccursAt(), Start: sig.Time, Failed: failed, Source: id.Source, ID: id.ID,
-		Sequence: sig.Sequence, System: sig.System, AsOf: sig.AsOf, Hash: sig.ContentHash(),
+		Sequence: sig.Sequence, System: sig.System, AsOf: sig.AsOf, Hash: sig.ContentHash(), Child: f.childOf(sig, step),
+	}
+	if step == f.resolvedPosition() {
+		return o
+	}
+	if len(f.Expects()) > 0 {
+		o.Expect = f.expectOf(sig)
 	}
 	if f.Amount != "" {
 		f.occurValue(sig, &o)

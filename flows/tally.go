@@ -32,8 +32,10 @@ func NewTally(f *Flow) *Tally {
 // CountInstance visits everything that an instance contributes. For each thing it asks
 // for the tally of that instant, nil for none, and adds (sign 1) or takes out (-1).
 func CountInstance(in *Instance, sign int, at func(Time) *Tally) {
-	if t := at(in.StartedAt); t != nil {
-		t.Started += sign
+	if len(in.Path)+len(in.Failures) > 0 { // a hold alone starts nothing
+		if t := at(in.StartedAt); t != nil {
+			t.Started += sign
+		}
 	}
 	if !in.State.InFlight() {
 		if t := at(in.EndedAt); t != nil {

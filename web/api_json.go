@@ -42,6 +42,10 @@ type instanceJSON struct {
 	Deviations    []flows.Deviation `json:"deviations"`
 	Segments      map[string]string `json:"segments"`
 	Imported      bool              `json:"imported"`
+	Hold          string            `json:"hold"` // id of the hold, or downtime; "" while not held
+	HeldSince     flows.Time        `json:"held_since"`
+	HeldUntil     flows.Time        `json:"held_until"` // null where no end is known
+	Reopened      bool              `json:"reopened"`   // had ended, and then more was expected
 }
 
 type waitingJSON struct {
@@ -50,6 +54,8 @@ type waitingJSON struct {
 	DueAt          flows.Time `json:"due_at"`
 	Deadline       flows.Time `json:"deadline"` // null where the step has no limit
 	OverdueSeconds float64    `json:"overdue_seconds"`
+	Expected       int        `json:"expected"` // children that are due, 1 of a plain step
+	Seen           int        `json:"seen"`
 }
 
 // judgedAt is the instant that r's ages are measured at. What was imported only stands at
@@ -68,9 +74,10 @@ func instanceToJSON(r *flows.InstanceRecord, asOf flows.Time) instanceJSON {
 		AgeSeconds: secondsSince(r.StartedAt, asOf), StuckSince: r.StuckSince, StuckSeconds: stuckFor(r, asOf).Seconds(),
 		RecoveredLate: r.Recovered, WaitingOn: make([]waitingJSON, len(r.WaitingOn)), Value: valueOf(r),
 		Conforming: r.Conforming, Deviations: nonNil(r.Deviations), Segments: texts(r.Segments), Imported: r.Imported,
+		Hold: r.Hold, HeldSince: r.HeldSince, HeldUntil: r.HeldUntil, Reopened: r.Reopened,
 	}
 	for i, w := range r.WaitingOn {
-		in.WaitingOn[i] = waitingJSON{w.Step, w.System, w.DueAt, w.Deadline, secondsSince(w.Deadline, asOf)}
+		in.WaitingOn[i] = waitingJSON{w.Step, w.System, w.DueAt, w.Deadline, secondsSince(w.Deadline, asOf), w.Expected, w.Seen}
 	}
 	return in
 }
@@ -115,6 +122,8 @@ type stepJSON struct {
 	LatencySeconds *float64   `json:"latency_seconds"` // null where it did not occur, or was never due
 	Count          int        `json:"count"`
 	Errors         int        `json:"errors"`
+	Expected       int        `json:"expected"` // children that are due, 1 of a plain step
+	Seen           int        `json:"seen"`
 	Skipped        bool       `json:"skipped"`
 }
 
@@ -123,7 +132,7 @@ func instanceDetailToJSON(d *flows.InstanceDetail, asOf flows.Time) instanceDeta
 	for i, s := range d.Steps {
 		out.Steps[i] = stepJSON{
 			Step: s.Step, Title: s.Title, System: s.System, At: s.At, DueAt: s.DueAt, Deadline: s.Deadline,
-			Count: s.Count, Errors: s.Errors, Skipped: s.Skipped,
+			Count: s.Count, Errors: s.Errors, Skipped: s.Skipped, Expected: s.Expected, Seen: s.Seen,
 		}
 		if s.At != flows.NoTime && s.DueAt != flows.NoTime {
 			out.Steps[i].LatencySeconds = new(s.Latency.Seconds())

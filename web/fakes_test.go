@@ -133,7 +133,8 @@ func stuckRecord() flows.InstanceRecord {
 	return flows.InstanceRecord{
 		Flow: "order-to-cash", Version: "v1", Key: "SO-1", State: flows.Stuck, Reason: flows.ReasonDeadline, ReasonStep: "paid", System: "payments",
 		StuckSince: due.Add(15 * time.Minute), StuckFor: 45 * time.Minute, StartedAt: due, LastAt: due, EndedAt: flows.NoTime,
-		WaitingOn: []flows.WaitingRecord{{Step: "paid", System: "payments", DueAt: due, Deadline: due.Add(15 * time.Minute)}},
+		HeldSince: flows.NoTime, HeldUntil: flows.NoTime,
+		WaitingOn: []flows.WaitingRecord{{Step: "paid", System: "payments", DueAt: due, Deadline: due.Add(15 * time.Minute), Expected: 1}},
 		Path:      []string{"placed"}, Amount: decimal.NewNullDecimal(decimal.RequireFromString("400.4")), Currency: "EUR",
 		Segments: map[string]string{"region": "EU"}, AsOf: noon,
 	}
@@ -144,9 +145,9 @@ func stuckDetail() flows.InstanceDetail {
 	return flows.InstanceDetail{
 		InstanceRecord: r,
 		Steps: []flows.StepRecord{
-			{Step: "placed", Title: "Order placed", System: "webshop", At: r.StartedAt, DueAt: flows.NoTime, Deadline: flows.NoTime, Count: 1},
-			{Step: "paid", Title: "Payment taken", System: "payments", At: flows.NoTime, DueAt: r.StartedAt, Deadline: r.StuckSince, Errors: 1},
-			{Step: "cash", Title: "Cash in", System: "erp", At: flows.NoTime, DueAt: flows.NoTime, Deadline: flows.NoTime},
+			{Step: "placed", Title: "Order placed", System: "webshop", At: r.StartedAt, DueAt: flows.NoTime, Deadline: flows.NoTime, Count: 1, Expected: 1, Seen: 1},
+			{Step: "paid", Title: "Payment taken", System: "payments", At: flows.NoTime, DueAt: r.StartedAt, Deadline: r.StuckSince, Errors: 1, Expected: 1},
+			{Step: "cash", Title: "Cash in", System: "erp", At: flows.NoTime, DueAt: flows.NoTime, Deadline: flows.NoTime, Expected: 1},
 		},
 		Signals: []flows.Signal{
 			{

@@ -110,13 +110,11 @@ func (r *runner) load(ctx context.Context, set *flows.Set, only []string, apply 
 	return n, nil
 }
 
-// matchedNames are the names of the signals that are steps of some flows.
+// matchedNames are the names of the signals that are something in some flows.
 func matchedNames(wanted []*flows.Flow) []string {
 	var names []string
 	for _, f := range wanted {
-		for i := range f.Steps {
-			names = append(names, f.Steps[i].Match.Name)
-		}
+		names = append(names, f.SignalNames()...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

@@ -108,7 +108,7 @@ func (e *Engine) Retire() {
 			here := e.names.unpack(now.packed, nil)
 			for _, o := range e.occurrences(old) {
 				same := func(c flows.Occurrence) bool {
-					return identity(&c) == identity(&o) && fs.flow.Steps[c.Step].ID == old.fs.flow.Steps[o.Step].ID
+					return identity(&c) == identity(&o) && fs.flow.Position(c.Step) == old.fs.flow.Position(o.Step)
 				}
 				if !slices.ContainsFunc(here, same) {
 					e.out.remove(old, o)
@@ -163,6 +163,7 @@ func (e *Engine) apply(s *flows.Signal) {
 func (e *Engine) own(o flows.Occurrence) flows.Occurrence {
 	o.Source, o.System, o.Currency = e.names.kept(o.Source), e.names.kept(o.System), e.names.kept(o.Currency)
 	o.ID, o.Sequence = strings.Clone(o.ID), strings.Clone(o.Sequence)
+	o.Child = strings.Clone(o.Child)
 	for i, v := range o.Segments {
 		o.Segments[i] = e.names.kept(v)
 	}

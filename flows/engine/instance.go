@@ -201,7 +201,7 @@ func (e *Engine) settle(now flows.Time) {
 
 func (e *Engine) judge(in *instance, now flows.Time) {
 	occurrences := in.work.occurrences
-	if len(occurrences) == 0 {
+	if !in.fs.flow.Exists(occurrences) {
 		e.vanish(in)
 		return
 	}
@@ -237,7 +237,9 @@ func (e *Engine) dueAgain(in *instance) flows.Time {
 func (e *Engine) vanish(in *instance) {
 	in.fs.untrack(in)
 	e.timers.remove(in)
-	delete(in.fs.instances, in.key)
+	if len(in.work.occurrences) == 0 { // else it waits for a step, as a resolution before its time does
+		delete(in.fs.instances, in.key)
+	}
 	e.out.instance(in)
 }
 

@@ -59,10 +59,11 @@ func (e *Engine) Take() Rows {
 func (e *Engine) record(in *instance) flows.InstanceRecord {
 	f := in.fs.flow
 	occurrences := e.occurrences(in)
-	if len(occurrences) == 0 {
+	if !f.Exists(occurrences) {
 		return flows.InstanceRecord{
 			Flow: f.Name, Version: f.Version, Key: in.key, Deleted: true,
 			StartedAt: flows.NoTime, LastAt: flows.NoTime, EndedAt: flows.NoTime, StuckSince: flows.NoTime,
+			HeldSince: flows.NoTime, HeldUntil: flows.NoTime,
 		}
 	}
 	f.FoldInto(&e.folded, occurrences, in.judged)
@@ -86,7 +87,7 @@ func (e *Engine) Reconcile(stored *flows.InstanceRecord, seen map[string]bool) {
 	r := e.record(in)
 	same := r.State == stored.State && r.Reason == stored.Reason && r.ReasonStep == stored.ReasonStep &&
 		r.Version == stored.Version && r.StartedAt == stored.StartedAt && r.LastAt == stored.LastAt &&
-		r.EndedAt == stored.EndedAt && r.StuckSince == stored.StuckSince && len(r.Path) == len(stored.Path)
+		r.EndedAt == stored.EndedAt && r.StuckSince == stored.StuckSince && r.HeldUntil == stored.HeldUntil && len(r.Path) == len(stored.Path)
 	if !same {
 		e.out.instance(in)
 	}

@@ -110,7 +110,8 @@ func packFlags(o *flows.Occurrence) (flags byte, id [24]byte) {
 	if o.Start != o.At {
 		flags |= packSpan
 	}
-	if o.Sequence != "" || o.AsOf != 0 || o.Amount.Valid || o.Currency != "" || o.Segments != nil {
+	if o.Sequence != "" || o.AsOf != 0 || o.Amount.Valid || o.Currency != "" || o.Segments != nil ||
+		o.Child != "" || o.Expect != nil {
 		flags |= packRare
 	}
 	if len(o.ID) == spanIDText && o.ID[32] == ':' && lowerHex(o.ID[:32]) && lowerHex(o.ID[33:]) {
@@ -143,8 +144,13 @@ func (n *names) appendRare(b []byte, o *flows.Occurrence) []byte {
 	} else {
 		b = append(b, 0)
 	}
-	b = binary.AppendUvarint(b, uint64(len(o.Segments)))
-	for _, v := range o.Segments {
+	b = n.appendList(n.appendList(b, o.Segments), o.Expect)
+	return appendText(b, o.Child)
+}
+
+func (n *names) appendList(b []byte, list []string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, v := range list {
 		b = n.append(b, v)
 	}
 	return b
@@ -228,10 +234,15 @@ func (r *unpacker) rare(o *flows.Occurrence) {
 		}
 		o.Amount = decimal.NewNullDecimal(decimal.NewFromBigInt(coefficient, exponent))
 	}
+	o.Segments, o.Expect, o.Child = r.list(), r.list(), r.text()
+}
+
+func (r *unpacker) list() (list []string) {
 	if n := r.uvarint(); n > 0 {
-		o.Segments = make([]string, n)
-		for i := range o.Segments {
-			o.Segments[i] = r.name()
+		list = make([]string, n)
+		for i := range list {
+			list[i] = r.name()
 		}
 	}
+	return list
 }

@@ -27,27 +27,31 @@ var (
 // occurrencesQuery asks for the occurrences of f up to an instant, of the keys that a
 // condition leaves, "" for all.
 func occurrencesQuery(f *flows.Flow, until flows.Time, condition string) (query string, args []any) {
-	ids := make([]string, len(f.Steps))
-	for i := range f.Steps {
-		ids[i] = f.Steps[i].ID
-	}
 	args = []any{
-		clickhouse.Named("flow", f.Name), clickhouse.Named("steps", ids), clickhouse.Named("until", int64(until)),
+		clickhouse.Named("flow", f.Name), clickhouse.Named("steps", f.Positions()), clickhouse.Named("until", int64(until)),
 	}
-	cut := "''"
-	if len(f.Segments) > 0 { // each value as its length, a colon and itself, as splitSegments reads it
-		cut = "concat(''"
-		for i, name := range f.Segments {
-			value := fmt.Sprintf("segments[{segment_%d:String}]", i)
-			cut += ", toString(length(" + value + ")), ':', " + value
-			args = append(args, clickhouse.Named(fmt.Sprintf("segment_%d", i), name))
-		}
-		cut += ")"
-	}
+	cut, args := listOf("segments", f.Segments, args)
+	expect, args := listOf("expect", f.Expects(), args)
 	if condition != "" {
 		condition = "\n" + strings.TrimSpace(condition)
 	}
-	return strings.NewReplacer(" /*keys*/", condition, "/*segments*/", cut).Replace(sqlOccurrences), args
+	return strings.NewReplacer(" /*keys*/", condition, "/*segments*/", cut, "/*expect*/", expect).Replace(sqlOccurrences), args
+}
+
+// listOf is an expression for the values of a map column at some names: each as its
+// length, a colon and itself, as splitList reads it.
+func listOf(column string, names []string, args []any) (string, []any) {
+	if len(names) == 0 {
+		return "''", args
+	}
+	list := "concat(''"
+	for i, name := range names {
+		parameter := fmt.Sprintf("%s_%d", column, i)
+		value := column + "[{" + parameter + ":String}]"
+		list += ", toString(length(" + value + ")), ':', " + value
+		args = append(args, clickhouse.Named(parameter, name))
+	}
+	return list + ")", args
 }
 
 // foldTimeout bounds a question that comes without a deadline. All history of some ten
@@ -117,6 +121,7 @@ func (q *foldQuery) betweenArgs() []any {
 	return []any{
 		clickhouse.Named("from", int64(from)), clickhouse.Named("to", int64(to)),
 		clickhouse.Named("segment", q.segment.name), clickhouse.Named("value", q.segment.value),
+		clickhouse.Named("holds", min(len(q.flow.Holds), 1)),
 	}
 }
 
@@ -135,7 +140,7 @@ func foldRows(rows driver.Rows, q foldQuery, visit func(folded) error) error {
 		key         string
 	)
 	flush := func() error {
-		if len(occurrences) == 0 {
+		if !q.flow.Exists(occurrences) {
 			return nil
 		}
 		now := q.now
@@ -149,7 +154,7 @@ func foldRows(rows driver.Rows, q foldQuery, visit func(folded) error) error {
 		}
 		return visit(c)
 	}
-	reader := occurrenceReader{segments: len(q.flow.Segments)}
+	reader := occurrenceReader{segments: len(q.flow.Segments), expects: len(q.flow.Expects())}
 	for rows.Next() {
 		if err := reader.scan(rows); err != nil {
 			return err
@@ -192,18 +197,19 @@ type occurrenceReader struct {
 	key        string
 	occurrence flows.Occurrence
 
-	segments          int
+	segments, expects int
 	position          uint16
 	at, start, judged int64
 	failed            uint8
 	money, cut        string
+	expect            string
 }
 
 func (r *occurrenceReader) scan(rows driver.Rows) error {
 	o := &r.occurrence
 	err := rows.Scan(
 		&r.key, &r.position, &r.at, &r.start, &r.failed, &o.Source, &o.ID, &o.Sequence, &o.System, &r.judged, &o.Hash,
-		&r.money, &o.Currency, &r.cut,
+		&r.money, &o.Currency, &r.cut, &o.Child, &r.expect,
 	)
 	if err != nil {
 		return fmt.Errorf("scan an occurrence: %w", err)
@@ -217,15 +223,18 @@ func (r *occurrenceReader) scan(rows driver.Rows) error {
 		}
 		o.Amount.Valid = true
 	}
-	if o.Segments, err = splitSegments(r.cut, r.segments); err != nil {
+	if o.Segments, err = splitList(r.cut, r.segments); err != nil {
 		return fmt.Errorf("segments of signal %s/%s: %w", o.Source, o.ID, err)
+	}
+	if o.Expect, err = splitList(r.expect, r.expects); err != nil {
+		return fmt.Errorf("expectations of signal %s/%s: %w", o.Source, o.ID, err)
 	}
 	return nil
 }
 
-// splitSegments reads n values, each written as its length, a colon and itself. It is nil
+// splitList reads n values, each written as its length, a colon and itself. It is nil
 // where all are empty.
-func splitSegments(text string, n int) ([]string, error) {
+func splitList(text string, n int) ([]string, error) {
 	if len(text) <= 2*n { // "0:" each
 		return nil, nil
 	}

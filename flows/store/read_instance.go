@@ -46,7 +46,7 @@ func (s *Store) instance(ctx context.Context, f *flows.Flow, key string, at flow
 	if err != nil {
 		return d, err
 	}
-	if len(occurrences) == 0 {
+	if !f.Exists(occurrences) {
 		if q.hindsight {
 			return d, flows.ErrNotFound
 		}
@@ -91,7 +91,7 @@ func (s *Store) occurrences(
 		return nil, fmt.Errorf("read occurrences: %w", err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	reader := occurrenceReader{segments: len(f.Segments)}
+	reader := occurrenceReader{segments: len(f.Segments), expects: len(f.Expects())}
 	for rows.Next() {
 		if err := reader.scan(rows); err != nil {
 			return nil, err
@@ -109,11 +109,9 @@ func stepRecords(f *flows.Flow, in *flows.Instance) []flows.StepRecord {
 	for i := range f.Steps {
 		step, fold := &f.Steps[i], &in.Steps[i]
 		records[i] = flows.StepRecord{
-			Step: step.ID, Title: step.Title, System: step.System, At: fold.At, DueAt: fold.DueAt, Deadline: flows.NoTime,
+			Step: step.ID, Title: step.Title, System: step.System, At: fold.At, DueAt: fold.DueAt, Deadline: fold.Deadline,
 			Latency: fold.Latency, Count: fold.Count, Errors: fold.Errors, Skipped: fold.Skipped,
-		}
-		if fold.DueAt != flows.NoTime && step.Within > 0 && !step.Optional {
-			records[i].Deadline = fold.DueAt.Add(step.Within)
+			Expected: fold.Expected, Seen: fold.Seen,
 		}
 	}
 	return records
@@ -124,7 +122,7 @@ func (s *Store) signalsOf(
 	ctx context.Context, f *flows.Flow, key string, until flows.Time, occurrences []flows.Occurrence,
 ) (ordered []flows.Signal, err error) {
 	rows, err := s.conn.Query(
-		ctx, signalQuery(sqlSignalsOfInstance), clickhouse.Named("names", matchNames(f)), clickhouse.Named("flow", f.Name),
+		ctx, signalQuery(sqlSignalsOfInstance), clickhouse.Named("names", f.SignalNames()), clickhouse.Named("flow", f.Name),
 		clickhouse.Named("key", key), clickhouse.Named("until", int64(until)), clickhouse.Named("limit", maxDetailSignals),
 	)
 	if err != nil {
@@ -148,13 +146,4 @@ func (s *Store) signalsOf(
 		}
 	}
 	return ordered, nil
-}
-
-// matchNames are the names of the signals that a flow's steps match.
-func matchNames(f *flows.Flow) []string {
-	names := make([]string, len(f.Steps))
-	for i := range f.Steps {
-		names[i] = f.Steps[i].Match.Name
-	}
-	return names
 }

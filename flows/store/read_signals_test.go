@@ -150,13 +150,13 @@ func TestInstance(t *testing.T) {
 		}
 		paid := epoch.Add(2 * time.Minute) // the end of the span
 		want := []flows.StepRecord{
-			{Step: "placed", Title: "placed", At: epoch, DueAt: flows.NoTime, Deadline: flows.NoTime, Count: 1},
+			{Step: "placed", Title: "placed", At: epoch, DueAt: flows.NoTime, Deadline: flows.NoTime, Count: 1, Expected: 1, Seen: 1},
 			{
 				Step: "paid", Title: "paid", System: "bank", At: paid, DueAt: epoch, Deadline: epoch.Add(time.Hour),
-				Latency: 2 * time.Minute, Count: 1,
+				Latency: 2 * time.Minute, Count: 1, Expected: 1, Seen: 1,
 			},
-			{Step: "shipped", Title: "shipped", System: "carrier", At: flows.NoTime, DueAt: paid, Deadline: paid.Add(2 * time.Hour)},
-			{Step: "cancelled", Title: "cancelled", At: flows.NoTime, DueAt: flows.NoTime, Deadline: flows.NoTime},
+			{Step: "shipped", Title: "shipped", System: "carrier", At: flows.NoTime, DueAt: paid, Deadline: paid.Add(2 * time.Hour), Expected: 1},
+			{Step: "cancelled", Title: "cancelled", At: flows.NoTime, DueAt: flows.NoTime, Deadline: flows.NoTime, Expected: 1},
 		}
 		if diff := cmp.Diff(want, d.Steps); diff != "" {
 			t.Errorf("steps: -want +got\n%s", diff)

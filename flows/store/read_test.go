@@ -25,10 +25,11 @@ value: {amount: total, currency: currency}
 segments: [region, "odd'name"]
 idle: 12h
 expire: 10d
+holds: [{id: on-hold, from: {event: order.held}, until: {event: order.released}, at_most: 1d}]
 steps:
   - {id: placed, match: {event: order.placed}, start: true}
   - {id: paid, system: bank, match: {event: order.paid}, after: placed, within: 1h}
-  - {id: shipped, system: carrier, match: {event: order.shipped}, after: paid, within: 2h, end: completed}
+  - {id: shipped, system: carrier, match: {event: order.shipped}, after: paid, within: 2h, each: parcel_id, expect: "odd'parcels", end: completed}
   - {id: cancelled, match: {event: order.cancelled}, end: cancelled}
 `
 
@@ -83,8 +84,18 @@ func makeWorld(t *testing.T, s *Store, instances int) *world {
 
 func randomOccurrence(r *rand.Rand, at flows.Time, id string) flows.Occurrence {
 	o := flows.Occurrence{
-		Step: min(r.IntN(6), 3), At: at, Start: at.Add(-time.Duration(r.IntN(3)) * time.Minute), Failed: r.IntN(8) == 0,
+		Step: min(r.IntN(9), 6), At: at, Start: at.Add(-time.Duration(r.IntN(3)) * time.Minute), Failed: r.IntN(8) == 0,
 		Source: "/test", ID: id, Sequence: fmt.Sprint(r.IntN(20)), System: "s",
+	}
+	if o.Step == 2 {
+		o.Child = []string{"", "it's 1", "2"}[r.IntN(3)]
+	}
+	if r.IntN(3) == 0 {
+		o.Expect = []string{fmt.Sprint(r.IntN(3))}
+	}
+	if o.Step == 6 { // a resolution
+		o.Expect, o.Failed = nil, false
+		return o
 	}
 	if o.Step == 0 || r.IntN(3) == 0 {
 		o.Segments = []string{[]string{"EU", "US", ""}[r.IntN(3)], []string{"", "1:2"}[r.IntN(2)]}
@@ -121,7 +132,7 @@ func (w *world) each(now flows.Time, hindsight bool, visit func(string, flows.Ti
 				live++
 			}
 		}
-		if len(seen) == 0 {
+		if !w.flow.Exists(seen) {
 			continue
 		}
 		judged := now

@@ -110,7 +110,7 @@ func (s *Store) timelinePage(
 	for _, f := range all {
 		if f.Key == key.Type {
 			primary = append(primary, f.Name)
-			names = append(names, matchNames(f)...)
+			names = append(names, f.SignalNames()...)
 		}
 	}
 	class, size, digits := after.sequence()

@@ -87,6 +87,12 @@ type instanceRow struct {
 	WaitingSystem []string          `ch:"waiting_on.system"`
 	WaitingDue    []*time.Time      `ch:"waiting_on.due_at"`
 	WaitingUntil  []*time.Time      `ch:"waiting_on.deadline"`
+	WaitingExpect []uint32          `ch:"waiting_on.expected"`
+	WaitingSeen   []uint32          `ch:"waiting_on.seen"`
+	Hold          string            `ch:"hold"`
+	HeldSince     *time.Time        `ch:"held_since"`
+	HeldUntil     *time.Time        `ch:"held_until"`
+	Reopened      bool              `ch:"reopened"`
 	Path          []string          `ch:"path"`
 	Deviations    []string          `ch:"deviations"`
 	Conforming    bool              `ch:"conforming"`
@@ -106,12 +112,15 @@ func newInstanceRow(r *flows.InstanceRecord, version uint64) instanceRow {
 		StartedAt: nullable(r.StartedAt), LastAt: nullable(r.LastAt), EndedAt: nullable(r.EndedAt), EndStep: r.EndStep,
 		Path: r.Path, Conforming: r.Conforming, Amount: amountText(r.Amount), Currency: r.Currency, Segments: r.Segments,
 		AsOf: nullable(r.AsOf), Imported: r.Imported, Deleted: flag(r.Deleted), RowVersion: version,
+		Hold: r.Hold, HeldSince: nullable(r.HeldSince), HeldUntil: nullable(r.HeldUntil), Reopened: r.Reopened,
 	}
 	for _, w := range r.WaitingOn {
 		row.WaitingStep = append(row.WaitingStep, w.Step)
 		row.WaitingSystem = append(row.WaitingSystem, w.System)
 		row.WaitingDue = append(row.WaitingDue, nullable(w.DueAt))
 		row.WaitingUntil = append(row.WaitingUntil, nullable(w.Deadline))
+		row.WaitingExpect = append(row.WaitingExpect, uint32(w.Expected))
+		row.WaitingSeen = append(row.WaitingSeen, uint32(w.Seen))
 	}
 	for _, d := range r.Deviations {
 		row.Deviations = append(row.Deviations, string(d))
@@ -135,6 +144,8 @@ type stepRow struct {
 	Amount     *string           `ch:"amount"`
 	Currency   string            `ch:"currency"`
 	Segments   map[string]string `ch:"segments"`
+	Child      string            `ch:"child"`
+	Expect     map[string]string `ch:"expect"`
 	RowVersion uint64            `ch:"row_version"`
 	Deleted    uint8             `ch:"deleted"`
 }
@@ -143,7 +154,7 @@ func newStepRow(r *flows.OccurrenceRecord, version uint64) stepRow {
 	row := stepRow{
 		Flow: r.Flow, Key: r.Key, Source: r.Source, ID: r.ID, Step: r.StepID, Time: r.At.Std(), StartTime: r.Start.Std(),
 		Outcome: "ok", Sequence: r.Sequence, System: r.System, AsOf: r.AsOf.Std(), Hash: r.Hash, Amount: amountText(r.Amount),
-		Currency: r.Currency, Segments: r.Segments, RowVersion: version, Deleted: flag(r.Deleted),
+		Currency: r.Currency, Segments: r.Segments, Child: r.Child, Expect: r.Expect, RowVersion: version, Deleted: flag(r.Deleted),
 	}
 	if r.Failed {
 		row.Outcome = "error"

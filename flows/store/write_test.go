@@ -131,9 +131,10 @@ func instance(key string) flows.InstanceRecord {
 		System: "payments", StuckSince: bounds[5], StuckFor: 3 * time.Second, Recovered: true, StartedAt: bounds[0], LastAt: bounds[5],
 		EndedAt: flows.NoTime,
 		WaitingOn: []flows.WaitingRecord{
-			{Step: "paid", System: "payments", DueAt: bounds[5], Deadline: math.MaxInt64},
-			{Step: "picked", DueAt: bounds[0], Deadline: flows.NoTime},
+			{Step: "paid", System: "payments", DueAt: bounds[5], Deadline: math.MaxInt64, Expected: 3, Seen: 2},
+			{Step: "picked", DueAt: bounds[0], Deadline: flows.NoTime, Expected: 1},
 		},
+		Hold: "on-hold", HeldSince: bounds[0], HeldUntil: flows.NoTime, Reopened: true,
 		Path: []string{"placed", "placed"}, Deviations: []flows.Deviation{flows.DeviationRepeat, flows.DeviationOrder}, Conforming: false,
 		Amount: decimal.NewNullDecimal(decimal.RequireFromString("12345678901234567890123456789012345.000000000000000001")), Currency: "EUR",
 		Segments: map[string]string{"region": "EU", "channel": "'"}, AsOf: bounds[1], Imported: true,

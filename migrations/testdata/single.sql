@@ -216,3 +216,20 @@ CREATE TABLE IF NOT EXISTS throughline.checkpoints
 ENGINE = ReplacingMergeTree(saved)
 ORDER BY name
 
+-- 0010_held_and_counted
+-- What holds an instance, and of each step that is due how many children are expected (0 in rows from before: one) and
+-- were seen.
+ALTER TABLE throughline.instances
+    ADD COLUMN IF NOT EXISTS waiting_on.expected Array(UInt32) AFTER waiting_on.deadline,
+    ADD COLUMN IF NOT EXISTS waiting_on.seen Array(UInt32) AFTER waiting_on.expected,
+    ADD COLUMN IF NOT EXISTS hold LowCardinality(String) COMMENT 'id of the hold, or downtime' AFTER imported,
+    ADD COLUMN IF NOT EXISTS held_since Nullable(DateTime64(9, 'UTC')) AFTER hold,
+    ADD COLUMN IF NOT EXISTS held_until Nullable(DateTime64(9, 'UTC')) COMMENT 'NULL where no end is known' AFTER held_since,
+    ADD COLUMN IF NOT EXISTS reopened Bool COMMENT 'had ended, and then more was expected' AFTER held_until
+
+-- 0011_children
+-- What a step with children needs of each signal, so that it can be folded for any instant.
+ALTER TABLE throughline.steps
+    ADD COLUMN IF NOT EXISTS child String COMMENT 'which of several it is' CODEC(ZSTD(1)) AFTER segments,
+    ADD COLUMN IF NOT EXISTS expect Map(LowCardinality(String), String) COMMENT 'how many are due, by attribute' AFTER child
+

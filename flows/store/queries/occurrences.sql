@@ -14,7 +14,9 @@ SELECT
     hash,
     ifNull(amount, '') AS money,
     currency,
-    /*segments*/ AS cut
+    /*segments*/ AS cut,
+    child,
+    /*expect*/ AS expected
 FROM steps FINAL
 WHERE flow = {flow:String} AND toUnixTimestamp64Nano(time) <= {until:Int64} AND position > 0 /*keys*/
 ORDER BY key

@@ -26,7 +26,13 @@ SELECT
     currency,
     segments,
     ifNull(toUnixTimestamp64Nano(as_of), {none:Int64}),
-    imported
+    imported,
+    hold,
+    ifNull(toUnixTimestamp64Nano(held_since), {none:Int64}),
+    ifNull(toUnixTimestamp64Nano(held_until), {none:Int64}),
+    reopened,
+    waiting_on.expected,
+    waiting_on.seen
 FROM instances FINAL
 WHERE flow = {flow:String} AND key IN (
     SELECT key

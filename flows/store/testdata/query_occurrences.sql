@@ -14,7 +14,9 @@ SELECT
     hash,
     ifNull(amount, '') AS money,
     currency,
-    '' AS cut
+    '' AS cut,
+    child,
+    concat('', toString(length(expect[{expect_0:String}])), ':', expect[{expect_0:String}]) AS expected
 FROM steps FINAL
 WHERE flow = {flow:String} AND toUnixTimestamp64Nano(time) <= {until:Int64} AND position > 0
 ORDER BY key
