@@ -13,15 +13,19 @@ import (
 	"throughline/flows"
 )
 
-// check reads flow files and the keys file and prints a line for each of their faults. A path is a file, a
-// config_dir, or its folder of flows. An error says that a path could not be read.
+// check reads flow files and the files that they refer to, and prints a line for each of
+// their faults. A path is a file, a config_dir, or its folder of flows. An error says that
+// a path could not be read.
 func check(paths []string, stdout io.Writer) (faults int, err error) {
 	for _, path := range paths {
 		files, err := flowFiles(path)
 		if err != nil {
 			return faults, fmt.Errorf("check: %w", err)
 		}
-		var all []flows.Fault
+		refs, all, err := checkRefs(path)
+		if err != nil {
+			return faults, fmt.Errorf("check: %w", err)
+		}
 		owners := map[string]string{}
 		for _, file := range files {
 			text, err := readFlowFile(file)
@@ -34,7 +38,10 @@ func check(paths []string, stdout io.Writer) (faults int, err error) {
 				all = append(all, wrong...)
 				continue
 			}
-			flow, wrong := flows.Parse(file, text)
+			if isRef(file) {
+				continue // its faults are known
+			}
+			flow, wrong := refs.Parse(file, text)
 			all = append(all, wrong...)
 			if flow == nil {
 				continue
@@ -54,6 +61,39 @@ func check(paths []string, stdout io.Writer) (faults int, err error) {
 		}
 	}
 	return faults, nil
+}
+
+// checkRefs reads the calendars and systems of the config_dir that a path is, or lies in,
+// and returns their faults where the path means them.
+func checkRefs(path string) (flows.Refs, []flows.Fault, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return flows.Refs{}, nil, err
+	}
+	dir := path
+	if !info.IsDir() {
+		dir = filepath.Dir(path)
+	}
+	if base := filepath.Base(dir); base == flowsFolder || base == calendarsFolder {
+		dir = filepath.Dir(dir)
+	}
+	files := refFiles{calendars: map[string]*calendarFile{}}
+	if _, _, err := files.look(dir, true); err != nil {
+		return flows.Refs{}, nil, err
+	}
+	var meant []flows.Fault
+	for _, fault := range files.faults() {
+		fault.File = filepath.Join(dir, filepath.FromSlash(fault.File))
+		if info.IsDir() || fault.File == filepath.Clean(path) {
+			meant = append(meant, fault)
+		}
+	}
+	return files.refs, meant, nil
+}
+
+// isRef says whether a file is one that flow files refer to.
+func isRef(file string) bool {
+	return filepath.Base(file) == systemsName || filepath.Base(filepath.Dir(file)) == calendarsFolder
 }
 
 // flowFiles are the flow files of a path, sorted. A folder that has none is no error: it
@@ -79,7 +119,7 @@ func flowFiles(path string) ([]string, error) {
 }
 
 // otherFiles stand in a config_dir, or beside it, and are no flows.
-var otherFiles = []string{"throughline.yaml", "alertmanager.yml", keysName, "systems.yaml", "capabilities.yaml"}
+var otherFiles = []string{"throughline.yaml", "alertmanager.yml", keysName, systemsName, "capabilities.yaml"}
 
 // listFlowFiles are the flow files of a folder, sorted. Hidden files are not among them:
 // editors and mounted volumes keep their own there.

@@ -29,13 +29,14 @@ const (
 	settleAtEnd = 4 // looks after which a file that changes all the time is taken anyhow
 )
 
-// rules are the flow files and the keys file of a config_dir, and the flows that run
-// because of them. Of a file that was changed for the worse its last good version runs on.
+// rules are the flow files of a config_dir with its keys, calendars and systems, and the
+// flows that run because of them. Of a file that was changed for the worse its last good version runs on.
 type rules struct {
 	configDir string
 	log       *slog.Logger
 	files     map[string]*ruleFile // by path; of loadRules, then of Watch
 	keys      keysFile             // likewise
+	refs      refFiles             // likewise
 	now       atomic.Pointer[rulesNow]
 }
 
@@ -67,7 +68,7 @@ type ruleFile struct {
 // loadRules reads the flow files as they stand. Faults in them are no error, nor is a
 // folder that does not exist yet.
 func loadRules(configDir string, log *slog.Logger) (*rules, error) {
-	r := &rules{configDir: configDir, log: log, files: map[string]*ruleFile{}}
+	r := &rules{configDir: configDir, log: log, files: map[string]*ruleFile{}, refs: refFiles{calendars: map[string]*calendarFile{}}}
 	if _, err := r.look(true); err != nil {
 		return nil, fmt.Errorf("load flow files: %w", err)
 	}
@@ -116,6 +117,7 @@ func (r *rules) Watch(ctx context.Context, onChange func(*flows.Set)) {
 		if watcher != nil {
 			_ = watcher.Add(folder) // it may not exist yet, or again; the looks go on
 			_ = watcher.Add(r.configDir)
+			_ = watcher.Add(filepath.Join(r.configDir, calendarsFolder))
 		}
 		open, changed := r.refresh()
 		if changed {
@@ -169,6 +171,10 @@ func (r *rules) look(atOnce bool) (open bool, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err // what runs runs on
 	}
+	changed, open, err := r.refs.look(r.configDir, atOnce)
+	if err != nil {
+		return false, err
+	}
 	for _, path := range paths {
 		f := r.files[path]
 		if f == nil {
@@ -181,8 +187,12 @@ func (r *rules) look(atOnce bool) (open bool, err error) {
 			continue
 		}
 		taken, waits := f.look(text, err, atOnce)
-		if open = open || waits; taken {
-			f.parse(r.short(path), err)
+		open = open || waits
+		switch {
+		case taken:
+			f.parse(r.short(path), err, r.refs.refs)
+		case changed && f.text != nil:
+			f.parse(r.short(path), nil, r.refs.refs)
 		}
 	}
 	for path, f := range r.files {
@@ -231,12 +241,12 @@ func (f *watchedFile) missed(atOnce bool) (gone, open bool) {
 }
 
 // parse reads what was taken, or says why it could not be.
-func (f *ruleFile) parse(name string, err error) {
+func (f *ruleFile) parse(name string, err error, refs flows.Refs) {
 	if err != nil {
 		f.parsed, f.faults = nil, []flows.Fault{unreadable(name, err)}
 		return
 	}
-	f.parsed, f.faults = flows.Parse(name, f.text)
+	f.parsed, f.faults = refs.Parse(name, f.text)
 }
 
 // short is a path as people see it: below config_dir.
@@ -247,7 +257,7 @@ func (r *rules) short(path string) string { return flowsFolder + "/" + filepath.
 // version, if it has one.
 func (r *rules) settle() (changed bool, err error) {
 	paths := slices.Sorted(maps.Keys(r.files))
-	owners, faults := map[string]string{}, slices.Clone(r.keys.faults)
+	owners, faults := map[string]string{}, append(r.refs.faults(), r.keys.faults...)
 	claim := func(path string, flow *flows.Flow) bool {
 		if _, taken := owners[flow.Name]; taken {
 			return false

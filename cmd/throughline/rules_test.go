@@ -159,6 +159,54 @@ func TestRulesKeysFile(t *testing.T) {
 	holds("3")
 }
 
+func TestRulesReferredFiles(t *testing.T) {
+	f := newFolder(t)
+	f.write("a.yaml", "flow: a\nkey: k\nsteps: [{id: x, match: {event: x}}, {id: y, system: erp, match: {event: y}, after: x, within: {business: 8h, calendar: office}}]\n")
+	f.write("b.yaml", flowText("b", "z"))
+	r := f.load()
+	const missing = "flows/a.yaml:3:120: no calendar is named `office`"
+	expect(t, r, "b(z)", missing)
+	if err := os.Mkdir(filepath.Join(f.dir, calendarsFolder), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const hours = "zone: Europe/Berlin\nhours: {mon-fri: [\"08:00-17:00\"]}\n"
+	f.write("../calendars/office.yaml", hours)
+	expect(t, r, "a(x y) b(z)")
+	version := func() string {
+		flow, _ := r.Set().Flow("a")
+		return flow.Version
+	}
+	before := version()
+	f.write("../calendars/office.yaml", "zone: nowhere\n"+hours)
+	expect(t, r, "a(x y) b(z)", "calendars/office.yaml:1:7: no zone is named", "calendars/office.yaml:2:1: field `zone` stands twice")
+	if version() != before {
+		t.Error("a bad calendar replaced a good one")
+	}
+	f.write("../calendars/office.yaml", hours+"holidays: [de-by]\n")
+	expect(t, r, "a(x y) b(z)")
+	if version() == before {
+		t.Error("another calendar makes no other version")
+	}
+	before = version()
+	f.write("../systems.yaml", "erp: {calendar: office, downtime: [{from: 2026-12-01T22:00:00Z, until: 2026-12-02T04:00:00Z}]}\n")
+	expect(t, r, "a(x y) b(z)")
+	if flow, _ := r.Set().Flow("a"); version() == before || len(flow.Steps[1].Downtime) != 1 {
+		t.Error("planned downtime is not in force")
+	}
+	f.write("../systems.yaml", "erp: x\n")
+	expect(t, r, "a(x y) b(z)", "systems.yaml:1:6: system `erp` must be a mapping")
+	f.remove("../systems.yaml")
+	expect(t, r, "a(x y) b(z)")
+	if version() != before {
+		t.Error("without systems the version is not what it was")
+	}
+	f.remove("../calendars/office.yaml")
+	expect(t, r, "a(x y) b(z)", missing) // the last good version runs on
+	if version() != before {
+		t.Error("a calendar that is gone changed what runs")
+	}
+}
+
 func TestRulesOneName(t *testing.T) {
 	f := newFolder(t)
 	f.write("b.yaml", flowText("x", "one"))
@@ -316,6 +364,27 @@ func TestCheck(t *testing.T) {
 	try(f.dir, faults...)
 	try(filepath.Join(f.dir, flowsFolder), faults...)
 	try(f.path("c.yaml"), faults[1:]...)
+	try(f.path("b.yaml"))
+
+	f.write("b.yaml", "flow: y\nkey: k\nsteps: [{id: a, match: {event: a}}, {id: b, match: {event: b}, after: a, within: {business: 8h, calendar: office}}]\n")
+	f.remove("c.yaml")
+	if err := os.Mkdir(filepath.Join(f.dir, calendarsFolder), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	try(f.dir, f.path("b.yaml")+":3:109: no calendar is named `office`; write calendars/office.yaml")
+	f.write("../calendars/office.yaml", "zone: Berlin\nhours: {mon: [\"08:00-17:00\"]}\n")
+	f.write("../systems.yaml", "erp: {titel: ERP}\n")
+	office, systems := filepath.Join(f.dir, calendarsFolder, "office.yaml"), filepath.Join(f.dir, systemsName)
+	faults = []string{
+		office + ":1:7: no zone is named `Berlin`",
+		f.path("b.yaml") + ":3:107: no calendar is named `office`",
+		systems + ":1:7: unknown field `titel`; did you mean `title`?",
+	}
+	try(f.dir, faults...)
+	try(office, faults[:1]...)
+	try(f.path("b.yaml"), faults[1:2]...)
+	try(systems, faults[2:]...)
+	f.write("../calendars/office.yaml", "zone: Europe/Berlin\nhours: {mon: [\"08:00-17:00\"]}\n")
 	try(f.path("b.yaml"))
 	if _, err := check([]string{f.path("none.yaml")}, &strings.Builder{}); err == nil {
 		t.Error("a path that does not exist is no error")
