@@ -371,7 +371,7 @@ func TestCheck(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(f.dir, calendarsFolder), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	try(f.dir, f.path("b.yaml")+":3:109: no calendar is named `office`; write calendars/office.yaml")
+	try(f.dir, f.path("b.yaml")+":3:107: no calendar is named `office`; write calendars/office.yaml")
 	f.write("../calendars/office.yaml", "zone: Berlin\nhours: {mon: [\"08:00-17:00\"]}\n")
 	f.write("../systems.yaml", "erp: {titel: ERP}\n")
 	office, systems := filepath.Join(f.dir, calendarsFolder, "office.yaml"), filepath.Join(f.dir, systemsName)
