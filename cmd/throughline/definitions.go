@@ -11,12 +11,49 @@ import (
 	"throughline/ingest/bus"
 )
 
+// pingWithin bounds how long live numbers stand still for a store that does not answer.
+const pingWithin = time.Second
+
 // replace puts a new set in force, and fills the flows that are new or changed from the
-// stored signals. While the store is away the definitions before run on.
+// stored signals. While the store lacks some of these the definitions before run on: a flow
+// without its past would say that nothing is stuck.
 func (r *runner) replace(ctx context.Context, set *flows.Set) error {
-	if err := r.store.Ping(ctx); err != nil {
-		return err //nolint:wrapcheck // the caller says what waits
+	if len(r.unfilled) > 0 || r.isNew(set) {
+		if err := r.awaitStored(ctx); err != nil {
+			return err
+		}
 	}
+	interrupted := slices.Clone(r.unfilled)
+	r.putInForce(set)
+	if len(r.unfilled) == 0 {
+		return nil
+	}
+	n, err := r.load(ctx, set, r.unfilled, r.engine.Apply)
+	if err != nil {
+		return err
+	}
+	r.engine.Retire()
+	for _, flow := range r.unfilled {
+		if slices.Contains(interrupted, flow) { // rows of a version that was never whole may be there
+			r.writer.forget(flow)
+			r.engine.OweAll(flow)
+		}
+		r.pending[flow] = time.Time{}
+	}
+	r.log.InfoContext(ctx, "flow definitions in force", "flows", r.unfilled, "signals", n)
+	r.unfilled = nil
+	return nil
+}
+
+// isNew says whether a set has a flow that is not in force as it is there.
+func (r *runner) isNew(set *flows.Set) bool {
+	return slices.ContainsFunc(set.Flows(), func(f *flows.Flow) bool {
+		running, ok := r.engine.Set().Flow(f.Name)
+		return !ok || running.Version != f.Version
+	})
+}
+
+func (r *runner) putInForce(set *flows.Set) {
 	before := r.engine.Flows()
 	empty := r.engine.Replace(set)
 	for _, flow := range before {
@@ -24,25 +61,16 @@ func (r *runner) replace(ctx context.Context, set *flows.Set) error {
 			r.hub.Drop(flow)
 		}
 	}
+	r.keepVersions(set, empty)
+	for _, flow := range r.unfilled {
+		if _, ok := set.Flow(flow); ok && !slices.Contains(empty, flow) {
+			empty = append(empty, flow)
+		}
+	}
 	for _, flow := range empty {
 		r.pending[flow] = time.Time{}
 	}
-	r.keepVersions(set, empty)
-	r.unfilled = append(r.unfilled, empty...)
-	if len(r.unfilled) == 0 {
-		return nil
-	}
-	if err := r.awaitStored(ctx); err != nil {
-		return err
-	}
-	n, err := r.load(ctx, set, r.unfilled, r.engine.Apply)
-	if err != nil {
-		return err
-	}
-	r.engine.Retire()
-	r.log.InfoContext(ctx, "flow definitions in force", "flows", r.unfilled, "signals", n)
-	r.unfilled = nil
-	return nil
+	r.unfilled = empty
 }
 
 // keepVersions has the texts of definitions stored, since every instance names its own.
@@ -57,6 +85,9 @@ func (r *runner) keepVersions(set *flows.Set, names []string) {
 // awaitStored waits a little until the store has what the engine applied: a load would
 // miss the rest.
 func (r *runner) awaitStored(ctx context.Context) error {
+	if err := r.ping(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -75,6 +106,12 @@ func (r *runner) awaitStored(ctx context.Context) error {
 			return fmt.Errorf("the store has %d of %d messages", done, r.applied)
 		}
 	}
+}
+
+func (r *runner) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pingWithin)
+	defer cancel()
+	return r.store.Ping(ctx) //nolint:wrapcheck // the caller says what waits
 }
 
 // load applies the stored signals that some flows want.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,7 @@ const (
 	publishEvery  = 95 * time.Millisecond // per flow, after the first change: an event waits for less than 100 ms, its own way included
 	alertEvery    = 500 * time.Millisecond
 	flushEvery    = 200 * time.Millisecond // rows to the store, after the first change
+	replaceAgain  = 2 * time.Second        // changed definitions that the store could not yet fill
 	tickEvery     = time.Second            // windows move, liveness is noted
 	settleAfter   = 30 * time.Second       // verdicts wait so long after catching up (FLOWS.md section 6)
 	maxOwed       = 500_000                // rows owed to the store; beyond it the engine reads no further
@@ -66,8 +68,9 @@ type runner struct {
 // judgement is a pass over the deadlines that waits for the engine to have applied all
 // that the bus had accepted at that time.
 type judgement struct {
-	at  flows.Time // NoTime for none
-	seq uint64
+	at    flows.Time // NoTime for none
+	seq   uint64
+	retry time.Time // before it the bus, which did not answer, is not asked again
 }
 
 func newRunner(set *flows.Set, b *bus.Bus, s *store.Store, ready <-chan struct{}, hub *web.Hub,
@@ -184,7 +187,7 @@ func (r *runner) loop(ctx context.Context, followed chan error) error {
 		case d := <-deliveries:
 			r.apply(d)
 		case set := <-r.sets:
-			r.next = set
+			r.next, r.tried = set, time.Time{}
 		case ask := <-r.asks:
 			ask()
 		case <-r.writer.done:
@@ -220,20 +223,11 @@ func (r *runner) step(ctx context.Context, now time.Time) error {
 		r.ticked = now
 		r.engine.Roll(flows.At(now))
 	}
-	if r.next != nil && now.Sub(r.tried) >= tickEvery {
-		r.tried = now
-		if err := r.replace(ctx, r.next); err != nil {
-			r.log.WarnContext(ctx, "changed flow definitions wait for the store", "error", err)
-		} else {
-			r.next, r.tried = nil, time.Time{}
-		}
-	}
+	r.replaceDue(ctx, now)
 	if err := r.settle(ctx, now); err != nil {
 		return err
 	}
-	if err := r.judgeDue(ctx, now); err != nil {
-		return err
-	}
+	r.judgeDue(ctx, now)
 	for _, flow := range r.engine.Changed() {
 		if _, ok := r.pending[flow]; !ok {
 			r.pending[flow] = r.published[flow].Add(publishEvery)
@@ -241,7 +235,7 @@ func (r *runner) step(ctx context.Context, now time.Time) error {
 		r.alertsDue = true
 	}
 	r.publish(now)
-	if r.alertsDue && !r.restoring && now.Sub(r.alerted) >= alertEvery {
+	if r.alertsDue && !r.restoring && len(r.unfilled) == 0 && now.Sub(r.alerted) >= alertEvery {
 		r.alertsDue, r.alerted = false, now
 		r.alerts(r.engine.Cohorts(), now)
 	}
@@ -273,16 +267,34 @@ func (r *runner) settle(ctx context.Context, now time.Time) error {
 	return nil
 }
 
+// replaceDue tries to put other definitions in force, again and again where the store is away.
+func (r *runner) replaceDue(ctx context.Context, now time.Time) {
+	if r.next == nil || now.Sub(r.tried) < replaceAgain {
+		return
+	}
+	err := r.replace(ctx, r.next)
+	if err == nil {
+		r.next, r.tried = nil, time.Time{}
+		return
+	}
+	if r.tried.IsZero() && ctx.Err() == nil {
+		r.log.WarnContext(ctx, "changed flow definitions wait for the store; those before run on", "error", err)
+	}
+	r.tried = time.Now()
+}
+
 // judgeDue passes over the deadlines that are due, once everything accepted before is
 // applied (FLOWS.md section 6).
-func (r *runner) judgeDue(ctx context.Context, now time.Time) error {
-	if r.restoring || (r.judge.at == flows.NoTime && r.engine.Next() > flows.At(now)) {
-		return nil
+func (r *runner) judgeDue(ctx context.Context, now time.Time) {
+	if r.restoring || (r.judge.at == flows.NoTime && (r.engine.Next() > flows.At(now) || now.Before(r.judge.retry))) {
+		return
 	}
 	if r.judge.at == flows.NoTime {
 		seq, err := r.bus.LastSeq(ctx, bus.Signals)
 		if err != nil {
-			return fmt.Errorf("judge deadlines: %w", err)
+			r.judge.retry = time.Now().Add(tickEvery)
+			r.log.WarnContext(ctx, "deadlines wait for the bus", "error", err)
+			return
 		}
 		r.judge = judgement{at: flows.At(now), seq: seq}
 	}
@@ -290,7 +302,6 @@ func (r *runner) judgeDue(ctx context.Context, now time.Time) error {
 		r.engine.Advance(r.judge.at)
 		r.judge.at = flows.NoTime
 	}
-	return nil
 }
 
 // publish sends the numbers of changed flows to the live pages: the first change at once,
@@ -307,7 +318,7 @@ func (r *runner) publish(now time.Time) {
 			r.hub.Drop(flow)
 			continue
 		}
-		health.Restoring = r.restoring
+		health.Restoring = r.restoring || slices.Contains(r.unfilled, flow)
 		if err := r.hub.Publish(health); err != nil {
 			r.log.Error("publish live numbers", "flow", flow, "error", err)
 		}
@@ -320,7 +331,7 @@ func (r *runner) wait(now time.Time) time.Duration {
 	for _, due := range r.pending {
 		next = earliest(next, due)
 	}
-	if r.alertsDue {
+	if r.alertsDue && len(r.unfilled) == 0 {
 		next = earliest(next, r.alerted.Add(alertEvery))
 	}
 	if r.engine.Owed() > 0 && !r.writer.busy {
@@ -328,10 +339,17 @@ func (r *runner) wait(now time.Time) time.Duration {
 	}
 	if r.judge.at == flows.NoTime && !r.restoring {
 		if due := r.engine.Next(); due < flows.At(next) {
-			next = due.Std()
+			next = earliest(next, latest(due.Std(), r.judge.retry))
 		}
 	}
 	return max(next.Sub(now), 0)
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func earliest(a, b time.Time) time.Time {
