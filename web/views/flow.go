@@ -1,9 +1,9 @@
 package views
 
 import (
-	"github.com/a-h/templ"
-
 	"strings"
+
+	"github.com/a-h/templ"
 
 	"throughline/flows"
 )

@@ -64,13 +64,6 @@ func percentValue(share float64) string {
 // percent is "98.4 %".
 func percent(share float64) string { return percentValue(share) + nb + "%" }
 
-func percentOrDash(share *float64) string {
-	if share == nil {
-		return "–"
-	}
-	return percent(*share)
-}
-
 // rate is a number per time, short: 0, 0.4, 7.9, 51.5, 1,204.
 func rate(perMinute float64) string {
 	switch {

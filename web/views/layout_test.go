@@ -73,8 +73,12 @@ func TestLayoutWithoutModel(t *testing.T) {
 		f.Steps = append(f.Steps, flows.Step{ID: id, Title: id})
 	}
 	g := Layout(f, []flows.EdgeHealth{
-		{From: "a", To: "b", Count: 100}, {From: "b", To: "c", Count: 90}, {From: "c", To: "a", Count: 10},
-		{From: "c", To: "d", Count: 80}, {From: "a", To: "d", Count: 2}, {From: "b", To: "b", Count: 50},
+		{From: "a", To: "b", Count: 100},
+		{From: "b", To: "c", Count: 90},
+		{From: "c", To: "a", Count: 10},
+		{From: "c", To: "d", Count: 80},
+		{From: "a", To: "d", Count: 2},
+		{From: "b", To: "b", Count: 50},
 	})
 	checkGraph(t, g, 4)
 	layers := []int{g.nodes[1].layer, g.nodes[2].layer, g.nodes[0].layer, g.nodes[3].layer}

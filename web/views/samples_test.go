@@ -91,7 +91,7 @@ func orders(t testing.TB) FlowNow {
 		ValueInFlight: euros("81204.50"), ValueAtRisk: euros("31880"), ValueCoverage: p(0.83),
 		Latency: distribution(205, 1980, 4320, 9660), Estimate: flows.Estimate{P50: p(2600)}, ComplianceRate: p(0.987), ThroughputPerMinute: 3.4,
 	}
-	for _, s := range []flows.StepHealth{
+	h.Steps = []flows.StepHealth{
 		{Step: "placed", Reached: 474},
 		{Step: "authorised", Reached: 473, Waiting: 1, Errors: 2, Latency: distribution(473, 1.3, 2.2, 4.8)},
 		{Step: "verified", Reached: 452, Latency: distribution(452, 1.1, 1.9, 3.4)},
@@ -103,13 +103,17 @@ func orders(t testing.TB) FlowNow {
 		{Step: "captured", Reached: 205, Latency: distribution(205, 1.6, 2.4, 3.9)},
 		{Step: "declined", Reached: 21},
 		{Step: "cancelled", Reached: 4},
-	} {
-		h.Steps = append(h.Steps, s)
 	}
 	h.Edges = []flows.EdgeHealth{
-		{From: "placed", To: "authorised", Count: 473}, {From: "authorised", To: "verified", Count: 452}, {From: "authorised", To: "declined", Count: 21},
-		{From: "verified", To: "reserved", Count: 452}, {From: "reserved", To: "packed", Count: 446}, {From: "reserved", To: "backordered", Count: 6},
-		{From: "packed", To: "invoiced", Count: 205}, {From: "invoiced", To: "shipped", Count: 205}, {From: "shipped", To: "captured", Count: 205, Latency: distribution(205, 1.6, 2.4, 3.9)},
+		{From: "placed", To: "authorised", Count: 473},
+		{From: "authorised", To: "verified", Count: 452},
+		{From: "authorised", To: "declined", Count: 21},
+		{From: "verified", To: "reserved", Count: 452},
+		{From: "reserved", To: "packed", Count: 446},
+		{From: "reserved", To: "backordered", Count: 6},
+		{From: "packed", To: "invoiced", Count: 205},
+		{From: "invoiced", To: "shipped", Count: 205},
+		{From: "shipped", To: "captured", Count: 205, Latency: distribution(205, 1.6, 2.4, 3.9)},
 		{From: "reserved", To: "cancelled", Count: 4},
 	}
 	return FlowNow{Flow: f, Health: h, Spark: wave(7.9, 0.8, 1)}
