@@ -192,7 +192,8 @@ func gapOf(g *Graph) float64 {
 // What fits into a step's box: 130 px at about 7 px a letter.
 const (
 	boxLetters  = 20
-	easyLetters = 16 // fewer fit without squeezing
+	// Up to so many fit without squeezing, in bold and in regular type.
+	easyBold, easyRegular = 16, 19
 	// A badge may stand out of the box a little; what is longer is in the table of steps.
 	badgeLetters = 21
 )
@@ -230,7 +231,11 @@ func (d *drawnNode) write(s stepNow) {
 	}
 	texts := append(name, cut(systemWords(s), boxLetters), stepLine(s))
 	for i, text := range texts {
-		line := drawnText{text, d.y + heights[i], len([]rune(text)) > easyLetters}
+		easy := easyRegular
+		if i < len(name) {
+			easy = easyBold
+		}
+		line := drawnText{text, d.y + heights[i], len([]rune(text)) > easy}
 		switch len(texts) - i {
 		case 1:
 			d.line = line
