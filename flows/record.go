@@ -9,34 +9,37 @@ import (
 // InstanceRecord is an instance as it is stored and shown: steps by id instead of
 // position, so that it outlives the version of the flow that made it.
 type InstanceRecord struct {
-	Flow       string
-	Version    string
-	Key        string // value of the primary key
-	State      State
-	Reason     Reason
-	ReasonStep string
-	System     string // of ReasonStep
-	StuckSince Time
-	StuckFor   time.Duration
-	Recovered  bool
-	Hold       string
-	HeldSince  Time
-	HeldUntil  Time
-	Reopened   bool
-	StartedAt  Time
-	LastAt     Time
-	EndedAt    Time
-	EndStep    string
-	WaitingOn  []WaitingRecord
-	Path       []string
-	Deviations []Deviation
-	Conforming bool
-	Amount     decimal.NullDecimal
-	Currency   string
-	Segments   map[string]string
-	AsOf       Time // instant of the verdict
-	Imported   bool // made of imported signals only: judged at the import's greatest time
-	Deleted    bool // all its signals turned out to belong elsewhere
+	Flow    string
+	Version string
+	Key     string // value of the primary key
+	// Environment of the key; "" is the default one. Instances of one key in two
+	// environments are different.
+	Environment string
+	State       State
+	Reason      Reason
+	ReasonStep  string
+	System      string // of ReasonStep
+	StuckSince  Time
+	StuckFor    time.Duration
+	Recovered   bool
+	Hold        string
+	HeldSince   Time
+	HeldUntil   Time
+	Reopened    bool
+	StartedAt   Time
+	LastAt      Time
+	EndedAt     Time
+	EndStep     string
+	WaitingOn   []WaitingRecord
+	Path        []string
+	Deviations  []Deviation
+	Conforming  bool
+	Amount      decimal.NullDecimal
+	Currency    string
+	Segments    map[string]string
+	AsOf        Time // instant of the verdict
+	Imported    bool // made of imported signals only: judged at the import's greatest time
+	Deleted     bool // all its signals turned out to belong elsewhere
 }
 
 // WaitingRecord is a due step.
@@ -51,9 +54,10 @@ type WaitingRecord struct {
 
 // OccurrenceRecord is one signal of one instance, as it is stored.
 type OccurrenceRecord struct {
-	Flow   string
-	Key    string // value of the primary key
-	StepID string // Flow.Position
+	Flow        string
+	Key         string // value of the primary key
+	Environment string // of the key
+	StepID      string // Flow.Position
 	Occurrence
 	Segments map[string]string // hides Occurrence.Segments
 	Expect   map[string]string // hides Occurrence.Expect

@@ -58,10 +58,24 @@ type Batch struct {
 	Logs    []LogRecord
 }
 
+// SpanLinks is the attribute under which a signal has the links of its span, as a list of
+// "traceid:spanid".
+const SpanLinks = "span.links"
+
+// maxSpanLinks is what SDKs keep by default.
+const maxSpanLinks = 128
+
 // Signal is the span as an observation. Attributes of the resource are found below the
 // span's own.
 func (s *SpanRecord) Signal() Signal {
-	attributes := make(map[string]any, len(s.Resource)+len(s.Attributes))
+	attributes := make(map[string]any, len(s.Resource)+len(s.Attributes)+1)
+	if len(s.Links) > 0 {
+		links := make([]any, min(len(s.Links), maxSpanLinks))
+		for i := range links {
+			links[i] = s.Links[i].TraceID + ":" + s.Links[i].SpanID
+		}
+		attributes[SpanLinks] = links
+	}
 	for k, v := range s.Resource {
 		attributes[k] = v
 	}

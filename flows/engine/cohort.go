@@ -104,7 +104,11 @@ func (fs *flowState) show(c *cohort) *flows.Cohort {
 		}
 	}
 	for _, in := range longest {
-		shown.Keys = append(shown.Keys, in.key)
+		key, environment := keyOf(in.key)
+		if environment != "" {
+			key += " (" + environment + ")"
+		}
+		shown.Keys = append(shown.Keys, key)
 	}
 	return &shown
 }

@@ -20,6 +20,8 @@ type Engine struct {
 	set    *flows.Set
 	flows  map[string]*flowState
 	graph  graph
+	copies copies
+	traces traces
 	timers timers
 	opened []*instance // unpacked since the last settle
 	spare  []*work
@@ -32,17 +34,40 @@ type Engine struct {
 	names  names
 	hits   []flows.Hit
 	folded flows.Instance // scratch
+	limits limits
+	now    flows.Time // of the last Apply
+
+	arrival   arrival // scratch
+	effects   []effect
+	found     []nodeID
+	again     bool         // stored signals are applied again, for flows that start empty
+	importing bool         // there were imported signals
+	waiting   waitingQueue // for a link or a key
+	stale     []*held      // to be placed anew by flush
+	producers map[producerID]*producer
+	common    []CommonKey
 }
 
-// Stats count what the engine met, since it was made.
+// limits are the bounds that a test may want nearer.
+type limits struct{ waiting, groups int }
+
+// Stats count what the engine met, since it was made. Those that are not zero tell of
+// bounds that were reached: beyond them the state depends on the order of arrival.
 type Stats struct {
 	Inserted   int // occurrences put into instances
 	Applied    int // signals that belong to an instance or wait for a link
 	Duplicates int // second copies
 	Conflicts  int // copies that differ
 	Waiting    int // signals that wait for a link now
+	Ambiguous  int // of those, the ones whose trace has several keys
+	GivenUp    int // signals that waited too long, or among too many
 	Ignored    int // signals that match no step, or carry no key of the flow
-	Common     int // keys with more partners than maxPartners: their links are void
+	Common     int // keys with more partners than they may have: their links are void
+
+	CommonTraces    int // traces with more than maxMembers signals: they give no keys
+	TracesForgotten int // traces that made room for others
+	Far             int // keys whose primary keys are beyond maxHops or maxReach, each time they were looked for
+	Missed          int // changes of keys with so many others around that not all signals were placed anew
 }
 
 // flowState is one flow and all its instances.
@@ -52,6 +77,7 @@ type flowState struct {
 	open      []*instance // in flight, in no order
 	gauges    *flows.Gauges
 	window    *window
+	roles     []role // by graph class
 	cohorts   map[cohortID]*cohort
 	changed   bool                 // numbers moved since the last Changed
 	before    map[string]*instance // of the version before, until Retire
@@ -59,21 +85,30 @@ type flowState struct {
 
 // New is an engine for a set of flows, without any instance.
 func New(set *flows.Set) *Engine {
-	e := &Engine{flows: map[string]*flowState{}, graph: newGraph(), names: newNames()}
+	e := &Engine{flows: map[string]*flowState{}, names: newNames(), limits: limits{maxWaiting, maxGroups}}
 	e.out.init()
+	e.reset()
 	e.Replace(set)
 	return e
 }
 
-// Replace puts other flow definitions in force. A flow whose version and key types are the
-// same keeps its instances; the names returned are those that start empty, and want their stored
-// signals loaded.
+// reset forgets what the flows share.
+func (e *Engine) reset() {
+	e.graph, e.copies, e.traces, e.waiting = newGraph(), newCopies(), newTraces(), nil
+	e.producers, e.common = map[producerID]*producer{}, nil
+	e.stats.Waiting, e.stats.Ambiguous = 0, 0
+}
+
+// Replace puts other flow definitions in force. A flow whose version is the same keeps its
+// instances, unless key types are defined otherwise now; the names returned are those that
+// start empty, and want their stored signals applied and then Retire.
 func (e *Engine) Replace(set *flows.Set) (empty []string) {
-	before := e.set
+	rekeyed := e.set != nil && otherKeys(e.set, set)
+	e.again = e.set != nil
 	e.set = set
 	kept := make(map[string]*flowState, len(set.Flows()))
 	for _, f := range set.Flows() {
-		if old := e.flows[f.Name]; old != nil && old.flow.Version == f.Version && before.KeyRules(old.flow) == set.KeyRules(f) {
+		if old := e.flows[f.Name]; old != nil && old.flow.Version == f.Version && !rekeyed {
 			kept[f.Name] = old
 			continue
 		}
@@ -92,7 +127,22 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 		}
 	}
 	e.flows = kept
+	if rekeyed {
+		e.reset()
+	}
+	if len(empty) == 0 {
+		e.again = false
+	}
 	return empty
+}
+
+// otherKeys says whether a flow that stays has keys of other rules. All flows share what
+// is known of the keys, so all start anew then.
+func otherKeys(before, now *flows.Set) bool {
+	return slices.ContainsFunc(now.Flows(), func(f *flows.Flow) bool {
+		old, ok := before.Flow(f.Name)
+		return ok && before.KeyRules(old) != now.KeyRules(f)
+	})
 }
 
 // Retire emits the removal of what the versions before the last Replace held and those
@@ -102,8 +152,8 @@ func (e *Engine) Retire() {
 		for key, old := range fs.before {
 			now := fs.instances[key]
 			if now == nil {
-				now = &instance{fs: fs, key: key, timer: -1, openAt: -1}
-				e.out.instance(now) // without an occurrence: a removal
+				now = &instance{fs: fs, key: key, timer: -1, openAt: -1} // unnumbered: it holds nothing
+				e.out.instance(now)                                      // without an occurrence: a removal
 			}
 			here := e.names.unpack(now.packed, nil)
 			for _, o := range e.occurrences(old) {
@@ -117,6 +167,7 @@ func (e *Engine) Retire() {
 		}
 		fs.before = nil
 	}
+	e.again = false
 }
 
 // forget removes everything of a flow from what the flows share.
@@ -124,8 +175,9 @@ func (e *Engine) forget(fs *flowState) {
 	for _, in := range fs.instances {
 		e.timers.remove(in)
 		e.out.drop(in)
+		e.copies.leave(in)
 	}
-	e.graph.forget(fs)
+	e.forgetHeld(fs)
 }
 
 // Load applies signals that are stored already, rows and all: it emits nothing.
@@ -141,22 +193,29 @@ func (e *Engine) Rework(on bool) { e.rework = on }
 
 // Apply takes signals into the state and judges what they touch at now.
 func (e *Engine) Apply(signals []flows.Signal, now flows.Time) {
+	e.now = now
 	for i := range signals {
 		e.apply(&signals[i])
 	}
+	e.flush()
 	e.settle(now)
 }
 
 func (e *Engine) apply(s *flows.Signal) {
-	e.graph.link(e, s.Keys)
+	e.importing = e.importing || s.AsOf != 0
+	a := e.meet(s)
+	if !e.admit(a) {
+		return
+	}
+	e.connect(a)
 	e.hits = e.set.Match(s, e.hits[:0])
 	if len(e.hits) == 0 {
 		e.stats.Ignored++
 	}
 	for _, hit := range e.hits {
-		fs := e.flows[hit.Flow.Name]
-		e.place(fs, s, e.own(hit.Flow.Occur(s, hit.Step, hit.Failed)))
+		e.place(e.flows[hit.Flow.Name], a, e.own(hit.Flow.Occur(s, hit.Step, hit.Failed)))
 	}
+	e.remember(a)
 }
 
 // own copies the texts of an occurrence out of the message they came in.
@@ -170,36 +229,31 @@ func (e *Engine) own(o flows.Occurrence) flows.Occurrence {
 	return o
 }
 
-// place gives an occurrence to the instances of its signal's primary keys, or else to
-// those that its link keys lead to, now or later.
-func (e *Engine) place(fs *flowState, s *flows.Signal, o flows.Occurrence) {
-	direct := false
-	for _, k := range s.Keys {
-		if k.Type == fs.flow.Key {
-			e.insert(fs.instance(k.Value), o)
-			direct = true
-		}
-	}
-	if direct {
-		e.stats.Applied++
-		return
-	}
-	linked := slices.ContainsFunc(s.Keys, func(k flows.Key) bool { return slices.Contains(fs.flow.Links, k.Type) })
-	if !linked {
-		e.stats.Ignored++
-		return
-	}
-	e.stats.Applied++
-	e.hold(fs, s.Keys, o)
-}
-
-func (fs *flowState) instance(key string) *instance {
-	in := fs.instances[key]
+// instance finds or makes the instance of a primary key.
+func (e *Engine) instance(fs *flowState, value, environment string) *instance {
+	id := instanceID(value, environment)
+	in := fs.instances[id]
 	if in == nil {
-		in = &instance{fs: fs, key: strings.Clone(key), timer: -1, openAt: -1}
+		in = &instance{fs: fs, key: strings.Clone(id), timer: -1, openAt: -1}
 		fs.instances[in.key] = in
+		e.copies.enter(in)
 	}
 	return in
+}
+
+// instanceID tells instances of a flow apart: the primary key, and behind it the
+// environment where that is not the default one. No key has a zero byte.
+func instanceID(value, environment string) string {
+	if environment == "" {
+		return value
+	}
+	return value + "\x00" + environment
+}
+
+// keyOf is the way back from instanceID.
+func keyOf(id string) (value, environment string) {
+	value, environment, _ = strings.Cut(id, "\x00")
+	return value, environment
 }
 
 // Advance judges again every instance whose verdict changes by now.
@@ -208,6 +262,7 @@ func (e *Engine) Advance(now flows.Time) {
 	for e.timers.next() <= now {
 		e.touch(e.timers.pop())
 	}
+	e.giveUpBefore(now)
 	e.settle(now)
 }
 
@@ -218,7 +273,13 @@ func (e *Engine) Set() *flows.Set { return e.set }
 func (e *Engine) Flows() []string { return slices.Sorted(maps.Keys(e.flows)) }
 
 // Next is when Advance has something to do; flows.MaxTime for never.
-func (e *Engine) Next() flows.Time { return e.timers.next() }
+func (e *Engine) Next() flows.Time {
+	next := e.timers.next()
+	if len(e.waiting) > 0 {
+		next = min(next, e.waiting[0].rest.expires.Add(1))
+	}
+	return next
+}
 
 // Stats are the counters so far.
 func (e *Engine) Stats() Stats { return e.stats }

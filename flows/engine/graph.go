@@ -1,233 +1,326 @@
 package engine
 
 import (
+	"cmp"
+	"hash/maphash"
 	"slices"
 	"strings"
 
 	"throughline/flows"
 )
 
-// Bounds of correlation. What is beyond them is counted in Stats.
+// Bounds of correlation. What is beyond them is counted in Stats. The first two are part
+// of what a link is, so that the instances found depend on the signals alone; the third
+// bounds the work that one signal can make.
 const (
-	maxPartners = 1000  // of a key; one with more is common, and its links are void
-	maxReach    = 10000 // keys visited to find the primaries of one signal
+	maxHops     = 64      // links followed from a key to a primary key
+	maxReach    = 10_000  // keys visited to find the primary keys of one; beyond, it has none
+	maxAffected = 100_000 // keys visited to find the signals that one changed key may lead elsewhere
 )
 
-// graph knows which keys were seen on one signal together, and the signals that only
-// links lead to an instance.
+// nodeID is a position in graph.nodes; 0 is none.
+type nodeID uint32
+
+// graph knows which keys were seen on one signal together, and which signals hang on
+// them. It holds what counts: a link is there while a signal that counts carries it.
 type graph struct {
-	nodes map[flows.Key]*node
-	round int // of the last visit, so that marks need no clearing
+	nodes   [][]node // in chunks, so that growing copies nothing
+	last    nodeID
+	byKey   table
+	seed    maphash.Seed
+	classes []class
+	classOf map[classID]uint32
+	many    map[nodeID][]edge  // of the nodes with more than few partners, sorted
+	hung    map[nodeID][]*held // of the nodes with more than one signal hanging on them
+	touched []nodeID           // changed since the last flush
+	round   uint32             // of the last walk, so that marks need no clearing
+	ring    [2][]nodeID        // scratch of walk
 }
 
+const (
+	nodeChunk = 1 << 12
+	few       = 2 // partners kept in the node itself
+)
+
+// node is a key that links or hangs. Three of them come with a typical instance.
 type node struct {
-	key      flows.Key
-	partners []*node
-	common   bool
-	held     []*held
-	mark     int
+	value    string
+	class    uint32
+	mark     uint32 // round of the last walk that was here
+	partners [few]edge
+	held     *held // the only signal that hangs here; else see graph.hung
+	common   bool  // has more partners than its class allows: its links are void, and forgotten here
+	crowded  bool  // partners are in graph.many
 }
 
-// held is an occurrence whose signal carries link keys only.
-type held struct {
-	fs         *flowState
-	occurrence flows.Occurrence
-	keys       []*node
-	targets    []string // primary key values of the instances it was given to
+// edge leads to a key that stands on a signal together with another.
+type edge struct {
+	to    nodeID
+	count uint32 // signals that carry both
 }
 
-func newGraph() graph { return graph{nodes: map[flows.Key]*node{}} }
+// class is what the keys of one type within one environment share.
+type class struct {
+	classID
+	limit int // partners
+}
 
-func (g *graph) node(k flows.Key) *node {
-	n := g.nodes[k]
-	if n == nil {
-		k = flows.Key{Type: k.Type, Value: strings.Clone(k.Value)}
-		n = &node{key: k}
-		g.nodes[k] = n
+type classID struct{ environment, typ string }
+
+func newGraph() graph {
+	return graph{
+		seed: maphash.MakeSeed(), classes: make([]class, 1), classOf: map[classID]uint32{}, many: map[nodeID][]edge{},
+		hung: map[nodeID][]*held{},
 	}
-	return n
 }
 
-// link notes that keys belong to the same thing, and places anew the signals that this
-// leads elsewhere.
-func (g *graph) link(e *Engine, keys []flows.Key) {
-	if len(keys) < 2 {
+func (g *graph) at(id nodeID) *node { return &g.nodes[id/nodeChunk][id%nodeChunk] }
+
+func (g *graph) class(set *flows.Set, environment, typ string) uint32 {
+	id := classID{environment, typ}
+	if c, ok := g.classOf[id]; ok {
+		return c
+	}
+	limit := flows.DefaultPartners
+	if t, ok := set.KeyTypeInUse(typ); ok {
+		limit = t.Partners
+	}
+	id = classID{strings.Clone(environment), strings.Clone(typ)}
+	g.classes = append(g.classes, class{id, limit})
+	g.classOf[id] = uint32(len(g.classes) - 1)
+	return g.classOf[id]
+}
+
+func (g *graph) hash(class uint32, value string) uint64 {
+	return spread(maphash.String(g.seed, value) + uint64(class)*0x9e3779b97f4a7c15)
+}
+
+// spread makes a sum of hashes a hash, and never 0.
+func spread(h uint64) uint64 {
+	h ^= h >> 31
+	h *= 0xbf58476d1ce4e5b9
+	return max(h^h>>29, 1)
+}
+
+// find returns the node of a key, if there is one.
+func (g *graph) find(class uint32, value string) nodeID {
+	return g.lookup(g.hash(class, value), class, value)
+}
+
+func (g *graph) lookup(hash uint64, class uint32, value string) nodeID {
+	e := g.byKey.find(hash, func(e *entry) bool {
+		n := g.at(nodeID(e.ref))
+		return n.class == class && n.value == value
+	})
+	if e == nil {
+		return 0
+	}
+	return nodeID(e.ref)
+}
+
+// node is find for a key that is to be there.
+func (g *graph) node(class uint32, value string) nodeID {
+	hash := g.hash(class, value)
+	if id := g.lookup(hash, class, value); id != 0 {
+		return id
+	}
+	g.last++
+	if int(g.last/nodeChunk) == len(g.nodes) {
+		g.nodes = append(g.nodes, make([]node, nodeChunk))
+	}
+	*g.at(g.last) = node{value: strings.Clone(value), class: class}
+	g.byKey.add(entry{hash: hash, ref: uint32(g.last)})
+	return g.last
+}
+
+// partners are the keys linked to one; those that are common among them.
+func (g *graph) partners(id nodeID, n *node) []edge {
+	if n.crowded {
+		return g.many[id]
+	}
+	used := 0
+	for used < few && n.partners[used].to != 0 {
+		used++
+	}
+	return n.partners[:used]
+}
+
+// link notes that keys, sorted and without repeats, stand on one signal together.
+func (g *graph) link(e *Engine, keys []nodeID) {
+	for _, id := range keys {
+		if n := g.at(id); !n.common {
+			g.join(e, id, n, keys)
+		}
+	}
+}
+
+// join adds to the partners of a key the others of its signal.
+func (g *graph) join(e *Engine, id nodeID, n *node, keys []nodeID) {
+	list := g.partners(id, n)
+	fresh := 0
+	for _, other := range keys {
+		if other == id {
+			continue
+		}
+		if i, ok := slices.BinarySearchFunc(list, other, compareEdge); ok {
+			list[i].count++
+		} else {
+			fresh++
+		}
+	}
+	if fresh == 0 {
 		return
 	}
-	var touched []*node
-	for i, a := range keys {
-		for _, b := range keys[:i] {
-			if na, nb := g.node(a), g.node(b); g.join(e, na, nb) {
-				touched = append(touched, na, nb)
-			}
+	g.touched = append(g.touched, id)
+	merged := make([]edge, 0, max(len(list)+fresh, few))
+	for _, other := range keys { // both are sorted
+		for len(list) > 0 && list[0].to < other {
+			merged, list = append(merged, list[0]), list[1:]
+		}
+		switch {
+		case other == id:
+		case len(list) > 0 && list[0].to == other:
+			merged, list = append(merged, list[0]), list[1:]
+		default:
+			merged = append(merged, edge{other, 1})
 		}
 	}
-	if len(touched) > 0 {
-		e.placeAnew(touched)
+	g.keep(id, n, append(merged, list...))
+	if len(merged)+len(list) > g.classes[n.class].limit {
+		g.void(e, id, n)
 	}
 }
 
-// join makes two keys partners, and says whether anything changed.
-func (g *graph) join(e *Engine, a, b *node) bool {
-	few, other := a, b
-	if len(b.partners) < len(a.partners) {
-		few, other = b, a
+func compareEdge(a edge, id nodeID) int { return cmp.Compare(a.to, id) }
+
+// keep sets the partners of a key.
+func (g *graph) keep(id nodeID, n *node, list []edge) {
+	if len(list) > few {
+		g.many[id] = list
+		n.crowded = true
+		return
 	}
-	if a.common && b.common || slices.Contains(few.partners, other) {
-		return false
+	if n.crowded {
+		delete(g.many, id)
+		n.crowded = false
 	}
-	a.partners, b.partners = append(a.partners, b), append(b.partners, a)
-	for _, n := range []*node{a, b} {
-		if len(n.partners) > maxPartners && !n.common {
-			n.common = true
-			e.stats.Common++
+	n.partners = [few]edge{}
+	copy(n.partners[:], list)
+}
+
+// void makes a key common: nothing is reached through it, and its partners are forgotten.
+// Its partners still count it as one of theirs.
+func (g *graph) void(e *Engine, id nodeID, n *node) {
+	around := []nodeID{id} // a primary key is not walked through
+	for _, p := range g.partners(id, n) {
+		around = append(around, p.to)
+	}
+	e.affect(around)
+	n.common = true
+	g.keep(id, n, nil)
+	e.noteCommon(n)
+}
+
+// unlink takes back what one signal linked. A key that became common stays so.
+func (g *graph) unlink(keys []nodeID) {
+	for _, id := range keys {
+		n := g.at(id)
+		if n.common {
+			continue
 		}
+		list := g.partners(id, n)
+		gone := false
+		for _, other := range keys {
+			if i, ok := slices.BinarySearchFunc(list, other, compareEdge); ok {
+				list[i].count--
+				gone = gone || list[i].count == 0
+			}
+		}
+		if gone {
+			g.touched = append(g.touched, id)
+			g.keep(id, n, slices.DeleteFunc(slices.Clone(list), func(e edge) bool { return e.count == 0 }))
+		}
+	}
+}
+
+// role is what keys of a class are to a flow.
+type role uint8
+
+const (
+	roleNone role = iota + 1
+	roleLink
+	rolePrimary
+)
+
+// role of a class; what was found is kept.
+func (fs *flowState) role(g *graph, class uint32) role {
+	for int(class) >= len(fs.roles) {
+		typ, r := g.classes[len(fs.roles)].typ, roleNone
+		switch {
+		case typ == fs.flow.Key:
+			r = rolePrimary
+		case slices.Contains(fs.flow.Links, typ):
+			r = roleLink
+		}
+		fs.roles = append(fs.roles, r)
+	}
+	return fs.roles[class]
+}
+
+// walk visits the keys that are reached from some without going through a primary key of
+// the flow or a common key, nearest first, each once with its hops. Primary keys are
+// visited and not passed. It says whether it came to an end within maxHops and most keys.
+func (g *graph) walk(fs *flowState, from []nodeID, most int, visit func(id nodeID, hops int) bool) bool {
+	g.round++
+	ring, next := g.ring[0][:0], g.ring[1][:0]
+	for _, id := range from {
+		if n := g.at(id); n.mark != g.round && fs.role(g, n.class) != roleNone {
+			n.mark = g.round
+			ring = append(ring, id)
+		}
+	}
+	defer func() { g.ring = [2][]nodeID{ring, next} }()
+	for hops := 0; len(ring) > 0; hops++ {
+		if most -= len(ring); most < 0 || hops > maxHops {
+			return false
+		}
+		next = next[:0]
+		for _, id := range ring {
+			if !visit(id, hops) {
+				return true
+			}
+			n := g.at(id)
+			if n.common || fs.role(g, n.class) != roleLink {
+				continue
+			}
+			for _, p := range g.partners(id, n) {
+				if n := g.at(p.to); n.mark != g.round && !n.common && fs.role(g, n.class) != roleNone {
+					n.mark = g.round
+					next = append(next, p.to)
+				}
+			}
+		}
+		ring, next = next, ring
 	}
 	return true
 }
 
-// walk visits the keys that are reached from a node without going through a primary key
-// of the flow or a common key, nearest first, each with its hops. Primary keys are
-// visited and not passed.
-func (g *graph) walk(f *flows.Flow, from *node, visit func(n *node, hops int) bool) {
-	g.round++
-	from.mark = g.round
-	ring := []*node{from}
-	for hops, reached := 0, 0; len(ring) > 0; hops++ {
-		var next []*node
-		for _, n := range ring {
-			if reached++; reached > maxReach || !visit(n, hops) {
-				return
-			}
-			if n.common || n.key.Type == f.Key {
-				continue
-			}
-			for _, p := range n.partners {
-				if p.mark != g.round && !p.common && (p.key.Type == f.Key || slices.Contains(f.Links, p.key.Type)) {
-					p.mark = g.round
-					next = append(next, p)
-				}
-			}
-		}
-		ring = next
-	}
-}
-
-// primaries are the values of the primary keys at the fewest hops from a key.
-func (g *graph) primaries(f *flows.Flow, from *node) []string {
-	var found []string
-	nearest := -1
-	g.walk(f, from, func(n *node, hops int) bool {
+// primaries appends the primary keys at the fewest hops from a key; far says that there
+// may be some beyond the bounds, which do not count.
+func (g *graph) primaries(fs *flowState, from nodeID, found []nodeID) (_ []nodeID, far bool) {
+	before, nearest := len(found), -1
+	whole := g.walk(fs, []nodeID{from}, maxReach, func(id nodeID, hops int) bool {
 		if nearest >= 0 && hops > nearest {
 			return false
 		}
-		if n.key.Type == f.Key {
+		if n := g.at(id); fs.role(g, n.class) == rolePrimary && !n.common {
 			nearest = hops
-			found = append(found, n.key.Value)
+			found = append(found, id)
 		}
 		return true
 	})
-	return found
-}
-
-// hold keeps an occurrence whose signal carries link keys only, and gives it to the
-// instances they lead to so far.
-func (e *Engine) hold(fs *flowState, keys []flows.Key, o flows.Occurrence) {
-	h := &held{fs: fs, occurrence: o}
-	for _, k := range keys {
-		if slices.Contains(fs.flow.Links, k.Type) {
-			h.keys = append(h.keys, e.graph.node(k))
-		}
+	if !whole && nearest < 0 {
+		return found[:before], true
 	}
-	for _, other := range h.keys[0].held {
-		if other.fs == fs && other.occurrence.Step == o.Step && identity(&other.occurrence) == identity(&o) {
-			h = other // a copy: what it was given to decides which counts
-			h.occurrence = smaller(h.occurrence, o)
-			e.deliver(h, o)
-			return
-		}
-	}
-	for _, n := range h.keys {
-		n.held = append(n.held, h)
-	}
-	e.stats.Waiting++
-	e.place1(h)
-}
-
-// smaller is the copy that counts.
-func smaller(a, b flows.Occurrence) flows.Occurrence {
-	if b.Start < a.Start || (b.Start == a.Start && b.Hash < a.Hash) {
-		return b
-	}
-	return a
-}
-
-// deliver gives one more copy of a held signal to where the first one went.
-func (e *Engine) deliver(h *held, o flows.Occurrence) {
-	if len(h.targets) == 0 {
-		e.stats.Duplicates++
-	}
-	for _, key := range h.targets {
-		e.insert(h.fs.instance(key), o)
-	}
-}
-
-// place1 brings one held signal to the instances its keys lead to now, and away from
-// those they no longer lead to.
-func (e *Engine) place1(h *held) {
-	var targets []string
-	for _, n := range h.keys {
-		targets = append(targets, e.graph.primaries(h.fs.flow, n)...)
-	}
-	slices.Sort(targets)
-	targets = slices.Compact(targets)
-	if slices.Equal(targets, h.targets) {
-		return
-	}
-	if len(h.targets) == 0 {
-		e.stats.Waiting--
-	} else if len(targets) == 0 {
-		e.stats.Waiting++
-	}
-	for _, key := range h.targets {
-		if !slices.Contains(targets, key) {
-			e.remove(h.fs.instance(key), &h.occurrence)
-		}
-	}
-	for _, key := range targets {
-		if !slices.Contains(h.targets, key) {
-			e.insert(h.fs.instance(key), h.occurrence)
-		}
-	}
-	h.targets = targets
-}
-
-// placeAnew places the held signals that a change at some keys may lead elsewhere.
-func (e *Engine) placeAnew(changed []*node) {
-	for _, fs := range e.flows {
-		if len(fs.flow.Links) == 0 {
-			continue
-		}
-		var affected []*held
-		for _, n := range changed {
-			e.graph.walk(fs.flow, n, func(n *node, _ int) bool {
-				for _, h := range n.held {
-					if h.fs == fs {
-						affected = append(affected, h)
-					}
-				}
-				return true
-			})
-		}
-		for _, h := range affected {
-			e.place1(h)
-		}
-	}
-}
-
-// forget drops the signals held for a flow.
-func (g *graph) forget(fs *flowState) {
-	for _, n := range g.nodes {
-		n.held = slices.DeleteFunc(n.held, func(h *held) bool { return h.fs == fs })
-	}
+	return found, false
 }

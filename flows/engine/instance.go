@@ -20,6 +20,7 @@ type instance struct {
 	timer    int32      // position in timers, -1 for none
 	openAt   int32      // position in fs.open, -1 for none
 	until    int32      // last slot that the window took when it was counted
+	index    uint32     // in copies.instances
 	counted  bool       // gauges, window and cohorts hold it
 	imported bool       // made of imported signals only
 }
@@ -122,11 +123,10 @@ func (e *Engine) count(in *instance, sign int) {
 	flows.CountInstance(&e.folded, sign, in.fs.window.inTotal)
 }
 
-// insert adds an occurrence to an instance. Of copies that differ the one with the
-// smallest (time, hash) counts.
+// insert adds an occurrence to an instance that lacks it.
 func (e *Engine) insert(in *instance, o flows.Occurrence) {
 	w := e.open(in)
-	if w.known(identity(&o)) && !e.replaces(in, &o) {
+	if w.known(identity(&o)) && !e.isNew(in, &o) {
 		return
 	}
 	e.touch(in)
@@ -141,31 +141,35 @@ func (e *Engine) insert(in *instance, o flows.Occurrence) {
 	e.emit(in, o, false)
 }
 
-// replaces says whether o, a copy of a known signal, is to be inserted: it is the same
-// copy at another step, or it counts instead of what is there, which it removes.
-func (e *Engine) replaces(in *instance, o *flows.Occurrence) bool {
+// isNew says whether o, of a known signal, is to be inserted: at another step, or in place
+// of a copy from another import, which it removes. (Copies that differ are told apart
+// before, by copies.)
+func (e *Engine) isNew(in *instance, o *flows.Occurrence) bool {
 	w := in.work
-	isCopy := func(c flows.Occurrence) bool { return identity(&c) == identity(o) }
-	have := w.occurrences[slices.IndexFunc(w.occurrences, isCopy)]
-	if have.Start == o.Start && have.Hash == o.Hash {
-		sameStep := func(c flows.Occurrence) bool { return isCopy(c) && c.Step == o.Step }
-		if !slices.ContainsFunc(w.occurrences, sameStep) {
-			return true
-		}
-		e.stats.Duplicates++
-		if e.rework {
-			e.emit(in, *o, false)
-			e.out.instance(in)
-		}
-		return false
+	same := func(c flows.Occurrence) bool { return identity(&c) == identity(o) && c.Step == o.Step }
+	at := slices.IndexFunc(w.occurrences, same)
+	if at < 0 {
+		return true
 	}
-	e.stats.Conflicts++
-	if have.Start < o.Start || (have.Start == o.Start && have.Hash < o.Hash) {
-		return false
+	if have := w.occurrences[at].AsOf; have != clockOf(have, o.AsOf) {
+		e.touch(in)
+		w.delete(same, func(flows.Occurrence) {})
+		return true
 	}
-	e.touch(in)
-	w.delete(isCopy, func(c flows.Occurrence) { e.emit(in, c, true) })
-	return true
+	e.stats.Duplicates++
+	if e.rework {
+		e.emit(in, *o, false)
+		e.out.instance(in)
+	}
+	return false
+}
+
+// clockOf is the clock of a signal that came with two: the live one, else the later.
+func clockOf(a, b flows.Time) flows.Time {
+	if a == 0 || b == 0 {
+		return 0
+	}
+	return max(a, b)
 }
 
 // delete takes out the occurrences that match.
@@ -239,6 +243,7 @@ func (e *Engine) vanish(in *instance) {
 	e.timers.remove(in)
 	if len(in.work.occurrences) == 0 { // else it waits for a step, as a resolution before its time does
 		delete(in.fs.instances, in.key)
+		e.copies.leave(in)
 	}
 	e.out.instance(in)
 }

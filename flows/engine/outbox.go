@@ -16,7 +16,10 @@ func (o *outbox) instance(in *instance) { o.instances[in] = struct{}{} }
 func (o *outbox) drop(in *instance) { delete(o.instances, in) }
 
 func (o *outbox) add(in *instance, occurrence flows.Occurrence) {
-	o.occurrences = append(o.occurrences, in.fs.flow.OccurrenceRecord(in.key, occurrence))
+	key, environment := keyOf(in.key)
+	r := in.fs.flow.OccurrenceRecord(key, occurrence)
+	r.Environment = environment
+	o.occurrences = append(o.occurrences, r)
 }
 
 func (o *outbox) remove(in *instance, occurrence flows.Occurrence) {
@@ -58,16 +61,18 @@ func (e *Engine) Take() Rows {
 
 func (e *Engine) record(in *instance) flows.InstanceRecord {
 	f := in.fs.flow
+	key, environment := keyOf(in.key)
 	occurrences := e.occurrences(in)
 	if !f.Exists(occurrences) {
 		return flows.InstanceRecord{
-			Flow: f.Name, Version: f.Version, Key: in.key, Deleted: true,
+			Flow: f.Name, Version: f.Version, Key: key, Environment: environment, Deleted: true,
 			StartedAt: flows.NoTime, LastAt: flows.NoTime, EndedAt: flows.NoTime, StuckSince: flows.NoTime,
 			HeldSince: flows.NoTime, HeldUntil: flows.NoTime,
 		}
 	}
 	f.FoldInto(&e.folded, occurrences, in.judged)
-	r := f.Record(in.key, &e.folded, in.judged)
+	r := f.Record(key, &e.folded, in.judged)
+	r.Environment = environment
 	r.Imported = in.imported
 	return r
 }
@@ -79,8 +84,9 @@ func (e *Engine) Reconcile(stored *flows.InstanceRecord, seen map[string]bool) {
 	if fs == nil {
 		return
 	}
-	seen[stored.Key] = true
-	in := fs.instances[stored.Key]
+	id := instanceID(stored.Key, stored.Environment)
+	seen[id] = true
+	in := fs.instances[id]
 	if in == nil {
 		return
 	}

@@ -1,0 +1,439 @@
+package engine
+
+import (
+	"container/heap"
+	"slices"
+	"time"
+
+	"throughline/flows"
+)
+
+// Bounds of the signals that wait for a link. Where one is reached, the signal that would
+// have been given up next is given up now, and counted.
+const (
+	maxWaiting = 500_000             // of all flows together
+	waitFor    = 30 * 24 * time.Hour // in a flow without `expire`
+)
+
+// held is an occurrence whose signal carries no primary key of the flow: it hangs on link
+// keys, its own or those that its trace gives it, and is where these lead to now.
+type held struct {
+	sig     uint64 // copies.hash of the signal's identity
+	fs      *flowState
+	keys    []nodeID // it hangs on; sorted
+	targets []nodeID // primary keys of the instances that have it; sorted
+	rest    *unsettled
+	step    uint16
+	stale   bool // is to be placed anew
+	gone    bool // withdrawn, or given up
+}
+
+// unsettled is what is kept of a held signal only while it waits, or because it came by a
+// trace.
+type unsettled struct {
+	occurrence packed // where no instance has it
+	trace      *lineage
+	producer   *producer
+	expires    flows.Time
+	received   flows.Time
+	at         int // in waiting; -1 for not waiting
+	ambiguous  bool
+}
+
+// hang makes h hang on a key.
+func (g *graph) hang(h *held, id nodeID) {
+	n := g.at(id)
+	switch list, many := g.hung[id]; {
+	case many:
+		g.hung[id] = append(list, h)
+	case n.held != nil:
+		g.hung[id] = []*held{n.held, h}
+		n.held = nil
+	default:
+		n.held = h
+	}
+}
+
+func (g *graph) unhang(h *held, id nodeID) {
+	n := g.at(id)
+	if n.held == h {
+		n.held = nil
+		return
+	}
+	if list := slices.DeleteFunc(g.hung[id], func(o *held) bool { return o == h }); len(list) > 0 {
+		g.hung[id] = list
+	} else {
+		delete(g.hung, id)
+	}
+}
+
+// hanging calls f with each that hangs on a key.
+func (g *graph) hanging(id nodeID, f func(*held)) {
+	if h := g.at(id).held; h != nil {
+		f(h)
+	}
+	for _, h := range g.hung[id] {
+		f(h)
+	}
+}
+
+// place gives an occurrence to the instances of its signal's primary keys, or else to
+// those that its link keys, or its trace, lead to, now or later.
+func (e *Engine) place(fs *flowState, a *arrival, o flows.Occurrence) {
+	linked, direct := a.scratch[:0], false
+	for i, k := range a.signal.Keys {
+		switch fs.role(&e.graph, a.classes[i]) {
+		case rolePrimary:
+			in := e.instance(fs, k.Value, a.signal.Environment)
+			e.insert(in, o)
+			a.note(in)
+			direct = true
+		case roleLink:
+			if !direct {
+				linked = append(linked, a.key(e, i))
+			}
+		}
+	}
+	a.scratch = linked
+	p := e.newProducer(fs, &o, a.signal.Name)
+	if !a.repeated {
+		p.Signals++
+	}
+	switch {
+	case direct:
+		if e.stats.Applied++; !a.repeated {
+			p.Keyed++
+			p.Joined++
+		}
+	case len(linked) > 0:
+		if e.stats.Applied++; !a.repeated {
+			p.Keyed++
+		}
+		e.hold(fs, a, o, p, slices.Clone(linked), nil)
+	case a.lineage != nil:
+		e.stats.Applied++
+		e.hold(fs, a, o, p, nil, a.lineage)
+	default:
+		if e.stats.Ignored++; !a.repeated {
+			p.Keyless++
+		}
+	}
+}
+
+// hold keeps an occurrence for the keys it hangs on. It is placed by flush.
+func (e *Engine) hold(fs *flowState, a *arrival, o flows.Occurrence, p *producer, keys []nodeID, from *lineage) {
+	a.complex = true
+	if a.repeated {
+		if h := e.heldBefore(fs, a, o.Step, keys, from); h != nil {
+			e.repeat(h, o)
+			return
+		}
+	}
+	h := &held{sig: a.sig, fs: fs, keys: keys, step: uint16(o.Step)}
+	h.rest = &unsettled{
+		occurrence: e.packOne(o), trace: from, producer: p, received: a.signal.Received, at: -1,
+	}
+	slices.Sort(h.keys)
+	for _, id := range h.keys {
+		e.graph.hang(h, id)
+	}
+	if from != nil {
+		from.hang(e, h)
+	}
+	e.markStale(h)
+}
+
+func (e *Engine) packOne(o flows.Occurrence) packed {
+	e.buffer = e.names.pack(e.buffer[:0], []flows.Occurrence{o})
+	return packed(e.buffer)
+}
+
+// heldBefore finds what a copy of the signal made.
+func (e *Engine) heldBefore(fs *flowState, a *arrival, step int, keys []nodeID, from *lineage) (found *held) {
+	same := func(h *held) {
+		if h.sig == a.sig && h.fs == fs && int(h.step) == step {
+			found = h
+		}
+	}
+	if len(keys) > 0 {
+		e.graph.hanging(keys[0], same)
+	}
+	if from != nil {
+		from.hanging(same)
+	}
+	return found
+}
+
+// repeat takes a second copy of a held signal to where the first one is.
+func (e *Engine) repeat(h *held, o flows.Occurrence) {
+	if len(h.targets) == 0 {
+		have := e.occurrenceOf(h)
+		have.AsOf = clockOf(have.AsOf, o.AsOf)
+		h.rest.occurrence = e.packOne(have)
+		e.stats.Duplicates++
+	}
+	for _, id := range h.targets {
+		e.insert(e.target(h.fs, id), o)
+	}
+}
+
+// occurrenceOf is what a held signal is: kept with it, or in the first instance that has
+// it.
+func (e *Engine) occurrenceOf(h *held) flows.Occurrence {
+	if h.rest != nil && h.rest.occurrence != "" {
+		return e.names.unpack(h.rest.occurrence, nil)[0]
+	}
+	for _, o := range e.open(e.target(h.fs, h.targets[0])).occurrences {
+		if o.Step == int(h.step) && e.copies.hash(identity(&o)) == h.sig {
+			return o
+		}
+	}
+	return flows.Occurrence{} // not reached: what is placed is there
+}
+
+// target is the instance of a primary key.
+func (e *Engine) target(fs *flowState, id nodeID) *instance {
+	n := e.graph.at(id)
+	return e.instance(fs, n.value, e.graph.classes[n.class].environment)
+}
+
+// affect marks what may belong elsewhere because something changed at some keys.
+func (e *Engine) affect(changed []nodeID) {
+	for _, fs := range e.flows {
+		if len(fs.flow.Links) == 0 {
+			continue
+		}
+		whole := e.graph.walk(fs, changed, maxAffected+100*len(changed), func(id nodeID, _ int) bool {
+			e.graph.hanging(id, func(h *held) {
+				if h.fs == fs {
+					e.markStale(h)
+				}
+			})
+			return true
+		})
+		if !whole {
+			e.stats.Missed++
+		}
+	}
+}
+
+func (e *Engine) markStale(h *held) {
+	if !h.stale && !h.gone {
+		h.stale = true
+		e.stale = append(e.stale, h)
+	}
+}
+
+// flush places all that changes of this batch may lead elsewhere.
+func (e *Engine) flush() {
+	if len(e.graph.touched) > 0 {
+		slices.Sort(e.graph.touched)
+		e.affect(slices.Compact(e.graph.touched))
+		e.graph.touched = e.graph.touched[:0]
+	}
+	e.traces.flush(e)
+	for i := 0; i < len(e.stale); i++ { // giving up may not add to it, nor may placing
+		h := e.stale[i]
+		h.stale = false
+		if !h.gone {
+			e.settleHeld(h)
+		}
+	}
+	clear(e.stale)
+	e.stale = e.stale[:0]
+}
+
+// settleHeld brings one held signal to the instances its keys lead to now, and away from
+// those they no longer lead to.
+func (e *Engine) settleHeld(h *held) {
+	if h.rest != nil && h.rest.trace != nil {
+		e.inherit(h)
+	}
+	targets := e.found[:0]
+	for _, id := range h.keys {
+		if n := e.graph.at(id); h.fs.role(&e.graph, n.class) == rolePrimary { // given by a trace
+			targets = append(targets, id)
+			continue
+		}
+		var far bool
+		if targets, far = e.graph.primaries(h.fs, id, targets); far {
+			e.stats.Far++
+		}
+	}
+	slices.Sort(targets)
+	targets = slices.Compact(targets)
+	e.found = targets
+	if slices.Equal(targets, h.targets) && (len(targets) > 0 || h.rest.at >= 0) {
+		return
+	}
+	o := e.occurrenceOf(h)
+	for _, id := range h.targets {
+		if !slices.Contains(targets, id) {
+			e.remove(e.target(h.fs, id), &o)
+		}
+	}
+	for _, id := range targets {
+		if !slices.Contains(h.targets, id) {
+			e.insert(e.target(h.fs, id), o)
+		}
+	}
+	e.setTargets(h, targets, o)
+}
+
+// setTargets notes where a held signal is, and what has to be kept of it for that.
+func (e *Engine) setTargets(h *held, targets []nodeID, o flows.Occurrence) {
+	joined := len(h.targets) > 0
+	h.targets = append(make([]nodeID, 0, len(targets)), targets...)
+	if h.rest == nil {
+		h.rest = &unsettled{producer: e.producer(h.fs, &o), received: e.now, at: -1}
+	}
+	r := h.rest
+	switch {
+	case len(targets) == 0:
+		if joined {
+			r.producer.Joined--
+		}
+		r.occurrence = e.packOne(o)
+		e.wait(h, o.At)
+		return
+	case !joined:
+		r.producer.Joined++
+	}
+	r.occurrence = ""
+	e.stopWaiting(h)
+	if r.trace == nil {
+		h.rest = nil
+	}
+}
+
+// wait counts a signal as waiting, for as long as its flow waits for anything.
+func (e *Engine) wait(h *held, at flows.Time) {
+	r := h.rest
+	if r.at >= 0 {
+		return
+	}
+	limit := h.fs.flow.Expire
+	if limit == 0 {
+		limit = waitFor
+	}
+	// The time of an old signal that came late, from an import for example, has passed.
+	r.expires = max(at, r.received).Add(limit)
+	r.producer.Waiting++
+	e.stats.Waiting++
+	heap.Push(&e.waiting, h)
+	if len(e.waiting) > e.limits.waiting {
+		e.giveUp(e.waiting[0])
+	}
+}
+
+func (e *Engine) stopWaiting(h *held) {
+	if r := h.rest; r.at >= 0 {
+		heap.Remove(&e.waiting, r.at)
+		r.producer.Waiting--
+		e.stats.Waiting--
+	}
+}
+
+// giveUp forgets a signal that waited too long, or among too many. Should what it waits
+// for still come, the stored signal is found when the flow is folded anew.
+func (e *Engine) giveUp(h *held) {
+	h.rest.producer.GivenUp++
+	e.stats.GivenUp++
+	e.withdraw(h)
+}
+
+// retractHeld withdraws a signal that does not count, as if it had never been.
+func (e *Engine) retractHeld(h *held) {
+	if h.gone {
+		return
+	}
+	o := e.occurrenceOf(h)
+	p := e.producer(h.fs, &o)
+	if p.Signals--; h.rest == nil || h.rest.trace == nil {
+		p.Keyed--
+	}
+	e.withdraw(h)
+}
+
+// withdraw takes a held signal out of everything.
+func (e *Engine) withdraw(h *held) {
+	if h.gone {
+		return
+	}
+	h.gone = true
+	if len(h.targets) > 0 {
+		o := e.occurrenceOf(h)
+		for _, id := range h.targets {
+			e.remove(e.target(h.fs, id), &o)
+		}
+		e.producer(h.fs, &o).Joined--
+	}
+	e.unhook(h)
+}
+
+// unhook takes a held signal off what it hangs on, and out of the queue.
+func (e *Engine) unhook(h *held) {
+	h.gone = true
+	for _, id := range h.keys {
+		e.graph.unhang(h, id)
+	}
+	if r := h.rest; r != nil {
+		if r.trace != nil {
+			r.trace.unhang(h)
+			r.setAmbiguous(e, false)
+		}
+		e.stopWaiting(h)
+	}
+}
+
+// giveUpBefore gives up what waited long enough by now.
+func (e *Engine) giveUpBefore(now flows.Time) {
+	for len(e.waiting) > 0 && e.waiting[0].rest.expires < now {
+		e.giveUp(e.waiting[0])
+	}
+}
+
+// forgetHeld drops the signals held for a flow.
+func (e *Engine) forgetHeld(fs *flowState) {
+	for id := nodeID(1); id <= e.graph.last; id++ {
+		var mine []*held
+		e.graph.hanging(id, func(h *held) {
+			if h.fs == fs {
+				mine = append(mine, h)
+			}
+		})
+		for _, h := range mine {
+			e.unhook(h)
+		}
+	}
+	e.traces.forget(e, fs)
+}
+
+// waitingQueue has the signal that is given up first at its head.
+type waitingQueue []*held
+
+func (q waitingQueue) Len() int { return len(q) }
+func (q waitingQueue) Less(i, j int) bool {
+	a, b := q[i], q[j]
+	return a.rest.expires < b.rest.expires || (a.rest.expires == b.rest.expires && a.sig < b.sig)
+}
+
+func (q waitingQueue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].rest.at, q[j].rest.at = i, j
+}
+
+func (q *waitingQueue) Push(x any) {
+	h := x.(*held)
+	h.rest.at = len(*q)
+	*q = append(*q, h)
+}
+
+func (q *waitingQueue) Pop() any {
+	last := len(*q) - 1
+	h := (*q)[last]
+	(*q)[last] = nil
+	*q = (*q)[:last]
+	h.rest.at = -1
+	return h
+}
