@@ -14,6 +14,7 @@ import (
 
 	"throughline/flows"
 	"throughline/flows/mining"
+	"throughline/flows/store/chdb"
 	"throughline/ingest/bus"
 )
 
@@ -263,6 +264,9 @@ func (i *importCmd) here(w *world) (s importSummary, err error) {
 		return s, err
 	}
 	a, err := open(w.ctx, c, w.getenv, w.log(level(false)+4))
+	if errors.Is(err, chdb.ErrInUse) {
+		return s, fmt.Errorf("%w; or give the file to the one that runs: --server URL", err)
+	}
 	if err != nil {
 		return s, unreachable("%w", err)
 	}
@@ -295,15 +299,17 @@ func (i *importCmd) send(w *world) (s importSummary, err error) {
 			q.Set(key, value)
 		}
 	}
-	bar := newBar(w.stderr, "sending "+filepath.Base(i.File), info.Size())
-	defer bar.end()
-	target, err := url.JoinPath(i.Server, "api/v1/flows", i.Flow, "import")
-	if err != nil {
+	server, err := url.Parse(i.Server)
+	if err != nil || server.Host == "" {
 		return s, usage("--server %q: write it like http://127.0.0.1:8080", i.Server)
 	}
-	request, err := http.NewRequestWithContext(w.ctx, http.MethodPost, target+"?"+q.Encode(), bar.reader(file))
+	target := server.JoinPath("api/v1/flows", i.Flow, "import")
+	target.RawQuery = q.Encode()
+	bar := newBar(w.stderr, "sending "+filepath.Base(i.File), info.Size())
+	defer bar.end()
+	request, err := http.NewRequestWithContext(w.ctx, http.MethodPost, target.String(), bar.reader(file))
 	if err != nil {
-		return s, usage("--server %q: write it like http://127.0.0.1:8080", i.Server)
+		return s, fmt.Errorf("import: %w", err)
 	}
 	request.ContentLength = info.Size()
 	request.Header.Set("Content-Type", "application/octet-stream")

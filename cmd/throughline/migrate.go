@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"throughline/flows/store/chdb"
 	"throughline/migrations"
 )
 
@@ -72,7 +73,9 @@ func withSchema(w *world, flags *settingsFlags, do func(context.Context, *app, m
 	}
 	a := newApp(w.ctx, c, w.log(slog.LevelWarn))
 	defer func() { err = errors.Join(err, a.close()) }()
-	if err := a.openClickHouse(w.ctx, w.getenv(libVariable)); err != nil {
+	if err := a.openClickHouse(w.ctx, w.getenv(libVariable)); errors.Is(err, chdb.ErrInUse) {
+		return err
+	} else if err != nil {
 		return unreachable("%w", err)
 	}
 	return do(w.ctx, a, migrations.Options{Database: a.store.Database(), Cluster: a.store.Cluster()})

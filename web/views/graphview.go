@@ -191,7 +191,7 @@ func gapOf(g *Graph) float64 {
 
 // What fits into a step's box: 130 px at about 7 px a letter.
 const (
-	boxLetters  = 20
+	boxLetters = 20
 	// Up to so many fit without squeezing, in bold and in regular type.
 	easyBold, easyRegular = 16, 19
 	// A badge may stand out of the box a little; what is longer is in the table of steps.
