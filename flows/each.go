@@ -76,6 +76,9 @@ func (d *folder) expectations() *children {
 		ends := newEndings(d.flow)
 		ended := false
 		for i := range d.occurrences {
+			if d.occurrences[i].Step == d.flow.resolvedPosition() {
+				continue
+			}
 			now := ends.after(&d.occurrences[i])
 			d.in.Reopened = d.in.Reopened || ended && !now
 			ended = now

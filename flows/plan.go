@@ -34,7 +34,10 @@ func makePlan(steps []Step) plan {
 		p.each = p.each || steps[s].Each != ""
 		p.eachEnd = p.eachEnd || steps[s].Each != "" && steps[s].End != Open
 		p.downtime = p.downtime || len(steps[s].Downtime) > 0
-		p.expect[s] = p.expectation(steps[s].Expect)
+		p.expect[s] = -1
+		if steps[s].Each != "" {
+			p.expect[s] = p.expectation(steps[s].Expect)
+		}
 		missing[s] = len(steps[s].After)
 		for _, a := range steps[s].After {
 			p.successors[a] = append(p.successors[a], s)

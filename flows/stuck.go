@@ -11,9 +11,7 @@ func (d *folder) stuckTime() {
 	var few [8]Interval
 	stuck := few[:0]
 	add := func(from, to Time, held []Interval) {
-		if in.EndedAt != NoTime {
-			to = min(to, in.EndedAt)
-		}
+		to = min(to, until) // a signal may be ahead of now
 		switch {
 		case from == NoTime || from >= to:
 		case len(held) == 0:
