@@ -195,20 +195,35 @@ func (f *Flow) Health(t *Tally, g *Gauges, asOf Time, window, span time.Duration
 	if span > 0 {
 		h.ThroughputPerMinute = float64(h.Completed) / span.Minutes()
 	}
-	h.Health = healthWord(&h)
+	h.Health = f.healthWord(&h)
 	return h
 }
 
-func healthWord(h *Health) HealthWord {
+// healthWord is the worst that holds. Late is a flow of which one step in a hundred took
+// longer than its limit in this window, though none is past it now.
+func (f *Flow) healthWord(h *Health) HealthWord {
 	switch {
 	case h.Stuck > 0:
 		return HealthStuck
 	case h.Unknown > 0:
 		return HealthUnknown
+	case f.late(h):
+		return HealthLate
 	case h.InFlight > 0 || h.Started > 0 || h.Completed > 0:
 		return HealthOK
 	}
 	return HealthQuiet
+}
+
+func (f *Flow) late(h *Health) bool {
+	for s := range h.Steps {
+		step, p99 := &f.Steps[s], h.Steps[s].Latency.P99
+		limited := step.Within > 0 && step.Calendar == nil && !step.Optional // latency is no working time
+		if limited && p99 != nil && *p99 > step.Within.Seconds() {
+			return true
+		}
+	}
+	return false
 }
 
 func share(part, whole int) *float64 {
