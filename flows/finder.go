@@ -47,7 +47,10 @@ func (f *finder) note(index map[string][]int, name string, typ int) {
 // that has any, in normal form. A list gives a key for each of its values. On an error,
 // which names the key, the signal has no keys.
 func (s *Set) AssignKeys(sig *Signal) error {
-	sig.Keys = nil
+	var resolution bool
+	if sig.Keys, resolution = resolvedKeys(sig); resolution {
+		return nil
+	}
 	f := &s.finder
 	if f.places <= 4 || len(sig.Attributes)+len(sig.Data) > 4*f.places {
 		for _, typ := range f.types {

@@ -43,6 +43,7 @@ type Options struct {
 	// These bound the bodies that they take; nothing else reads a body.
 	Events       http.Handler // POST /api/v1/events
 	Import       http.Handler // POST /api/v1/flows/{flow}/import
+	Resolve      Resolve      // POST /api/v1/flows/{flow}/instances/{key}/resolve
 	Alertmanager http.Handler // Alertmanager's API, serves paths that begin with /api/v2/
 	Metrics      http.Handler // GET /metrics
 
@@ -127,6 +128,9 @@ func (s *Server) routes() {
 	}
 	if s.Import != nil {
 		s.mux.Handle("POST /api/v1/flows/{flow}/import", s.Import)
+	}
+	if s.Resolve != nil {
+		s.mux.HandleFunc("POST /api/v1/flows/{flow}/instances/{key}/resolve", s.api(s.postResolve))
 	}
 	if s.Alertmanager != nil {
 		s.mux.Handle("/api/v2/", s.Alertmanager)

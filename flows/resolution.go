@@ -1,0 +1,25 @@
+package flows
+
+// Resolution is the signal by which a person says that an instance was fixed by hand. id
+// is unique among all resolutions.
+func (f *Flow) Resolution(key, note, id string, at Time) Signal {
+	return Signal{
+		Kind: Event, Source: ResolvedSource, ID: id, Name: ResolvedName, System: ResolvedSource, Time: at, Received: at,
+		Data: map[string]any{"flow": f.Name, "key_type": f.Key, "key": key, "note": note},
+		Keys: []Key{{f.Key, key}},
+	}
+}
+
+// resolvedKeys are the keys of a resolution, which carries its key in its normal form and
+// not where key types are found.
+func resolvedKeys(sig *Signal) (keys []Key, ok bool) {
+	if sig.Kind != Event || sig.Name != ResolvedName || sig.Source != ResolvedSource {
+		return nil, false
+	}
+	typ, _ := sig.Data["key_type"].(string)
+	value, _ := sig.Data["key"].(string)
+	if typ == "" || value == "" || len(value) > MaxKeyBytes {
+		return nil, true
+	}
+	return []Key{{typ, value}}, true
+}

@@ -1,0 +1,77 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"throughline/flows"
+)
+
+const maxNote = 4 << 10 // bytes
+
+// Resolve publishes a person's word that an instance was fixed by hand. nil means that it
+// will not be lost.
+type Resolve func(ctx context.Context, f *flows.Flow, key, note string) error
+
+type resolvedJSON struct {
+	Flow string `json:"flow"`
+	Key  string `json:"key"`
+	Note string `json:"note"`
+}
+
+// postResolve is POST /api/v1/flows/{flow}/instances/{key}/resolve. The instance shows it
+// once the engine has read it, a moment later.
+func (s *Server) postResolve(r *http.Request) (any, error) {
+	f, err := s.flow(r)
+	if err != nil {
+		return nil, err
+	}
+	if p := query(r); p.fault != nil {
+		return nil, p.fault
+	}
+	note, fault := readNote(r)
+	if fault != nil {
+		return nil, fault
+	}
+	key := r.PathValue("key")
+	detail, err := s.history.Instance(r.Context(), f, key, flows.NoTime)
+	if err != nil {
+		return nil, notFoundAs(err, noInstance(f, key))
+	}
+	if !detail.State.InFlight() && detail.State != flows.Expired {
+		return nil, problem(http.StatusConflict, "Instance %q has ended already: it is %s.", shorten(key), detail.State)
+	}
+	if err := s.Resolve(r.Context(), f, key, note); err != nil {
+		s.log.ErrorContext(r.Context(), "publish a resolution", "flow", f.Name, "key", key, "error", err)
+		return nil, problem(http.StatusServiceUnavailable, "This cannot be taken now. Try again in a moment.")
+	}
+	return resolvedJSON{f.Name, key, note}, nil
+}
+
+func readNote(r *http.Request) (string, *Problem) {
+	b, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, 2*maxNote))
+	var body struct {
+		Note string `json:"note"`
+	}
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return "", problem(http.StatusRequestEntityTooLarge, "The body is too large; a note has at most %d bytes.", maxNote)
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &body)
+	}
+	note := strings.TrimSpace(body.Note)
+	switch {
+	case err != nil || !utf8.ValidString(note):
+		return "", problem(http.StatusBadRequest, `The body is no JSON object; write {"note": "what was done"}.`)
+	case note == "":
+		return "", problem(http.StatusBadRequest, `Say in a note what was done: {"note": "paid in cash, see ticket 4711"}.`)
+	case len(note) > maxNote:
+		return "", problem(http.StatusRequestEntityTooLarge, "The note has %d bytes; at most %d are taken.", len(note), maxNote)
+	}
+	return note, nil
+}
