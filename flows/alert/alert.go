@@ -280,13 +280,12 @@ func (r *Router) Subscribe() (now []Alert, next <-chan []Alert, stop func()) {
 func (r *Router) refresh() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	muted := func(a *incident) bool {
+	list := r.book.list(func(a *incident) (bool, []flows.Silence) {
 		if r.silencer.Mutes(context.Background(), a.labels) {
-			return true
+			return true, r.silencesOf(a.labels)
 		}
-		return r.routing != nil && r.routing.inhibitor.Mutes(context.Background(), a.labels)
-	}
-	list := r.book.list(muted)
+		return r.routing != nil && r.routing.inhibitor.Mutes(context.Background(), a.labels), nil
+	})
 	if sameAlerts(list, r.shown) {
 		return
 	}

@@ -50,6 +50,7 @@ type incident struct {
 	annotations model.LabelSet
 	startsAt    flows.Time
 	resolvedAt  flows.Time // NoTime while active
+	ack         flows.Ack
 
 	seenAt  time.Time // first
 	grewAt  time.Time // count changed last
@@ -113,7 +114,7 @@ func (b *book) set(cohorts []flows.Cohort, now flows.Time, clock time.Time) bool
 func (b *book) end(id model.Fingerprint, now flows.Time) {
 	in := b.active[id]
 	delete(b.active, id)
-	if !in.fired {
+	if !in.fired && !in.ack.Given() {
 		return
 	}
 	in.resolvedAt = max(now, in.startsAt)
@@ -199,12 +200,22 @@ func (in *incident) alert(clock time.Time) *amalert.Alert {
 	}
 }
 
-// list is what pages show: active, newest first, then resolved, latest first.
-func (b *book) list(muted func(*incident) bool) []Alert {
+// find is the active incident with the id; nil for none.
+func (b *book) find(id string) *incident {
+	fingerprint, err := model.ParseFingerprint(id)
+	if err != nil {
+		return nil
+	}
+	return b.active[fingerprint]
+}
+
+// list is what pages show: active, newest first, then resolved, latest first. quiet says
+// whether receivers are not told, and which silences are the reason.
+func (b *book) list(quiet func(*incident) (bool, []flows.Silence)) []Alert {
 	list := make([]Alert, 0, len(b.active)+len(b.resolved))
 	for id, in := range b.active {
 		a := in.shown(id)
-		a.Silenced = muted(in)
+		a.Silenced, a.Silences = quiet(in)
 		list = append(list, a)
 	}
 	slices.SortFunc(list, func(x, y Alert) int {
@@ -227,7 +238,7 @@ func (b *book) list(muted func(*incident) bool) []Alert {
 func (in *incident) shown(id model.Fingerprint) Alert {
 	return Alert{
 		Cohort: in.cohort, ID: id.String(), Labels: plain(in.labels), Annotations: plain(in.annotations),
-		StartsAt: in.startsAt, ResolvedAt: in.resolvedAt,
+		StartsAt: in.startsAt, ResolvedAt: in.resolvedAt, Ack: in.ack,
 	}
 }
 
@@ -239,6 +250,7 @@ type stored struct {
 	StartsAt    flows.Time     `json:"starts_at"`
 	ResolvedAt  flows.Time     `json:"resolved_at"`
 	Told        bool           `json:"told"`
+	Ack         flows.Ack      `json:"ack"`
 }
 
 // load reads what save wrote; a file that is not there is an empty book.
@@ -257,7 +269,7 @@ func (b *book) load(file string, clock time.Time) error {
 	for _, s := range incidents {
 		in := &incident{
 			cohort: s.Cohort, labels: s.Labels, annotations: s.Annotations, startsAt: s.StartsAt, resolvedAt: s.ResolvedAt,
-			seenAt: clock, grewAt: clock, fired: true, before: true, told: s.Told,
+			seenAt: clock, grewAt: clock, fired: true, before: true, told: s.Told, ack: s.Ack,
 		}
 		if in.resolvedAt == flows.NoTime {
 			b.active[in.labels.Fingerprint()] = in
@@ -268,12 +280,12 @@ func (b *book) load(file string, clock time.Time) error {
 	return nil
 }
 
-// save encodes the incidents that somebody was told of.
+// save encodes the incidents that somebody was told of, or has.
 func (b *book) save() ([]byte, error) {
 	incidents := []stored{}
 	for _, in := range slices.Concat(b.resolved, slices.Collect(maps.Values(b.active))) {
-		if in.fired {
-			incidents = append(incidents, stored{in.cohort, in.labels, in.annotations, in.startsAt, in.resolvedAt, in.told})
+		if in.fired || in.ack.Given() {
+			incidents = append(incidents, stored{in.cohort, in.labels, in.annotations, in.startsAt, in.resolvedAt, in.told, in.ack})
 		}
 	}
 	return json.Marshal(incidents)

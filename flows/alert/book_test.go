@@ -74,7 +74,7 @@ func TestBookForgetsWhatNobodyHeard(t *testing.T) {
 	b := newBook("")
 	b.set(one(invoices(1, t0)), flows.At(t0), t0)
 	b.set(nil, flows.At(t0), t0)
-	if h := b.due(t0.Add(time.Hour)); len(h.puts) != 0 || len(b.list(func(*incident) bool { return false })) != 0 {
+	if h := b.due(t0.Add(time.Hour)); len(h.puts) != 0 || len(b.list(func(*incident) (bool, []flows.Silence) { return false, nil })) != 0 {
 		t.Errorf("got %+v", h)
 	}
 }
@@ -87,7 +87,7 @@ func TestBookComesBack(t *testing.T) {
 	b.set(nil, flows.At(clock), clock)
 	b.set(one(invoices(1, t0)), flows.At(clock), clock)
 	wantPuts(t, b.due(clock).puts, 0, false, clock) // in between nobody looked: no end, no new page
-	list := b.list(func(*incident) bool { return true })
+	list := b.list(func(*incident) (bool, []flows.Silence) { return true, nil })
 	if len(list) != 1 || list[0].ResolvedAt != flows.NoTime || !list[0].Silenced {
 		t.Errorf("got %+v", list)
 	}
@@ -122,7 +122,7 @@ func TestBookKeeps(t *testing.T) {
 	if h := again.due(clock); len(h.puts) != 2 {
 		t.Errorf("%d alerts after a restart; want the one that fires, and the end that may not have been told", len(h.puts))
 	}
-	if got := again.list(func(*incident) bool { return false }); len(got) != 2 || got[0].Step != "cash" || got[1].ResolvedAt != flows.At(clock) {
+	if got := again.list(func(*incident) (bool, []flows.Silence) { return false, nil }); len(got) != 2 || got[0].Step != "cash" || got[1].ResolvedAt != flows.At(clock) {
 		t.Errorf("got %+v", got)
 	}
 	// The engine needs a moment to judge again what it had judged before.
@@ -144,7 +144,7 @@ func TestBookKeeps(t *testing.T) {
 		t.Errorf("%d alerts after a restart, want the one that fires", len(h.puts))
 	}
 	again.due(clock.Add(keepResolved))
-	if got := again.list(func(*incident) bool { return false }); len(got) != 1 {
+	if got := again.list(func(*incident) (bool, []flows.Silence) { return false, nil }); len(got) != 1 {
 		t.Errorf("after a day %d are listed, want the one that fires", len(got))
 	}
 }

@@ -21,9 +21,11 @@ type Alert struct {
 	ID          string // fingerprint of the labels: stable while members come and go
 	Labels      map[string]string
 	Annotations map[string]string
-	StartsAt    flows.Time // when the first member became stuck, as it was when it fired
-	ResolvedAt  flows.Time // NoTime while it fires
-	Silenced    bool       // by a silence or an inhibition: nobody is told
+	StartsAt    flows.Time      // when the first member became stuck, as it was when it fired
+	ResolvedAt  flows.Time      // NoTime while it fires
+	Silenced    bool            // by a silence or an inhibition: nobody is told
+	Ack         flows.Ack       // who looks after it; kept when it is resolved
+	Silences    []flows.Silence // that hold now, the last to end first
 }
 
 // labelsOf is what a cohort is.
