@@ -134,7 +134,7 @@ func TestStuckWithinASecond(t *testing.T) {
 	paidAt := time.Now()
 	h.send(cloudEvent{ID: "2", Type: "order.paid", Time: paidAt.UTC().Format(time.RFC3339Nano), Data: map[string]any{"order_id": "A1"}})
 	cleared, _ := live.await("cleared", 2*time.Second, func(a healthAnswer) bool { return a.Stuck == 0 })
-	if cleared.Health != "late" || cleared.InFlight != 1 || len(cleared.AtRisk) != 0 || cleared.Steps[1].Overdue != 0 {
+	if cleared.Health != "ok" || cleared.InFlight != 1 || len(cleared.AtRisk) != 0 || cleared.Steps[1].Overdue != 0 {
 		t.Errorf("after the late payment: %+v", cleared)
 	}
 	var recovered instanceAnswer
@@ -189,6 +189,9 @@ func TestDefinitionChange(t *testing.T) {
 		h.eventually("the fault is on /readyz", slow*time.Second, func() bool { h.get("/readyz", &answer); return len(answer.Refused) > 0 })
 		if text := fmt.Sprint(answer.Refused); !answer.Ready || !strings.Contains(text, "orders.yaml") || !strings.Contains(text, "plced") {
 			t.Errorf("readyz says %+v", answer)
+		}
+		if _, page := h.call(http.MethodGet, "/", "", nil); !strings.Contains(string(page), "plced") {
+			t.Error("the overview does not show the fault")
 		}
 		h.send(cloudEvent{ID: "p50", Type: "order.placed", Data: map[string]any{"order_id": "50"}})
 		h.eventually("the old version runs on", 2*time.Second, func() bool { return h.health("orders", "window=1h").InFlight == 51 })

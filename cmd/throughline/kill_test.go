@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -302,4 +303,75 @@ func needLoad(t *testing.T) {
 	if testing.Short() {
 		t.Skip("sends 2,000 events a second for some seconds")
 	}
+}
+
+// TestAcceptedIsDurable kills the program while many large batches are on their way: every
+// batch that was accepted is there after a restart, whole.
+func TestAcceptedIsDurable(t *testing.T) {
+	needLoad(t)
+	const rounds, senders, size = 3, 16, 500
+	server := clickhouse(t, t.TempDir())
+	settings := external(t, server.Addr(), server.Password)
+	p := runProgram(t, dataFolder(t, loadFlows), settings)
+	accepted := make(chan string, 10_000)
+	for round := range rounds {
+		ctx, stop := context.WithCancel(t.Context())
+		var count atomic.Int64
+		var sending sync.WaitGroup
+		for sender := range senders {
+			sending.Go(func() { // ends with the process
+				for n := 0; ctx.Err() == nil; n++ {
+					source := fmt.Sprintf("/burst/%d/%d/%d", round, sender, n)
+					if !acceptedBurst(ctx, p.addr.HTTP, source, size) {
+						return
+					}
+					accepted <- source
+					count.Add(1)
+				}
+			})
+		}
+		p.eventually("some batches are accepted", 20*time.Second, func() bool { return count.Load() >= 2*senders })
+		p.kill()
+		stop()
+		sending.Wait()
+		p = runProgram(t, p.dir, settings)
+	}
+	close(accepted)
+	var sources []string
+	for source := range accepted {
+		sources = append(sources, "'"+source+"'")
+	}
+	s := openTables(t, server)
+	query := fmt.Sprintf("SELECT count() FROM (SELECT source FROM throughline.signals WHERE source IN (%s) GROUP BY source HAVING uniqExact(id) = %d)",
+		strings.Join(sources, ","), size)
+	whole := uint64(0)
+	defer func() { t.Logf("%d batches were accepted, %d of them are there", len(sources), whole) }()
+	p.eventually("all that was accepted is stored", 30*time.Second, func() bool {
+		whole = askTable(t, s, query)
+		return whole == uint64(len(sources))
+	})
+}
+
+// acceptedBurst sends a batch, once, and says whether it was accepted.
+func acceptedBurst(ctx context.Context, addr, source string, size int) bool {
+	events := make([]cloudEvent, size)
+	for i := range events {
+		events[i] = cloudEvent{SpecVersion: "1.0", ID: fmt.Sprint(i), Source: source, Type: "burst"}
+	}
+	body, err := json.Marshal(events)
+	if err != nil {
+		return false
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/api/v1/events", bytes.NewReader(body))
+	if err != nil {
+		return false
+	}
+	r.Header.Set("Content-Type", "application/cloudevents-batch+json")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return false
+	}
+	defer response.Body.Close()
+	_, err = io.Copy(io.Discard, response.Body)
+	return err == nil && response.StatusCode == http.StatusOK
 }
