@@ -149,28 +149,38 @@ func newAlertState(a Alert) (*alertState, error) {
 
 // alertJSON is an alert's outside form.
 type alertJSON struct {
-	ID          string      `json:"id"`
-	State       string      `json:"state"` // firing or resolved
-	Flow        string      `json:"flow"`
-	Step        string      `json:"step"`
-	System      string      `json:"system"`
-	Reason      string      `json:"reason"`
-	Count       int         `json:"count"`
-	Since       flows.Time  `json:"since"`
-	Oldest      flows.Time  `json:"oldest"`
-	ValueAtRisk flows.Money `json:"value_at_risk"`
-	Keys        []string    `json:"keys"` // samples, longest stuck first
-	Silenced    bool        `json:"silenced"`
-	StartedAt   flows.Time  `json:"started_at"`
-	ResolvedAt  flows.Time  `json:"resolved_at"`
-	Title       string      `json:"title"`
-	Capability  string      `json:"capability"`
-	Owner       string      `json:"owner"`
-	Runbook     string      `json:"runbook"`
-	Link        string      `json:"link"` // path of its page
+	ID          string        `json:"id"`
+	State       string        `json:"state"` // firing or resolved
+	Flow        string        `json:"flow"`
+	Step        string        `json:"step"`
+	System      string        `json:"system"`
+	Reason      string        `json:"reason"`
+	Count       int           `json:"count"`
+	Since       flows.Time    `json:"since"`
+	Oldest      flows.Time    `json:"oldest"`
+	ValueAtRisk flows.Money   `json:"value_at_risk"`
+	Keys        []string      `json:"keys"` // samples, longest stuck first
+	Silenced    bool          `json:"silenced"`
+	Ack         *flows.Ack    `json:"ack"`      // null while nobody has it
+	Silences    []silenceJSON `json:"silences"` // that hold now, the last to end first
+	StartedAt   flows.Time    `json:"started_at"`
+	ResolvedAt  flows.Time    `json:"resolved_at"`
+	Title       string        `json:"title"`
+	Capability  string        `json:"capability"`
+	Owner       string        `json:"owner"`
+	Runbook     string        `json:"runbook"`
+	Link        string        `json:"link"` // path of its page
 
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
+}
+
+type silenceJSON struct {
+	ID    string     `json:"id"`
+	By    string     `json:"by"`
+	Why   string     `json:"why"`
+	From  flows.Time `json:"from"`
+	Until flows.Time `json:"until"`
 }
 
 func alertToJSON(a Alert) alertJSON {
@@ -178,7 +188,16 @@ func alertToJSON(a Alert) alertJSON {
 	if a.ResolvedAt != flows.NoTime {
 		state = "resolved"
 	}
+	var ack *flows.Ack
+	if a.Ack.Given() {
+		ack = &a.Ack
+	}
+	silences := make([]silenceJSON, len(a.Silences))
+	for i, one := range a.Silences {
+		silences[i] = silenceJSON{one.ID, one.By, one.Why, one.From, one.Until}
+	}
 	return alertJSON{
+		Ack: ack, Silences: silences,
 		ID: a.ID, State: state, Flow: a.Flow, Step: a.Step, System: a.System, Reason: string(a.Reason), Count: a.Count,
 		Since: a.Since, Oldest: a.Oldest, ValueAtRisk: a.AtRisk, Keys: nonNil(a.Keys), Silenced: a.Silenced,
 		StartedAt: a.StartsAt, ResolvedAt: a.ResolvedAt, Title: a.Title, Capability: a.Capability, Owner: a.Owner,
