@@ -24,6 +24,7 @@ type Flow struct {
 	Reopen     bool          // a start signal after the end begins another instance, key#2
 	Holds      []Hold
 	Steps      []Step
+	Cases      []Case // the file's own tests
 
 	planOnce sync.Once
 	planned  plan

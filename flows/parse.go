@@ -29,7 +29,7 @@ const (
 var (
 	flowFields = []string{
 		"flow", "title", "capability", "owner", "runbook", "key", "links", "value", "segments", "idle", "expire",
-		"reopen", "holds", "steps",
+		"reopen", "holds", "steps", "cases",
 	}
 	stepFields = []string{
 		"id", "title", "system", "match", "after", "choice", "within", "each", "expect", "optional", "repeat", "start", "end",

@@ -295,6 +295,8 @@ func TestParseDuration(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(orderToCash))
 	f.Add([]byte(minimal("{id: a, match: {event: a}}", "{id: b, match: {span: b, where: 'x.y > 5'}, after: {any: [a]}, choice: q}")))
+	f.Add([]byte(lawFlow))
+	f.Add([]byte("flow: a\nkey: k\nsteps: [{id: a, match: {event: a}}]\ncases: [{name: n, signals: [{event: a, data: &d {k: *d}}], expect: [{state: open}]}]"))
 	f.Add([]byte("flow: a\nkey: &x [*x]\n<<: *x\nsteps: *x"))
 	f.Add([]byte("a: &a [b]\nb: [*a, *a]\n---\n...\n%YAML 1.1\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -60,6 +60,7 @@ func (p *parser) flow(root *yaml.Node) *Flow {
 	p.value(fields["value"], f)
 	p.holds(fields["holds"], f)
 	p.steps(fields["steps"], f)
+	p.cases(fields["cases"], f)
 	if n := fields["reopen"]; f.Reopen && len(f.Steps) > 0 && !f.reopens() {
 		p.fault(n, "`reopen: new` needs a step with `start: true`, which begins the new instance, and one with `end`; "+
 			"write them, or leave `reopen` out")

@@ -151,3 +151,42 @@ func TestParseSystemsFaults(t *testing.T) {
 	f("a: {downtime: [{from: 2026-12-01T22:00:00, until: 2026-12-02T22:00:00Z}]}", "1:23 with its zone")
 	f("a: {downtime: [{from: 2026-12-01T22:00:00Z, until: 2026-12-01T22:00:00Z}]}", "1:52 `until` is not after `from`")
 }
+
+const lawFlow = `
+flow: law
+key: order_id
+reopen: new
+holds: [{id: on-hold, from: {event: order.held}, until: {event: order.released}, at_most: 10d}]
+steps:
+  - {id: placed, match: {event: placed}, start: true}
+  - {id: shipped, match: {event: shipped}, after: placed, within: {business: 8h, calendar: c}, each: shipment_id, expect: order.shipments}
+  - {id: cash, match: {event: cash}, after: shipped, end: completed}
+cases:
+  - name: one
+    start: 2026-12-01T22:00:00Z
+    signals: [{event: placed, data: {order: {shipments: 2}, a: [1, {b: 2.5}]}}, {span: s, at: +90m, duration: 5s, outcome: error, arrives: +2h}]
+    expect: [{at: +1h, state: open, waiting_on: [shipped]}, {state: stuck, reason: deadline, deviations: [], path: [placed], conforming: false}]
+`
+
+// FuzzParseReferred: no calendar and no systems file panics, and what parses can be used.
+func FuzzParseReferred(f *testing.F) {
+	f.Add([]byte(warehouse), int64(0))
+	f.Add([]byte("zone: America/Santiago\nhours: {sat-mon: [\"00:00-24:00\"], tue: []}\nholidays: [us, gb, 2026-02-29]\n"), int64(1)<<61)
+	f.Add([]byte("carrier: {calendar: c, match: {service: [a]}, downtime: [{from: 2026-12-01T22:00:00Z, until: 2026-12-02T04:00:00Z}]}"), int64(-1)<<60)
+	f.Fuzz(func(t *testing.T, b []byte, at int64) {
+		c, faults := ParseCalendar("c.yaml", "c", b)
+		if (c == nil) != (len(faults) > 0) {
+			t.Fatalf("calendar %v and faults %v", c, faults)
+		}
+		if c != nil {
+			end := c.Add(Time(at), time.Hour)
+			if end != endless && c.Between(Time(at), end) != time.Hour {
+				t.Fatalf("an hour from %v is %v, of which %v is working time", Time(at), end, c.Between(Time(at), end))
+			}
+		}
+		systems, faults := ParseSystems("s.yaml", b, map[string]*Calendar{"c": c})
+		if (systems == nil) != (len(faults) > 0) {
+			t.Fatalf("systems %v and faults %v", systems, faults)
+		}
+	})
+}

@@ -66,9 +66,33 @@ func check(paths []string, stdout io.Writer) (faults int, err error) {
 // checkRefs reads the calendars and systems of the config_dir that a path is, or lies in,
 // and returns their faults where the path means them.
 func checkRefs(path string) (flows.Refs, []flows.Fault, error) {
+	dir, err := configDirOf(path)
+	if err != nil {
+		return flows.Refs{}, nil, err
+	}
+	files := refFiles{calendars: map[string]*calendarFile{}}
+	if _, _, err := files.look(dir, true); err != nil {
+		return flows.Refs{}, nil, err
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return flows.Refs{}, nil, err
+	}
+	var meant []flows.Fault
+	for _, fault := range files.faults() {
+		fault.File = filepath.Join(dir, filepath.FromSlash(fault.File))
+		if fault.File == filepath.Clean(path) || info.IsDir() {
+			meant = append(meant, fault)
+		}
+	}
+	return files.refs, meant, nil
+}
+
+// configDirOf is the config_dir that a path is, or lies in.
+func configDirOf(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
 	}
 	dir := path
 	if !info.IsDir() {
@@ -77,18 +101,7 @@ func checkRefs(path string) (flows.Refs, []flows.Fault, error) {
 	if base := filepath.Base(dir); base == flowsFolder || base == calendarsFolder {
 		dir = filepath.Dir(dir)
 	}
-	files := refFiles{calendars: map[string]*calendarFile{}}
-	if _, _, err := files.look(dir, true); err != nil {
-		return flows.Refs{}, nil, err
-	}
-	var meant []flows.Fault
-	for _, fault := range files.faults() {
-		fault.File = filepath.Join(dir, filepath.FromSlash(fault.File))
-		if info.IsDir() || fault.File == filepath.Clean(path) {
-			meant = append(meant, fault)
-		}
-	}
-	return files.refs, meant, nil
+	return dir, nil
 }
 
 // isRef says whether a file is one that flow files refer to.

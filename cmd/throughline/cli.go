@@ -27,6 +27,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run Throughline: take signals, keep them, judge flows, serve the pages."`
 	Demo    demoCmd    `cmd:"" help:"Run Throughline with simulated traffic of three example flows, faults included."`
 	Check   checkCmd   `cmd:"" help:"Check flow files and the configuration; print file:line:col and what to write instead."`
+	Test    testCmd    `cmd:"" help:"Run the test cases that stand in the flow files."`
 	Import  importCmd  `cmd:"" help:"Load history from an event log (CSV or XES, gzip too). The same file twice changes nothing."`
 	Migrate migrateCmd `cmd:"" help:"Apply the ClickHouse schema, or show what is applied."`
 	Bench   benchCmd   `cmd:"" help:"Measure a running Throughline with real clients."`

@@ -44,6 +44,14 @@ func (f folder) write(name, text string) {
 	}
 }
 
+func (f folder) calendar(name, text string) {
+	f.t.Helper()
+	if err := os.MkdirAll(filepath.Join(f.dir, calendarsFolder), 0o755); err != nil {
+		f.t.Fatal(err)
+	}
+	f.write("../"+calendarsFolder+"/"+name+".yaml", text)
+}
+
 func (f folder) remove(name string) {
 	f.t.Helper()
 	if err := os.Remove(f.path(name)); err != nil {
