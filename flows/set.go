@@ -87,6 +87,14 @@ func (s *Set) Wants(sig *Signal) bool {
 	return len(sig.Keys) > 0 || len(s.names[sig.Kind][sig.Name]) > 0
 }
 
+// NamesSpan says whether a span of that name may be wanted for its name.
+func (s *Set) NamesSpan(name string) bool { return len(s.names[Span][name]) > 0 }
+
+// NamesAttribute says whether a span may be wanted for an attribute of that name.
+func (s *Set) NamesAttribute(name string) bool {
+	return s.finder.mayBe(name) && len(s.finder.names[name]) > 0
+}
+
 // Match appends the positions that a signal is, by flow name, then in file order. One
 // whose condition cannot be evaluated is not matched; Where.Faults counts it.
 func (s *Set) Match(sig *Signal, hits []Hit) []Hit {

@@ -8,17 +8,22 @@ type SpanRecord struct {
 	TraceID, SpanID, ParentID string // lower-case hex
 	TraceState                string
 	Name                      string
-	Kind                      string // Unspecified, Internal, Server, Client, Producer, Consumer
-	Service                   string // service.name
-	Resource                  map[string]any
-	ScopeName, ScopeVersion   string
-	Attributes                map[string]any
+	Kind                      string      // Unspecified, Internal, Server, Client, Producer, Consumer
+	Origin                    *SpanOrigin // nil is an empty one
+	Attributes                []Attribute // of several with one name the last counts
 	Start                     Time
 	Duration                  time.Duration
 	StatusCode                string // Unset, Ok, Error
 	StatusMessage             string
 	Events                    []SpanEvent
 	Links                     []SpanLink
+}
+
+// SpanOrigin is what the spans of one resource and scope share. It is read-only.
+type SpanOrigin struct {
+	Service                 string // service.name
+	Resource                map[string]any
+	ScopeName, ScopeVersion string
 }
 
 // SpanEvent is one event inside a span.
@@ -54,8 +59,17 @@ type LogRecord struct {
 // Signals go to the store and to the engine.
 type Batch struct {
 	Signals []Signal
-	Spans   []SpanRecord
+	Spans   []SpanBlock
 	Logs    []LogRecord
+}
+
+// SpanCount is the number of spans in all blocks.
+func (b *Batch) SpanCount() int {
+	n := 0
+	for i := range b.Spans {
+		n += b.Spans[i].Rows
+	}
+	return n
 }
 
 // SpanLinks is the attribute under which a signal has the links of its span, as a list of
@@ -68,23 +82,20 @@ const maxSpanLinks = 128
 // Signal is the span as an observation. Attributes of the resource are found below the
 // span's own.
 func (s *SpanRecord) Signal() Signal {
-	attributes := make(map[string]any, len(s.Resource)+len(s.Attributes)+1)
-	if len(s.Links) > 0 {
-		links := make([]any, min(len(s.Links), maxSpanLinks))
-		for i := range links {
-			links[i] = s.Links[i].TraceID + ":" + s.Links[i].SpanID
-		}
-		attributes[SpanLinks] = links
+	origin := s.Origin
+	if origin == nil {
+		origin = &noOrigin
 	}
-	for k, v := range s.Resource {
+	attributes := make(map[string]any, len(origin.Resource)+len(s.Attributes))
+	for k, v := range origin.Resource {
 		attributes[k] = v
 	}
-	for k, v := range s.Attributes {
-		attributes[k] = v
+	for i := range s.Attributes {
+		attributes[s.Attributes[i].Name] = s.Attributes[i].Value()
 	}
 	environment, _ := Text(attributes["deployment.environment.name"])
 	return Signal{
-		Kind: Span, Source: s.Service, ID: s.TraceID + ":" + s.SpanID, Name: s.Name, System: s.Service,
+		Kind: Span, Source: origin.Service, ID: s.TraceID + ":" + s.SpanID, Name: s.Name, System: origin.Service,
 		Environment: environment, Time: s.Start, Duration: s.Duration, Failed: s.StatusCode == "Error",
 		TraceID: s.TraceID, SpanID: s.SpanID, ParentID: s.ParentID, Attributes: attributes,
 	}

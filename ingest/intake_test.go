@@ -154,7 +154,7 @@ func TestBudgetOfBodies(t *testing.T) {
 func TestPublishCountsAfterTheBus(t *testing.T) {
 	in, bus, meter := ingesttest.New(t)
 	door := in.Door("test")
-	batch := flows.Batch{Signals: []flows.Signal{{Kind: flows.Event}, {Kind: flows.Span}}, Spans: make([]flows.SpanRecord, 1), Logs: make([]flows.LogRecord, 3)}
+	batch := flows.Batch{Signals: []flows.Signal{{Kind: flows.Event}, {Kind: flows.Span}}, Spans: []flows.SpanBlock{{Rows: 1}}, Logs: make([]flows.LogRecord, 3)}
 	bus.Fail(errors.New("gone"))
 	if err := door.Publish(t.Context(), batch, nil); class(t, err) != ingest.Unavailable {
 		t.Error(err)

@@ -71,7 +71,7 @@ func (c *counters) took(ctx context.Context, b flows.Batch, rejected Rejected) {
 		}
 	}
 	c.accepted.Add(ctx, int64(events), c.events)
-	c.accepted.Add(ctx, int64(len(b.Spans)), c.spans)
+	c.accepted.Add(ctx, int64(b.SpanCount()), c.spans)
 	c.accepted.Add(ctx, int64(len(b.Logs)), c.logs)
 	for reason, n := range rejected {
 		c.rejected.Add(ctx, int64(n), c.reasons[reason])

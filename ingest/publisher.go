@@ -41,4 +41,8 @@ type Rules interface {
 	AssignKeys(s *flows.Signal) error
 	// Wants says whether the engine needs s: it matches a step, or carries a key.
 	Wants(s *flows.Signal) bool
+	// NamesSpan and NamesAttribute spare most spans the two above: one whose name, and the
+	// names of whose attributes, no rule names has no keys and is not wanted.
+	NamesSpan(name string) bool
+	NamesAttribute(name string) bool
 }

@@ -287,7 +287,7 @@ func (a *app) Publish(ctx context.Context, b flows.Batch) error {
 		}
 		return err //nolint:wrapcheck // the bus says what it was doing
 	}
-	if a.accepted.signals.Add(uint64(len(b.Signals)+len(b.Spans))) == uint64(len(b.Signals)+len(b.Spans)) {
+	if n := uint64(len(b.Signals) + b.SpanCount()); a.accepted.signals.Add(n) == n {
 		a.hub.Touch() // the first: the first-run page makes room
 	}
 	a.accepted.last.Store(time.Now().UnixNano())

@@ -75,17 +75,21 @@ func TestKillWhileInserting(t *testing.T) {
 
 // insertUntilStored sends batch b of everything until all of it is stored.
 func insertUntilStored(ctx context.Context, s *Store, b, size int) error {
-	signals, spans, states := make([]flows.Signal, size), make([]flows.SpanRecord, size), make([]flows.InstanceRecord, size)
+	signals, states := make([]flows.Signal, size), make([]flows.InstanceRecord, size)
+	var spans flows.SpanPacker
 	for i := range size {
 		id := fmt.Sprintf("%d-%d", b, i)
 		signals[i] = flows.Signal{ID: id, Name: "n", Received: heard(), Data: map[string]any{"order_id": id}}
-		spans[i] = flows.SpanRecord{TraceID: id, SpanID: id, Start: bounds[5]}
+		if err := spans.Add(&flows.SpanRecord{TraceID: id, SpanID: id, Start: bounds[5]}); err != nil {
+			return err
+		}
 		states[i] = flows.InstanceRecord{Flow: "f", Key: fmt.Sprint(i)}
 	}
+	blocks := spans.Blocks()
 	token := fmt.Sprintf("%d-%d", b*size, (b+1)*size-1)
 	for _, write := range []func() error{
 		func() error { return s.InsertSignals(ctx, "SIGNALS:"+token, signals) },
-		func() error { return s.InsertSpans(ctx, "SPANS:"+token, spans, heard()) },
+		func() error { return s.InsertSpans(ctx, "SPANS:"+token, blocks, heard()) },
 		func() error { return s.WriteInstances(ctx, uint64(b+1), states) },
 	} {
 		limit := time.After(time.Minute)

@@ -30,6 +30,7 @@ type Store struct {
 	root     driver.Conn // bound to none, so that it works before the database exists
 	database string
 	cluster  string
+	http     bool
 }
 
 const (
@@ -62,7 +63,7 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open clickhouse: %w", err), root.Close())
 	}
-	return &Store{conn: conn, root: root, database: c.Database, cluster: c.Cluster}, nil
+	return &Store{conn: conn, root: root, database: c.Database, cluster: c.Cluster, http: c.HTTP}, nil
 }
 
 // options are those of one pool of connections, bound to a database or to none.

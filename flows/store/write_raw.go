@@ -10,12 +10,6 @@ import (
 	"throughline/flows"
 )
 
-// InsertSpans stores spans that were received at one time. The token names them: sent
-// again, the same spans under the same token are stored once.
-func (s *Store) InsertSpans(ctx context.Context, token string, spans []flows.SpanRecord, received flows.Time) error {
-	return insert(ctx, s, "spans", token, spans, func(r *flows.SpanRecord) (spanRow, error) { return newSpanRow(r, received) })
-}
-
 // InsertLogs stores log records that were received at one time, by a token as InsertSpans.
 func (s *Store) InsertLogs(ctx context.Context, token string, logs []flows.LogRecord, received flows.Time) error {
 	return insert(ctx, s, "logs", token, logs, func(r *flows.LogRecord) (logRow, error) { return newLogRow(r, received) })
@@ -40,68 +34,6 @@ func (s *Store) InsertSignals(ctx context.Context, token string, signals []flows
 		}
 	}
 	return nil
-}
-
-type spanRow struct {
-	Timestamp          time.Time           `ch:"Timestamp"`
-	TraceID            string              `ch:"TraceId"`
-	SpanID             string              `ch:"SpanId"`
-	ParentSpanID       string              `ch:"ParentSpanId"`
-	TraceState         string              `ch:"TraceState"`
-	SpanName           string              `ch:"SpanName"`
-	SpanKind           string              `ch:"SpanKind"`
-	ServiceName        string              `ch:"ServiceName"`
-	ResourceAttributes map[string]string   `ch:"ResourceAttributes"`
-	ScopeName          string              `ch:"ScopeName"`
-	ScopeVersion       string              `ch:"ScopeVersion"`
-	SpanAttributes     map[string]string   `ch:"SpanAttributes"`
-	Duration           uint64              `ch:"Duration"`
-	StatusCode         string              `ch:"StatusCode"`
-	StatusMessage      string              `ch:"StatusMessage"`
-	EventTimes         []time.Time         `ch:"Events.Timestamp"`
-	EventNames         []string            `ch:"Events.Name"`
-	EventAttributes    []map[string]string `ch:"Events.Attributes"`
-	LinkTraceIDs       []string            `ch:"Links.TraceId"`
-	LinkSpanIDs        []string            `ch:"Links.SpanId"`
-	LinkTraceStates    []string            `ch:"Links.TraceState"`
-	LinkAttributes     []map[string]string `ch:"Links.Attributes"`
-	Received           time.Time           `ch:"Received"`
-}
-
-func newSpanRow(r *flows.SpanRecord, received flows.Time) (row spanRow, err error) {
-	row = spanRow{
-		Timestamp: r.Start.Std(), TraceID: r.TraceID, SpanID: r.SpanID, ParentSpanID: r.ParentID, TraceState: r.TraceState,
-		SpanName: r.Name, SpanKind: r.Kind, ServiceName: r.Service, ScopeName: r.ScopeName, ScopeVersion: r.ScopeVersion,
-		Duration: uint64(max(0, r.Duration)), StatusCode: r.StatusCode, StatusMessage: r.StatusMessage, Received: received.Std(),
-	}
-	if row.ResourceAttributes, err = textMap(r.Resource); err != nil {
-		return row, err
-	}
-	if row.SpanAttributes, err = textMap(r.Attributes); err != nil {
-		return row, err
-	}
-	for i := range r.Events {
-		e := &r.Events[i]
-		attributes, err := textMap(e.Attributes)
-		if err != nil {
-			return row, err
-		}
-		row.EventTimes = append(row.EventTimes, e.Time.Std())
-		row.EventNames = append(row.EventNames, e.Name)
-		row.EventAttributes = append(row.EventAttributes, attributes)
-	}
-	for i := range r.Links {
-		l := &r.Links[i]
-		attributes, err := textMap(l.Attributes)
-		if err != nil {
-			return row, err
-		}
-		row.LinkTraceIDs = append(row.LinkTraceIDs, l.TraceID)
-		row.LinkSpanIDs = append(row.LinkSpanIDs, l.SpanID)
-		row.LinkTraceStates = append(row.LinkTraceStates, l.TraceState)
-		row.LinkAttributes = append(row.LinkAttributes, attributes)
-	}
-	return row, nil
 }
 
 type logRow struct {

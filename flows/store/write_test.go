@@ -28,6 +28,17 @@ func heard() flows.Time { return flows.At(time.Now()) }
 
 var bounds = []flows.Time{at("1900-01-01T00:00:00Z"), at("2261-12-31T23:59:59.999999999Z"), 0, 1, -1, at("2026-11-18T10:11:12.123456789Z")}
 
+func packed(t testing.TB, spans ...flows.SpanRecord) []flows.SpanBlock {
+	t.Helper()
+	var p flows.SpanPacker
+	for i := range spans {
+		if err := p.Add(&spans[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p.Blocks()
+}
+
 // TestInsertOnce repeats inserts by token, over two months of reception.
 func TestInsertOnce(t *testing.T) {
 	s := openStore(t)
@@ -38,7 +49,7 @@ func TestInsertOnce(t *testing.T) {
 		received := midnight - flows.Time(i%2)
 		signals = append(signals, flows.Signal{ID: fmt.Sprint(i), Name: "n", Received: received})
 	}
-	spans := []flows.SpanRecord{{TraceID: "t", SpanID: "s", Service: "a", Start: 1}}
+	spans := packed(t, flows.SpanRecord{TraceID: "t", SpanID: "s", Start: 1})
 	logs := []flows.LogRecord{{Time: 1, Body: "b"}}
 	for range 3 {
 		if err := errors.Join(
@@ -68,18 +79,27 @@ func TestInsertOnce(t *testing.T) {
 
 func TestSpansAndLogsWhole(t *testing.T) {
 	s := openStore(t)
-	attributes := map[string]any{
+	attributes := make([]flows.Attribute, 0, 9)
+	for name, v := range map[string]any{
 		"s": "x", "empty": "", "n": int64(-3), "f": 2.5, "b": true, "none": nil, "list": []any{int64(1), "a"}, "nan": math.NaN(),
+	} {
+		a := flows.Attribute{Name: name}
+		a.Set(v)
+		attributes = append(attributes, a)
 	}
+	attributes = append(attributes, flows.Attribute{Name: "s", Text: "old"}, flows.Attribute{Name: "s", Text: "x"})
 	span := flows.SpanRecord{
-		TraceID: "0af7", SpanID: "b7ad", ParentID: "00f0", TraceState: "k=v", Name: "POST /capture", Kind: "Server", Service: "payments",
-		Resource: map[string]any{"service.name": "payments"}, ScopeName: "scope", ScopeVersion: "1", Attributes: attributes,
-		Start: bounds[5], Duration: 1500, StatusCode: "Error", StatusMessage: "no",
+		TraceID: "0af7", SpanID: "b7ad", ParentID: "00f0", TraceState: "k=v", Name: "POST /capture", Kind: "Server",
+		Origin: &flows.SpanOrigin{
+			Service: "payments", Resource: map[string]any{"service.name": "payments"}, ScopeName: "scope", ScopeVersion: "1",
+		},
+		Attributes: attributes,
+		Start:      bounds[5], Duration: 1500, StatusCode: "Error", StatusMessage: "no",
 		Events: []flows.SpanEvent{{Time: bounds[5], Name: "exception", Attributes: map[string]any{"a": "b"}}, {Time: bounds[0]}},
 		Links:  []flows.SpanLink{{TraceID: "aa", SpanID: "bb", TraceState: "c", Attributes: map[string]any{"d": int64(1)}}},
 	}
 	odd := flows.SpanRecord{Duration: -5, Start: bounds[0]}
-	if err := s.InsertSpans(t.Context(), "x", []flows.SpanRecord{span, odd}, heard()); err != nil {
+	if err := s.InsertSpans(t.Context(), "x", append(packed(t, span), packed(t, odd)...), heard()); err != nil {
 		t.Fatal(err)
 	}
 	var got string

@@ -16,7 +16,7 @@ import (
 // The streams.
 const (
 	Signals = "SIGNALS" // flows.Signal, for the store and the engine
-	Spans   = "SPANS"   // flows.SpanRecord and flows.LogRecord, for the store
+	Spans   = "SPANS"   // flows.SpanBlock and flows.LogRecord, for the store
 )
 
 const (

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -86,8 +87,13 @@ func (r sample) signal() flows.Signal {
 func (r sample) span() flows.SpanRecord {
 	s := flows.SpanRecord{
 		TraceID: r.text(), SpanID: r.text(), ParentID: r.text(), TraceState: r.text(), Name: r.text(), Kind: r.text(),
-		Service: r.text(), Resource: r.fields(0), ScopeName: r.text(), ScopeVersion: r.text(), Attributes: r.fields(0),
-		Start: r.instant(), Duration: r.duration(), StatusCode: r.text(), StatusMessage: r.text(),
+		Origin: &flows.SpanOrigin{Service: r.text(), Resource: r.fields(0), ScopeName: r.text(), ScopeVersion: r.text()},
+		Start:  r.instant(), Duration: r.duration(), StatusCode: r.text(), StatusMessage: r.text(),
+	}
+	for name, v := range r.fields(0) {
+		a := flows.Attribute{Name: name}
+		a.Set(v)
+		s.Attributes = append(s.Attributes, a)
 	}
 	for range r.IntN(3) {
 		s.Events = append(s.Events, flows.SpanEvent{Time: r.instant(), Name: r.text(), Attributes: r.fields(0)})
@@ -106,16 +112,24 @@ func (r sample) log() flows.LogRecord {
 
 func (r sample) batch() flows.Batch {
 	var b flows.Batch
+	var spans flows.SpanPacker
 	for range r.IntN(20) {
 		b.Signals = append(b.Signals, r.signal())
-		b.Spans = append(b.Spans, r.span())
+		s := r.span()
+		if err := spans.Add(&s); err != nil {
+			panic(err)
+		}
 		b.Logs = append(b.Logs, r.log())
 	}
+	b.Spans = spans.Blocks()
 	return b
 }
 
 // equal tells nil maps from empty ones and int64 from float64, but takes NaN as itself.
-func diff(want, got flows.Batch) string { return cmp.Diff(want, got, cmpopts.EquateNaNs()) }
+func diff(want, got flows.Batch) string {
+	sameBlock := cmp.Comparer(func(a, b flows.SpanBlock) bool { return bytes.Equal(a.AppendTo(nil), b.AppendTo(nil)) })
+	return cmp.Diff(want, got, cmpopts.EquateNaNs(), sameBlock)
+}
 
 func chunksOf(t testing.TB, b flows.Batch) (signals, spans []chunk) {
 	t.Helper()
@@ -164,12 +178,16 @@ func TestLargeBatchIsCut(t *testing.T) {
 	for i := range 40_000 {
 		want.Signals = append(want.Signals, flows.Signal{ID: fmt.Sprint(i), Data: map[string]any{"n": int64(i)}})
 	}
+	var spans flows.SpanPacker
 	for range 3 {
-		want.Spans = append(want.Spans, flows.SpanRecord{StatusMessage: string(make([]byte, targetBody-100))})
+		if err := spans.Add(&flows.SpanRecord{StatusMessage: string(make([]byte, targetBody-1000))}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	signals, spans := chunksOf(t, want)
+	want.Spans = spans.Blocks()
+	signals, spanChunks := chunksOf(t, want)
 	var got flows.Batch
-	for _, c := range append(signals, spans...) {
+	for _, c := range append(signals, spanChunks...) {
 		if len(c.body) > targetBody || c.items > maxItems {
 			t.Fatalf("a chunk of %d bytes, %d items", len(c.body), c.items)
 		}

@@ -33,7 +33,7 @@ func (d *Delivery) Token() string {
 		strconv.FormatUint(d.First, 10) + "-" + strconv.FormatUint(d.Last, 10)
 }
 
-func (d *Delivery) items() int { return len(d.Signals) + len(d.Spans) + len(d.Logs) }
+func (d *Delivery) items() int { return len(d.Signals) + d.SpanCount() + len(d.Logs) }
 
 func (d *Delivery) add(m message) {
 	if d.First == 0 {

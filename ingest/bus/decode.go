@@ -15,7 +15,7 @@ import (
 // embedded server, and one target more.
 const maxBody = embeddedMaxPayload + targetBody
 
-// decode reads a message of the bus. What it returns does not refer to frame.
+// decode reads a message of the bus. Spans of what it returns may refer to frame.
 func decode(frame []byte) (flows.Batch, error) {
 	var b flows.Batch
 	if len(frame) < frameHeader || frame[0] != frameVersion {
@@ -54,9 +54,13 @@ func decodeBody(body []byte) (flows.Batch, error) {
 		case bodySignal:
 			b.Signals = append(b.Signals, flows.Signal{})
 			return d.signal(item, &b.Signals[len(b.Signals)-1])
-		case bodySpan:
-			b.Spans = append(b.Spans, flows.SpanRecord{})
-			return d.span(item, &b.Spans[len(b.Spans)-1])
+		case bodySpans:
+			block, err := flows.ParseSpanBlock(item)
+			if err != nil {
+				return fmt.Errorf("%w: %w", errMalformed, err)
+			}
+			b.Spans = append(b.Spans, block)
+			return nil
 		case bodyLog:
 			b.Logs = append(b.Logs, flows.LogRecord{})
 			return d.log(item, &b.Logs[len(b.Logs)-1])
@@ -171,88 +175,6 @@ func (d *decoder) key(fc *easyproto.FieldContext, k *flows.Key) error {
 			return d.nameTo(fc, &k.Type)
 		case 2:
 			return text(fc, &k.Value)
-		}
-		return errMalformed
-	})
-}
-
-func (d *decoder) span(src []byte, s *flows.SpanRecord) error {
-	return fields(src, func(fc *easyproto.FieldContext) error {
-		switch fc.FieldNum {
-		case 1:
-			return text(fc, &s.TraceID)
-		case 2:
-			return text(fc, &s.SpanID)
-		case 3:
-			return text(fc, &s.ParentID)
-		case 4:
-			return d.nameTo(fc, &s.TraceState)
-		case 5:
-			return d.nameTo(fc, &s.Name)
-		case 6:
-			return d.nameTo(fc, &s.Kind)
-		case 7:
-			return d.nameTo(fc, &s.Service)
-		case 8:
-			return instant(fc, &s.Start)
-		case 9:
-			return integer(fc, &s.Duration)
-		case 10:
-			return d.mapTo(fc, &s.Resource)
-		case 11:
-			return d.mapTo(fc, &s.Attributes)
-		case 12:
-			return d.nameTo(fc, &s.StatusCode)
-		case 13:
-			return d.nameTo(fc, &s.StatusMessage)
-		case 14:
-			s.Events = append(s.Events, flows.SpanEvent{})
-			return d.spanEvent(fc, &s.Events[len(s.Events)-1])
-		case 15:
-			s.Links = append(s.Links, flows.SpanLink{})
-			return d.spanLink(fc, &s.Links[len(s.Links)-1])
-		case 16:
-			return d.nameTo(fc, &s.ScopeName)
-		case 17:
-			return d.nameTo(fc, &s.ScopeVersion)
-		}
-		return errMalformed
-	})
-}
-
-func (d *decoder) spanEvent(fc *easyproto.FieldContext, e *flows.SpanEvent) error {
-	src, ok := fc.MessageData()
-	if !ok {
-		return errMalformed
-	}
-	return fields(src, func(fc *easyproto.FieldContext) error {
-		switch fc.FieldNum {
-		case 1:
-			return instant(fc, &e.Time)
-		case 2:
-			return d.nameTo(fc, &e.Name)
-		case 3:
-			return d.mapTo(fc, &e.Attributes)
-		}
-		return errMalformed
-	})
-}
-
-func (d *decoder) spanLink(fc *easyproto.FieldContext, l *flows.SpanLink) error {
-	src, ok := fc.MessageData()
-	if !ok {
-		return errMalformed
-	}
-	return fields(src, func(fc *easyproto.FieldContext) error {
-		switch fc.FieldNum {
-		case 1:
-			return text(fc, &l.TraceID)
-		case 2:
-			return text(fc, &l.SpanID)
-		case 3:
-			return d.nameTo(fc, &l.TraceState)
-		case 4:
-			return d.mapTo(fc, &l.Attributes)
 		}
 		return errMalformed
 	})

@@ -14,7 +14,7 @@ import (
 // packed, and the body. The body is a protobuf message with the repeated fields below, so
 // that two bodies one after the other are the body of both; group commit rests on that.
 //
-// Within signals, spans and logs the numbers of the fields are those in encode.go and
+// Within signals and logs the numbers of the fields are those in encode.go and
 // decode.go; they are never given a second meaning. Fields with the zero value are not
 // written. Times are nanoseconds as sfixed64, durations zigzag.
 const (
@@ -25,8 +25,8 @@ const (
 	packedS2   = 1
 
 	bodySignal = 1
-	bodySpan   = 2
 	bodyLog    = 3
+	bodySpans  = 4 // a flows.SpanBlock
 )
 
 const (
@@ -96,23 +96,43 @@ func encodeSignals(signals []flows.Signal, limit int) ([]chunk, error) {
 	return c.done(), nil
 }
 
-func encodeSpans(spans []flows.SpanRecord, logs []flows.LogRecord, limit int) ([]chunk, error) {
+// encodeSpans gives each block a chunk of its own, and the logs others.
+func encodeSpans(blocks []flows.SpanBlock, logs []flows.LogRecord, limit int) ([]chunk, error) {
 	m := marshalers.Get()
 	defer marshalers.Put(m)
 	c := chunker{m: m, limit: limit}
-	for i := range spans {
-		s := &spans[i]
-		if err := c.add(bodySpan, func(mm *easyproto.MessageMarshaler) error { return appendSpan(mm, s) }); err != nil {
-			return nil, fmt.Errorf("span %q of trace %q: %w", s.SpanID, s.TraceID, err)
-		}
-	}
 	for i := range logs {
 		if err := c.add(bodyLog, func(mm *easyproto.MessageMarshaler) error { return appendLog(mm, &logs[i]) }); err != nil {
 			return nil, fmt.Errorf("log record: %w", err)
 		}
 	}
-	return c.done(), nil
+	chunks := c.done()
+	for i := range blocks {
+		body := appendSpans(&blocks[i])
+		if len(body) > limit {
+			return nil, fmt.Errorf("spans: %w: %d bytes, at most %d are carried", ErrTooLarge, len(body), limit)
+		}
+		chunks = append(chunks, chunk{body: body, items: blocks[i].Rows})
+	}
+	return chunks, nil
 }
+
+// appendSpans writes a block as a field of a body: its tag, its length in as many bytes as
+// the longest takes, so that it is known where the block begins, and the block.
+func appendSpans(block *flows.SpanBlock) []byte {
+	const head = 1 + lengthBytes
+	body := block.AppendTo(make([]byte, head, head+block.Size()+block.Size()/8+256))
+	body[0] = bodySpans<<3 | 2 // wire type: bytes
+	n := len(body) - head
+	for i := range lengthBytes {
+		body[1+i] = byte(n>>(7*i)) | 0x80
+	}
+	body[lengthBytes] &^= 0x80
+	return body
+}
+
+// lengthBytes hold any length below 2^28.
+const lengthBytes = 4
 
 // frame joins chunks to one message, packed where that makes it smaller.
 func frame(chunks []chunk) []byte {
@@ -187,39 +207,6 @@ func appendSignal(mm *easyproto.MessageMarshaler, s *flows.Signal) error {
 	appendText(mm, 17, s.SpanID)
 	appendText(mm, 18, s.ParentID)
 	return errors.Join(appendMap(mm, 14, s.Attributes, 0), appendMap(mm, 15, s.Data, 0))
-}
-
-func appendSpan(mm *easyproto.MessageMarshaler, s *flows.SpanRecord) error {
-	appendText(mm, 1, s.TraceID)
-	appendText(mm, 2, s.SpanID)
-	appendText(mm, 3, s.ParentID)
-	appendText(mm, 4, s.TraceState)
-	appendText(mm, 5, s.Name)
-	appendText(mm, 6, s.Kind)
-	appendText(mm, 7, s.Service)
-	appendTime(mm, 8, s.Start)
-	appendInt(mm, 9, int64(s.Duration))
-	appendText(mm, 12, s.StatusCode)
-	appendText(mm, 13, s.StatusMessage)
-	appendText(mm, 16, s.ScopeName)
-	appendText(mm, 17, s.ScopeVersion)
-	err := errors.Join(appendMap(mm, 10, s.Resource, 0), appendMap(mm, 11, s.Attributes, 0))
-	for i := range s.Events {
-		e := &s.Events[i]
-		event := mm.AppendMessage(14)
-		appendTime(event, 1, e.Time)
-		appendText(event, 2, e.Name)
-		err = errors.Join(err, appendMap(event, 3, e.Attributes, 0))
-	}
-	for i := range s.Links {
-		l := &s.Links[i]
-		link := mm.AppendMessage(15)
-		appendText(link, 1, l.TraceID)
-		appendText(link, 2, l.SpanID)
-		appendText(link, 3, l.TraceState)
-		err = errors.Join(err, appendMap(link, 4, l.Attributes, 0))
-	}
-	return err
 }
 
 func appendLog(mm *easyproto.MessageMarshaler, l *flows.LogRecord) error {

@@ -80,6 +80,12 @@ func (Rules) Wants(s *flows.Signal) bool {
 	return len(s.Keys) > 0 || strings.HasPrefix(s.Name, "wanted")
 }
 
+// NamesSpan implements ingest.Rules.
+func (Rules) NamesSpan(name string) bool { return strings.HasPrefix(name, "wanted") }
+
+// NamesAttribute implements ingest.Rules.
+func (Rules) NamesAttribute(name string) bool { return name == "order_id" }
+
 // Meter reads counters back.
 type Meter struct{ reader *metric.ManualReader }
 

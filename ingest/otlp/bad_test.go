@@ -46,8 +46,8 @@ func TestBadSpans(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(r.batch.Spans) != 2 || r.rejected.Total() != 1 {
-				t.Fatalf("%d accepted, rejected %v", len(r.batch.Spans), r.rejected)
+			if r.batch.SpanCount() != 2 || r.rejected.Total() != 1 {
+				t.Fatalf("%d accepted, rejected %v", r.batch.SpanCount(), r.rejected)
 			}
 			if m := r.message("spans"); !strings.Contains(m, tt.says) || len(m) > 400 {
 				t.Errorf("message %.500q, want %q", m, tt.says)
@@ -95,8 +95,8 @@ func TestBadSpansProto(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(r.batch.Spans) != 2 || r.rejected.Total() != 1 {
-				t.Fatalf("%d accepted, rejected %v %v", len(r.batch.Spans), r.rejected, r.faults)
+			if r.batch.SpanCount() != 2 || r.rejected.Total() != 1 {
+				t.Fatalf("%d accepted, rejected %v %v", r.batch.SpanCount(), r.rejected, r.faults)
 			}
 			if m := r.message("spans"); !strings.Contains(m, tt.says) {
 				t.Errorf("message %.500q, want %q", m, tt.says)
@@ -134,8 +134,8 @@ func TestBadResource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.batch.Spans) != 1 || r.rejected[ingest.ReasonText] != 2 {
-		t.Errorf("%d accepted, rejected %v %v", len(r.batch.Spans), r.rejected, r.faults)
+	if r.batch.SpanCount() != 1 || r.rejected[ingest.ReasonText] != 2 {
+		t.Errorf("%d accepted, rejected %v %v", r.batch.SpanCount(), r.rejected, r.faults)
 	}
 }
 

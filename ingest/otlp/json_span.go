@@ -33,6 +33,7 @@ func decodeTracesJSON(m mapper, body []byte) (*result, error) {
 			}
 		}
 	}
+	r.batch.Spans = r.spans.Blocks()
 	return r, nil
 }
 
@@ -91,8 +92,14 @@ func spanOf(raw json.RawMessage) (*span, error) {
 		return nil, err
 	}
 	left := flows.MaxAttributes
-	if s.Attributes, err = attributesOf(j.Attributes, "span attributes", &left); err != nil {
+	attributes, err := attributesOf(j.Attributes, "span attributes", &left)
+	if err != nil {
 		return nil, err
+	}
+	for name, v := range attributes {
+		a := flows.Attribute{Name: name}
+		a.Set(v)
+		s.Attributes = append(s.Attributes, a)
 	}
 	if err := s.setEvents(j.Events); err != nil {
 		return nil, err

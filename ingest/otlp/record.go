@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -20,6 +21,15 @@ type resource struct {
 	attributes map[string]any
 	service    string
 	fault      error
+}
+
+// origin checks what of a scope all its spans share.
+func (r *resource) origin(sc scope) (*flows.SpanOrigin, error) {
+	o := &flows.SpanOrigin{Service: r.service, Resource: r.attributes, ScopeName: sc.name, ScopeVersion: sc.version}
+	if err := cmp.Or(r.fault, sc.fault); err != nil {
+		return o, err
+	}
+	return o, checkNames("scope name", sc.name, "scope version", sc.version)
 }
 
 // noService is what the SDK specification says where service.name is absent.
@@ -46,7 +56,7 @@ type scope struct {
 	fault         error
 }
 
-// span is a span as either encoding reads it; record makes it one of ours.
+// span is a span as either encoding reads it; complete makes it one of ours.
 type span struct {
 	flows.SpanRecord
 	start, end   uint64
@@ -66,20 +76,21 @@ func word(words []string, n int32) string {
 	return words[n]
 }
 
-func (s *span) record(res *resource, sc scope) (flows.SpanRecord, error) {
+// complete fills and checks what both encodings share.
+func (s *span) complete(origin *flows.SpanOrigin) error {
 	r := &s.SpanRecord
-	r.Service, r.Resource, r.ScopeName, r.ScopeVersion = res.service, res.attributes, sc.name, sc.version
+	r.Origin = origin
 	r.Kind, r.StatusCode = word(kinds[:], s.kind), word(statuses[:], s.status)
 	if err := s.setTimes(); err != nil {
-		return *r, err
+		return err
 	}
 	if r.TraceID == "" {
-		return *r, ingest.Faultf(ingest.ReasonIdentity, "span %s: has no trace id", ingest.Excerpt(r.Name))
+		return ingest.Faultf(ingest.ReasonIdentity, "span %s: has no trace id", ingest.Excerpt(r.Name))
 	}
 	if r.SpanID == "" {
-		return *r, ingest.Faultf(ingest.ReasonIdentity, "span %s: has no span id", ingest.Excerpt(r.Name))
+		return ingest.Faultf(ingest.ReasonIdentity, "span %s: has no span id", ingest.Excerpt(r.Name))
 	}
-	return *r, checkSpan(r)
+	return checkSpan(r)
 }
 
 // setTimes sets start and duration. A span that ends before it starts, or never ended,
@@ -112,9 +123,9 @@ func instant(field string, nanos uint64) (flows.Time, error) {
 }
 
 func checkSpan(r *flows.SpanRecord) error {
-	err := checkNames("span name", r.Name, "scope name", r.ScopeName, "scope version", r.ScopeVersion)
+	err := ingest.CheckName("span name", r.Name)
 	if err == nil {
-		err = ingest.CheckFields("span attributes", r.Attributes)
+		err = checkAttributes(r.Attributes)
 	}
 	if err == nil {
 		err = ingest.CheckText("status message", r.StatusMessage)
@@ -123,7 +134,7 @@ func checkSpan(r *flows.SpanRecord) error {
 		err = ingest.CheckText("trace state", r.TraceState)
 	}
 	for i := 0; i < len(r.Events) && err == nil; i++ {
-		err = checkNames("span event name", r.Events[i].Name)
+		err = ingest.CheckName("span event name", r.Events[i].Name)
 		if err == nil {
 			err = ingest.CheckFields("span event attributes", r.Events[i].Attributes)
 		}
@@ -135,6 +146,30 @@ func checkSpan(r *flows.SpanRecord) error {
 		}
 	}
 	return err
+}
+
+// checkAttributes is ingest.CheckFields for a span's attributes.
+func checkAttributes(list []flows.Attribute) error {
+	for i := range list {
+		a := &list[i]
+		if err := ingest.CheckName("span attributes: a name", a.Name); err != nil {
+			return err
+		}
+		var err error
+		switch a.Kind {
+		case flows.AttributeText:
+			err = ingest.CheckText("span attributes", a.Text)
+		case flows.AttributeNested:
+			err = ingest.CheckFields("span attributes", map[string]any{a.Name: a.Nested})
+		}
+		if err != nil && a.Kind == flows.AttributeText {
+			return ingest.Faultf(ingest.ReasonText, "%s (in %s)", err, ingest.Excerpt(a.Name))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkNames takes pairs of field and name.

@@ -26,6 +26,8 @@ type result struct {
 	rejected ingest.Rejected
 	faults   []string // the first few that differ
 	items    int      // accepted and rejected
+	group    group
+	spans    flows.SpanPacker // becomes batch.Spans
 }
 
 func (m mapper) newResult() *result { return &result{mapper: m, rejected: ingest.Rejected{}} }
@@ -61,14 +63,34 @@ func (r *result) count(attributes int) error {
 	return r.grow(ingest.SignalCost + ingest.AttributeCost*attributes)
 }
 
+// group is what of a request's spans came last: their resource and scope.
+type group struct {
+	res    *resource
+	scope  scope
+	origin *flows.SpanOrigin
+	fault  error
+	keyed  bool // by an attribute of the resource
+}
+
+func (r *result) enter(res *resource, sc scope) *group {
+	g := &r.group
+	if g.res != res || g.scope != sc {
+		origin, fault := res.origin(sc)
+		*g = group{res: res, scope: sc, origin: origin, fault: fault}
+		for name := range res.attributes {
+			g.keyed = g.keyed || r.rules.NamesAttribute(name)
+		}
+	}
+	return g
+}
+
 // addSpan takes one decoded span, or the error that decoding it gave. What it returns
 // refuses the request.
 func (r *result) addSpan(s *span, res *resource, sc scope, err error) error {
-	if err = cmp.Or(res.fault, sc.fault, err); err != nil {
-		r.reject(err)
-		return r.count(0)
+	g := r.enter(res, sc)
+	if err = cmp.Or(g.fault, err); err == nil {
+		err = s.complete(g.origin)
 	}
-	record, err := s.record(res, sc)
 	if err != nil {
 		r.reject(err)
 		return r.count(0)
@@ -76,18 +98,37 @@ func (r *result) addSpan(s *span, res *resource, sc scope, err error) error {
 	if err := r.count(len(s.Attributes) + 2*len(s.Events) + 2*len(s.Links)); err != nil {
 		return err
 	}
-	signal := record.Signal()
-	signal.Received = r.received
-	if err := r.rules.AssignKeys(&signal); err != nil {
-		r.reject(err)
-		return nil
+	if g.keyed || r.named(&s.SpanRecord) {
+		signal := s.Signal()
+		signal.Received = r.received
+		if err := r.rules.AssignKeys(&signal); err != nil {
+			r.reject(err)
+			return nil
+		}
+		if r.rules.Wants(&signal) {
+			if err := r.grow(ingest.AttributeCost * len(signal.Attributes)); err != nil {
+				return err
+			}
+			r.batch.Signals = append(r.batch.Signals, signal)
+		}
 	}
-	r.batch.Spans = append(r.batch.Spans, record)
-	if !r.rules.Wants(&signal) {
-		return nil
+	if err := r.spans.Add(&s.SpanRecord); err != nil {
+		return fmt.Errorf("pack span %s of trace %s: %w", s.SpanID, s.TraceID, err)
 	}
-	r.batch.Signals = append(r.batch.Signals, signal)
-	return r.grow(ingest.AttributeCost * len(signal.Attributes))
+	return nil
+}
+
+// named says whether a rule names the span or one of its attributes.
+func (r *result) named(s *flows.SpanRecord) bool {
+	if r.rules.NamesSpan(s.Name) {
+		return true
+	}
+	for i := range s.Attributes {
+		if r.rules.NamesAttribute(s.Attributes[i].Name) {
+			return true
+		}
+	}
+	return false
 }
 
 // addLog takes one decoded log record: an event where it has an event's name. What it

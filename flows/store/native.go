@@ -1,0 +1,118 @@
+package store
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"throughline/flows"
+)
+
+// native writes a block in ClickHouse's Native format, column after column. It is written
+// here and not by the driver because the rows come as columns already: most of the work is
+// copying them.
+type native struct {
+	buf   []byte
+	words []uint32 // of one column, as numbers in its dictionary
+}
+
+func (n *native) begin(columns, rows int) {
+	n.buf = binary.AppendUvarint(n.buf[:0], uint64(columns))
+	n.buf = binary.AppendUvarint(n.buf, uint64(rows))
+}
+
+// column begins a column; its data follows.
+func (n *native) column(name, typ string) {
+	n.text(name)
+	n.text(typ)
+}
+
+func (n *native) text(s string) {
+	n.buf = binary.AppendUvarint(n.buf, uint64(len(s)))
+	n.buf = append(n.buf, s...)
+}
+
+func (n *native) uint64(v uint64) { n.buf = binary.LittleEndian.AppendUint64(n.buf, v) }
+func (n *native) uint32(v uint32) { n.buf = binary.LittleEndian.AppendUint32(n.buf, v) }
+
+// ends writes where each row's part of an array ends.
+func (n *native) ends(counts []uint32) {
+	n.buf = slices.Grow(n.buf, 8*len(counts))
+	end := uint64(0)
+	for _, c := range counts {
+		end += uint64(c)
+		n.uint64(end)
+	}
+}
+
+// dictionary gives the words of a LowCardinality column their numbers. Each block has
+// numbers of its own.
+type dictionary struct {
+	words   []string
+	numbers map[string]uint32
+	block   []string // words of the block at hand
+	known   []uint32 // number + 1 of a word of the block; 0 is not known yet
+}
+
+// enter makes block's words those that number speaks of.
+func (d *dictionary) enter(block *flows.SpanBlock) {
+	d.block = block.Words
+	d.known = slices.Grow(d.known[:0], len(d.block))[:len(d.block)]
+	clear(d.known)
+}
+
+func (d *dictionary) number(word uint32) uint32 {
+	if n := d.known[word]; n != 0 {
+		return n - 1
+	}
+	text := d.block[word]
+	n, ok := d.numbers[text]
+	if !ok {
+		if d.numbers == nil {
+			d.numbers = make(map[string]uint32)
+		}
+		n = uint32(len(d.words))
+		d.words = append(d.words, text)
+		d.numbers[text] = n
+	}
+	d.known[word] = n + 1
+	return n
+}
+
+// The LowCardinality serialization: its version stands once before the data, then the
+// dictionary and, as wide as they must be, the rows' numbers in it.
+const (
+	lowCardinalityVersion = 1
+	lowCardinalityFlags   = 1<<9 | 1<<10 // has its keys with it; they are all new
+)
+
+func (n *native) lowCardinalityPrefix() { n.uint64(lowCardinalityVersion) }
+
+func (n *native) lowCardinality(d *dictionary, rows []uint32) {
+	if len(rows) == 0 {
+		return
+	}
+	width := 0 // bytes are 1 << width
+	switch {
+	case len(d.words) > 1<<16:
+		width = 2
+	case len(d.words) > 1<<8:
+		width = 1
+	}
+	n.uint64(lowCardinalityFlags | uint64(width))
+	n.uint64(uint64(len(d.words)))
+	for _, w := range d.words {
+		n.text(w)
+	}
+	n.uint64(uint64(len(rows)))
+	n.buf = slices.Grow(n.buf, len(rows)<<width)
+	for _, row := range rows {
+		switch width {
+		case 0:
+			n.buf = append(n.buf, byte(row))
+		case 1:
+			n.buf = binary.LittleEndian.AppendUint16(n.buf, uint16(row))
+		default:
+			n.uint32(row)
+		}
+	}
+}
