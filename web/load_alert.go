@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -9,7 +10,8 @@ import (
 	"throughline/web/views"
 )
 
-// openAlerts are the firing alerts of a flow and step, "" for any: the loud ones first.
+// openAlerts are the firing alerts of a flow and step, "" for any: first those that nobody
+// has, last those that nobody is told of.
 func (s *Server) openAlerts(flow, step string) []views.Alert {
 	var open []views.Alert
 	for _, a := range s.hub.Alerts() {
@@ -19,20 +21,14 @@ func (s *Server) openAlerts(flow, step string) []views.Alert {
 		open = append(open, s.viewAlert(a))
 	}
 	slices.SortStableFunc(open, func(a, b views.Alert) int {
-		switch {
-		case a.Silenced == b.Silenced:
-			return 0
-		case b.Silenced:
-			return -1
-		}
-		return 1
+		return cmp.Compare(a.Quietness(), b.Quietness())
 	})
 	return open
 }
 
 // viewAlert adds what the flow knows: the limit that was passed, and whose key names the instances.
 func (s *Server) viewAlert(a Alert) views.Alert {
-	v := views.Alert{Cohort: a.Cohort, ID: a.ID, StartsAt: a.StartsAt, ResolvedAt: a.ResolvedAt, Silenced: a.Silenced}
+	v := views.Alert{Cohort: a.Cohort, ID: a.ID, StartsAt: a.StartsAt, ResolvedAt: a.ResolvedAt, Silenced: a.Silenced, Ack: a.Ack, Silences: a.Silences, Acts: s.OnCall != nil}
 	f, ok := s.rules.Set().Flow(a.Flow)
 	if !ok {
 		return v
@@ -60,17 +56,19 @@ func (s *Server) loadAlerts(t target) (loaded, error) {
 }
 
 func (s *Server) loadAlert(ctx context.Context, t target) (loaded, error) {
-	all := s.hub.Alerts()
-	i := slices.IndexFunc(all, func(a Alert) bool { return a.ID == t.id })
-	if i < 0 {
+	a, ok := s.alert(t.id)
+	if !ok {
 		return loaded{}, problem(http.StatusNotFound, "There is no alert %q, or it was resolved more than a day ago.", shorten(t.id))
 	}
-	a, c := all[i], clock()
-	v := views.AlertDetail{Clock: c, Alert: s.viewAlert(a)}
+	c := clock()
+	v := views.AlertDetail{Clock: c, Alert: s.viewAlert(a), Reader: t.reader}
 	f, ok := s.rules.Set().Flow(a.Flow)
 	if ok {
 		now := s.flowNow(ctx, f, views.RangeHour)
-		v.Now, v.Instances = &now, s.members(ctx, f, a)
+		v.Now = &now
+		if a.ResolvedAt == flows.NoTime {
+			v.Instances = s.members(ctx, f, a)
+		}
 	}
 	shell := s.shell(c, views.PlaceAlerts, a.Title)
 	shell.Socket = t.socket()

@@ -43,6 +43,7 @@ type Options struct {
 	// These bound the bodies that they take; nothing else reads a body.
 	Events       http.Handler // POST /api/v1/events
 	Import       http.Handler // POST /api/v1/flows/{flow}/import
+	OnCall       OnCall       // nil: alerts cannot be acknowledged or silenced from the pages
 	Resolve      Resolve      // POST /api/v1/flows/{flow}/instances/{key}/resolve
 	Alertmanager http.Handler // Alertmanager's API, serves paths that begin with /api/v2/
 	Metrics      http.Handler // GET /metrics
@@ -141,6 +142,11 @@ func (s *Server) routes() {
 	if s.Metrics != nil {
 		s.mux.Handle("GET /metrics", s.Metrics)
 	}
+	if s.OnCall != nil {
+		s.mux.HandleFunc("POST /api/v1/alerts/{id}/ack", s.api(s.postAck))
+		s.mux.HandleFunc("DELETE /api/v1/alerts/{id}/ack", s.api(s.deleteAck))
+		s.onCallRoutes()
+	}
 	s.mux.HandleFunc("/api/", s.noCall)
 	s.pageRoutes()
 }
@@ -158,7 +164,7 @@ func moved(h http.Handler) http.Handler {
 // noCall answers what is no API call, and tells a wrong method from a wrong path.
 func (s *Server) noCall(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
-	for _, method := range []string{http.MethodGet, http.MethodPost} {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
 		probe := r.Clone(r.Context())
 		probe.Method = method
 		if _, pattern := s.mux.Handler(probe); strings.HasPrefix(pattern, method+" /api/") {

@@ -33,6 +33,9 @@ type target struct {
 	rng  views.Range
 	at   flows.Time // hindsight, which is not live; NoTime for now
 	site string     // scheme and host as the reader asked for them
+	// reader is the name that the reader's browser kept. It is not in the socket's address:
+	// live elements are the same for all who look at a page.
+	reader string
 }
 
 // socket is the address of the target's websocket.
@@ -54,7 +57,7 @@ func pageTarget(r *http.Request, v view) (target, *Problem) {
 	p := pageQuery(r)
 	t := target{
 		view: v, flow: r.PathValue("flow"), step: r.PathValue("step"), id: r.PathValue("id"), key: r.PathValue("key"),
-		at: p.time("at"), site: site(r),
+		at: p.time("at"), site: site(r), reader: keptName(r),
 	}
 	t.rng = p.rangeOf()
 	return t, p.fault

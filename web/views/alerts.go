@@ -69,8 +69,10 @@ func (a Alert) why() string {
 }
 
 func (v AlertDetail) stats() []stat {
-	a := v.Alert
-	members := safe("#alert-instances")
+	if !v.Alert.open() {
+		return v.lastStats()
+	}
+	a, members := v.Alert, safe("#alert-instances")
 	waiting := stat{label: "Waiting for the step", value: "–", note: "not known"}
 	if v.Now != nil {
 		for _, s := range v.Now.steps() {
@@ -81,21 +83,32 @@ func (v AlertDetail) stats() []stat {
 			}
 		}
 	}
-	state, when, ago := "stuck", "past the limit now", "open for "+waited(v.Clock.Now.Sub(a.StartsAt))
-	if !a.open() {
-		state, when, ago = "", "when last counted", "lasted "+waited(a.ResolvedAt.Sub(a.StartsAt))
-	}
 	list := []stat{
-		{class: state, label: "Stuck " + plainNoun(a.Key), value: count(a.Count), note: when, href: members},
-		{class: state, label: "Value at risk", value: valueWords(a.AtRisk, "", "–"), note: "of those that carry a value", href: members},
-		{label: "Stuck since", value: v.at(a.StartsAt), note: ago},
+		{class: "stuck", label: "Stuck " + plainNoun(a.Key), value: count(a.Count), note: "past the limit now", href: members},
+		{class: "stuck", label: "Value at risk", value: valueWords(a.AtRisk, "", "–"), note: "of those that carry a value", href: members},
+		{label: "Stuck since", value: v.at(a.StartsAt), note: "open for " + waited(v.Clock.Now.Sub(a.StartsAt))},
 		waiting,
 	}
 	if known(a.Oldest) {
 		list = append(list, stat{label: "Oldest", value: waited(v.Clock.Now.Sub(a.Oldest)), note: "started " + v.at(a.Oldest)})
 	}
-	if a.Limit > 0 {
-		list = append(list, stat{label: "Limit", value: span(a.Limit), note: string(a.Reason)})
+	return v.withLimit(list)
+}
+
+// lastStats are the figures of an alert that is over: what it was, not what is.
+func (v AlertDetail) lastStats() []stat {
+	a := v.Alert
+	return v.withLimit([]stat{
+		{label: "Stuck at the end", value: count(a.Count), note: "when last counted"},
+		{label: "Value at risk", value: valueWords(a.AtRisk, "", "–"), note: "when last counted"},
+		{label: "Opened", value: v.at(a.StartsAt), note: "when the first became stuck"},
+		{label: "Resolved", value: v.at(a.ResolvedAt), note: "lasted " + waited(a.ResolvedAt.Sub(a.StartsAt))},
+	})
+}
+
+func (v AlertDetail) withLimit(list []stat) []stat {
+	if v.Alert.Limit > 0 {
+		list = append(list, stat{label: "Limit", value: span(v.Alert.Limit), note: string(v.Alert.Reason)})
 	}
 	return list
 }

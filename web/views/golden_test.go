@@ -165,11 +165,13 @@ func TestEscape(t *testing.T) {
 	now.Flow = f
 	alert := sampleAlerts()[0]
 	alert.Title, alert.Owner, alert.System, alert.StepTitle, alert.ID, alert.Runbook, alert.Key = evil, evil, evil, evil, evil, "javascript:alert(3)", evil
+	alert.Ack, alert.Acts = flows.Ack{By: evil, Note: evil}, true
+	alert.Silenced, alert.Silences = true, []flows.Silence{{ID: evil, By: evil, Why: evil, Own: true}}
 	for name, c := range map[string]templ.Component{
 		"instance": v.Body(),
 		"flow":     FlowDetail{Clock: v.Clock, Now: now, Alerts: []Alert{alert}}.Body(),
 		"overview": Overview{Clock: v.Clock, Flows: []FlowNow{now}, Alerts: []Alert{alert}}.Body(),
-		"alert":    AlertDetail{Clock: v.Clock, Alert: alert, Now: &now}.Body(),
+		"alert":    AlertDetail{Clock: v.Clock, Alert: alert, Now: &now, Reader: evil}.Body(),
 		"search":   SearchResults{Clock: v.Clock, Query: evil, Found: flows.Found{Instances: []flows.FoundInstance{{Flow: evil, Key: evil}}, Keys: []flows.Key{{Type: evil, Value: evil}}}}.Body(),
 		"entity":   EntityTimeline{Clock: v.Clock, Key: flows.Key{Type: evil, Value: evil}, Signals: v.Detail.Signals, Known: []*flows.Flow{f}}.Body(),
 		"model":    FlowModel{Clock: v.Clock, Flow: f, File: evil, Text: evil, Faults: []flows.Fault{{File: evil, Line: 1, Message: evil}}}.Body(),

@@ -73,10 +73,13 @@ type Alert struct {
 	flows.Cohort
 	ID         string
 	StartsAt   flows.Time
-	ResolvedAt flows.Time    // NoTime or 0 while it fires
-	Silenced   bool          // nobody is told
-	Limit      time.Duration // the step's within, or the flow's idle; 0 where not known
-	Key        string        // type of the flow's primary key, which names its instances; may be empty
+	ResolvedAt flows.Time      // NoTime or 0 while it fires
+	Silenced   bool            // nobody is told
+	Ack        flows.Ack       // who has it
+	Silences   []flows.Silence // that hold now, the last to end first
+	Acts       bool            // it can be acknowledged and silenced here
+	Limit      time.Duration   // the step's within, or the flow's idle; 0 where not known
+	Key        string          // type of the flow's primary key, which names its instances; may be empty
 }
 
 // Overview is the page /.
@@ -210,6 +213,7 @@ type AlertDetail struct {
 	Alert     Alert
 	Now       *FlowNow            // nil where the flow is gone
 	Instances *flows.InstancePage // the cohort's members, longest first; nil where history cannot be read
+	Reader    string              // the reader's name, "" where it is not known; no live element shows it
 }
 
 // Body is the page without its frame.
@@ -219,9 +223,11 @@ func (v AlertDetail) Body() templ.Component { return alertBody(v) }
 func (v AlertDetail) Parts() []Part {
 	parts := []Part{
 		{"alert-head", AlertHead(v)},
+		{"alert-actions", AlertActions(v)},
 		{"alert-verdict", AlertVerdict(v)},
 		{"alert-stats", AlertStats(v)},
 		{"alert-instances", AlertInstances(v)},
+		{"alert-oncall", AlertOnCall(v)},
 	}
 	if v.Now != nil {
 		parts = append(parts, Part{"alert-flow", AlertFlow(v)})

@@ -25,9 +25,13 @@ func samplePages(t testing.TB) []samplePage {
 	step := StepDetail{Clock: c, Now: orders(t), Step: 6, Instances: sampleInstances(), Alerts: sampleAlerts()[:1]}
 	over := sampleAlerts()[0]
 	over.ResolvedAt = sampleNow.Add(-time.Minute)
-	alerts := AlertList{Clock: c, Open: sampleAlerts(), Resolved: []Alert{over}}
+	over.Ack = sampleAcked().Ack
+	alerts := AlertList{Clock: c, Open: append(sampleAlerts(), sampleAcked()), Resolved: []Alert{over}}
 	now := orders(t)
 	alert := AlertDetail{Clock: c, Alert: sampleAlerts()[0], Now: &now, Instances: sampleInstances()}
+	acked := AlertDetail{Clock: c, Alert: sampleAcked(), Now: &now, Instances: sampleInstances(), Reader: "Ben"}
+	acked.Alert.Silenced, acked.Alert.Silences = true, sampleAlerts()[1].Silences
+	resolved := AlertDetail{Clock: c, Alert: over, Now: &now}
 	timeline := sampleTimeline(t)
 	first := FirstRun{
 		Clock: c, EventsURL: "http://127.0.0.1:8080/api/v1/events", OTLPHTTP: "127.0.0.1:4318", OTLPGRPC: "127.0.0.1:4317", ConfigDir: "config",
@@ -46,6 +50,8 @@ func samplePages(t testing.TB) []samplePage {
 		{"step", sampleShell(PlaceFlows, "Invoice posted"), step.Body(), step.Parts()},
 		{"alerts", sampleShell(PlaceAlerts, "Alerts"), alerts.Body(), alerts.Parts()},
 		{"alert", sampleShell(PlaceAlerts, "Invoice posted is stuck"), alert.Body(), alert.Parts()},
+		{"alert-acked", sampleShell(PlaceAlerts, "Invoice posted is stuck"), acked.Body(), acked.Parts()},
+		{"alert-resolved", sampleShell(PlaceAlerts, "Invoice posted was stuck"), resolved.Body(), resolved.Parts()},
 		{"instance", sampleShell(PlaceFlows, "SO-104711"), timeline.Body(), timeline.Parts()},
 		{"first-run", sampleShell(PlaceOverview, ""), first.Body(), first.Parts()},
 		{"search", sampleShell(PlaceSearch, "4711"), sampleSearch(t).Body(), nil},

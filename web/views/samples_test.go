@@ -173,16 +173,24 @@ func sampleAlerts() []Alert {
 				Step: "invoiced", StepTitle: "Invoice posted", System: "ERP", Reason: flows.ReasonDeadline, Count: 214, Since: stuckSince,
 				Oldest: at("2026-11-19T01:08:12Z"), AtRisk: euros("31880"), Keys: []string{"SO-104711"},
 			},
-			ID: "5f1c0a9b2e", StartsAt: stuckSince, Key: "order_id", Limit: 5 * time.Minute,
+			ID: "5f1c0a9b2e", StartsAt: stuckSince, Key: "order_id", Limit: 5 * time.Minute, Acts: true,
 		},
 		{
 			Cohort: flows.Cohort{
 				Flow: "purchase-to-pay", Title: "Purchase order to payment", Step: "s4", StepTitle: "Supplier paid", System: "Bank gateway",
 				Reason: flows.ReasonDeadline, Count: 3, Since: at("2026-11-18T16:20:00Z"), AtRisk: euros("18940"),
 			},
-			ID: "77aa01cc", StartsAt: at("2026-11-18T16:20:00Z"), Key: "payment_id", Silenced: true,
+			ID: "77aa01cc", StartsAt: at("2026-11-18T16:20:00Z"), Key: "payment_id", Silenced: true, Acts: true,
+			Silences: []flows.Silence{{ID: "s1", By: "Ben", Why: "Bank holiday at the gateway", From: at("2026-11-18T17:00:00Z"), Until: at("2026-11-19T07:00:00Z"), Own: true}},
 		},
 	}
+}
+
+// sampleAcked is the first sample alert once somebody has it.
+func sampleAcked() Alert {
+	a := sampleAlerts()[0]
+	a.ID, a.Ack = "5f1c0a9b2f", flows.Ack{By: "Anna Weiss", Note: "Rolling back the 02:38 deploy", At: at("2026-11-19T02:12:03Z")}
+	return a
 }
 
 func sampleInstance(key, amount string, due flows.Time) flows.InstanceRecord {

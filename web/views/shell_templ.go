@@ -1099,7 +1099,7 @@ func shortcuts() templ.Component {
 			templ_7745c5c3_Var46 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 81, "<dialog id=\"keys\" aria-labelledby=\"keys-title\"><h2 id=\"keys-title\">Keyboard</h2><dl class=\"kv\"><dt><kbd>/</kbd></dt><dd>search</dd><dt><kbd>g</kbd> <kbd>o</kbd></dt><dd>overview</dd><dt><kbd>g</kbd> <kbd>f</kbd></dt><dd>flows</dd><dt><kbd>g</kbd> <kbd>a</kbd></dt><dd>alerts</dd><dt><kbd>j</kbd> <kbd>k</kbd></dt><dd>next and previous row, <kbd>Enter</kbd> opens</dd><dt><kbd>p</kbd></dt><dd>pause and go on</dd><dt><kbd>?</kbd></dt><dd>this list</dd></dl><label class=\"check\"><input type=\"checkbox\" id=\"keys-on\" checked> Single-key shortcuts are on</label><form method=\"dialog\"><button class=\"btn\">Close</button></form></dialog>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 81, "<dialog id=\"keys\" aria-labelledby=\"keys-title\"><h2 id=\"keys-title\">Keyboard</h2><dl class=\"kv\"><dt><kbd>/</kbd></dt><dd>search</dd><dt><kbd>g</kbd> <kbd>o</kbd></dt><dd>overview</dd><dt><kbd>g</kbd> <kbd>f</kbd></dt><dd>flows</dd><dt><kbd>g</kbd> <kbd>a</kbd></dt><dd>alerts</dd><dt><kbd>j</kbd> <kbd>k</kbd></dt><dd>next and previous row, <kbd>Enter</kbd> opens</dd><dt><kbd>a</kbd></dt><dd>acknowledge the alert</dd><dt><kbd>s</kbd></dt><dd>silence the alert</dd><dt><kbd>p</kbd></dt><dd>pause and go on</dd><dt><kbd>?</kbd></dt><dd>this list</dd></dl><label class=\"check\"><input type=\"checkbox\" id=\"keys-on\" checked> Single-key shortcuts are on</label><form method=\"dialog\"><button class=\"btn\">Close</button></form></dialog>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

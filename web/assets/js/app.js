@@ -4,9 +4,11 @@ import 'htmx.org/dist/ext/hx-ws.js';
 import { startLive } from './live.js';
 import { startKeys } from './keys.js';
 import { startActions } from './actions.js';
+import { startOnCall } from './oncall.js';
 
 document.addEventListener('DOMContentLoaded', () => {
   startLive();
   startKeys();
   startActions();
+  startOnCall();
 });

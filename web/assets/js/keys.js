@@ -2,6 +2,7 @@
 // field has the focus.
 import { keep, kept } from './look.js';
 import { togglePause } from './live.js';
+import { acknowledgeMeant, silenceMeant } from './oncall.js';
 
 const places = { o: '/', f: '/flows', a: '/alerts' };
 const rowLinks = 'main tbody tr .name[href], main .hit, main .rows .name[href], main .alert h3 a';
@@ -53,6 +54,11 @@ export function startKeys() {
       case 'j': step(1); break;
       case 'k': step(-1); break;
       case 'p': togglePause(); break;
+      case 'a': acknowledgeMeant(); break;
+      case 's':
+        event.preventDefault(); // the field that gets the focus must not get the letter
+        silenceMeant();
+        break;
     }
   });
 }

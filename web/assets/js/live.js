@@ -19,6 +19,7 @@ let offset = 0; // the server's clock minus ours, in ms
 let clockKnown = false; // heartbeats tell the time of the numbers
 let kind = '';
 let openAlerts = 0;
+let acks = new Map(); // alert to who has it, '' for nobody
 let clock; // writes times in the page's zone
 
 const serverNow = () => Date.now() + offset;
@@ -142,6 +143,16 @@ function changed() {
   const open = Number((byId('nav-alerts')?.dataset.count ?? '0').replaceAll(',', ''));
   if (open > openAlerts) announce(open === 1 ? 'An alert is open' : `A new alert: ${open} are open`);
   openAlerts = open;
+  const acked = readAcks();
+  for (const [alert, by] of acked) {
+    if (by && acks.get(alert) === '') announce(`${alert}: acknowledged by ${by}`);
+  }
+  acks = acked;
+}
+
+/** Who has which of the alerts on the page. */
+function readAcks() {
+  return new Map([...document.querySelectorAll('[data-acked]')].map((place) => [place.dataset.alert, place.dataset.acked]));
 }
 
 function readClock() {
@@ -173,6 +184,7 @@ export function startLive() {
   kind = byId('page-version').dataset.kind;
   openAlerts = Number((byId('nav-alerts')?.dataset.count ?? '0').replaceAll(',', ''));
   readClock();
+  acks = readAcks();
   if (!byId('socket')) return;
 
   document.addEventListener('htmx:ws:before:connection', (event) => { connection = event.detail.connection; });

@@ -1,0 +1,125 @@
+// Acknowledging: one press, without leaving the page, and a toast that takes it back.
+import { announce } from './announce.js';
+
+const shownFor = 6000; // unless the pointer or the focus is in it
+let timer = 0;
+
+async function send(action, fields = {}) {
+  const response = await fetch(action, {
+    method: 'POST', body: new URLSearchParams(fields), headers: { Accept: 'application/json' },
+  });
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.detail);
+  return answer;
+}
+
+function place() {
+  let toast = document.getElementById('toast');
+  if (!toast) {
+    toast = document.createElement('div');
+    toast.id = 'toast';
+    toast.className = 'toast';
+    document.body.append(toast);
+    for (const over of ['pointerleave', 'focusout']) toast.addEventListener(over, () => leaveSoon(toast));
+    toast.addEventListener('keydown', (event) => { if (event.key === 'Escape') toast.remove(); });
+  }
+  return toast;
+}
+
+function leaveSoon(toast) {
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    if (toast.matches(':hover, :focus-within')) leaveSoon(toast);
+    else toast.remove();
+  }, shownFor);
+}
+
+function button(words, press) {
+  const made = document.createElement('button');
+  made.type = 'button';
+  made.className = 'btn';
+  made.textContent = words;
+  made.addEventListener('click', press);
+  return made;
+}
+
+function say(words, ...more) {
+  const toast = place();
+  const text = document.createElement('span');
+  text.textContent = words;
+  toast.replaceChildren(text, ...more);
+  announce(words);
+  leaveSoon(toast);
+}
+
+const failed = (error) => say(`This did not work: ${error.message}`);
+
+/** Asks once who it is: from then on the browser keeps the name. */
+function nameForm(path) {
+  const form = document.createElement('form');
+  form.className = 'form';
+  const input = document.createElement('input');
+  Object.assign(input, { type: 'text', name: 'by', placeholder: 'Your name, kept in this browser', maxLength: 100, required: true, autocomplete: 'name' });
+  input.setAttribute('aria-label', 'Your name');
+  const keep = document.createElement('button');
+  keep.className = 'btn';
+  keep.textContent = 'Keep';
+  form.append(input, keep);
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    acknowledge(path, { by: input.value });
+  });
+  return form;
+}
+
+async function acknowledge(path, fields) {
+  try {
+    const { ack } = await send(`${path}/ack`, fields);
+    const undo = button('Undo', async () => {
+      try {
+        await send(`${path}/unack`);
+        say('Taken back. Nobody has it.');
+      } catch (error) {
+        failed(error);
+      }
+    });
+    const nameless = ack.by === 'someone on this machine';
+    say(`Acknowledged by ${ack.by}.`, undo, ...(nameless ? [nameForm(path)] : []));
+  } catch (error) {
+    failed(error);
+  }
+}
+
+/** The one of its kind that a key means: in the card with the focus, or the only one to see. */
+function meant(selector) {
+  const card = document.activeElement?.closest('.alert');
+  const all = [...(card ?? document).querySelectorAll(selector)].filter((one) => one.checkVisibility());
+  if (all.length > 1) say('There are several alerts: choose one with j and k first.');
+  return all.length === 1 ? all[0] : null;
+}
+
+export const acknowledgeMeant = () => meant('form[data-ack]')?.requestSubmit();
+export const silenceMeant = () => meant('a[data-silence]')?.click();
+
+/** Opens what the address points into; browsers do so only when the address changes. */
+function reveal() {
+  const at = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
+  const fold = at && at.closest('details');
+  if (!fold) return;
+  fold.open = true;
+  at.focus();
+}
+
+export function startOnCall() {
+  document.addEventListener('submit', (event) => {
+    const form = event.target;
+    if (!form.matches('form[data-ack]')) return;
+    event.preventDefault();
+    acknowledge(form.getAttribute('action').replace(/\/ack$/, ''), {});
+  });
+  document.addEventListener('click', (event) => {
+    if (event.target.closest?.('a[data-silence]')?.getAttribute('href').startsWith('#')) setTimeout(reveal);
+  });
+  addEventListener('hashchange', reveal);
+  reveal();
+}
