@@ -15,12 +15,13 @@ type model struct {
 	signals []Occurrence // in order
 	now     Time
 	hours   func(Time) bool // working time of every step with a calendar
+	held    []bool          // by minute, once it was worked out
 }
 
 const horizon = 9000 * minute
 
 func newModel(f *Flow, signals []Occurrence, now Time, hours func(Time) bool) *model {
-	m := &model{f, slices.Clone(signals), now, hours}
+	m := &model{f: f, signals: slices.Clone(signals), now: now, hours: hours}
 	number := func(s string) int {
 		if n, err := strconv.Atoi(s); err == nil {
 			return n
@@ -35,7 +36,9 @@ func newModel(f *Flow, signals []Occurrence, now Time, hours func(Time) bool) *m
 }
 
 // before is the model of the first n signals.
-func (m *model) before(n int) *model { return &model{m.f, m.signals[:n], m.now, m.hours} }
+func (m *model) before(n int) *model {
+	return &model{f: m.f, signals: m.signals[:n], now: m.now, hours: m.hours}
+}
 
 func (m *model) expected(s int) int {
 	n := 1
@@ -244,13 +247,13 @@ func (m *model) deadline(s int) Time {
 }
 
 func (m *model) heldMinutes() []bool {
-	held := make([]bool, horizon/minute)
-	if len(m.f.Holds) > 0 {
-		for i := range held {
-			held[i] = m.inHold(Time(i) * minute)
+	if m.held == nil {
+		m.held = make([]bool, horizon/minute)
+		for i := range m.held {
+			m.held[i] = len(m.f.Holds) > 0 && m.inHold(Time(i)*minute)
 		}
 	}
-	return held
+	return m.held
 }
 
 // own are the signals that count as the instance's: of steps and of holds.
@@ -308,7 +311,8 @@ func (m *model) verdict() (state State, reason Reason, step int, since, ended Ti
 	return state, reason, step, since, ended
 }
 
-// stuckFor counts the minutes in which something was overdue and not held.
+// stuckFor counts the minutes in which something was overdue and not held, up to the
+// signal that cleared it although that may be ahead of now.
 func (m *model) stuckFor() (sum time.Duration) {
 	_, _, _, _, ended := m.verdict()
 	until := m.now
@@ -320,9 +324,12 @@ func (m *model) stuckFor() (sum time.Duration) {
 	for s := range m.f.Steps {
 		limit, cleared := m.deadline(s), until
 		if m.occurred(s) {
-			cleared = min(cleared, m.t(s))
+			cleared = m.t(s)
 		} else if m.skipped(s) && m.passed(s) != NoTime {
-			cleared = min(cleared, m.passed(s))
+			cleared = m.passed(s)
+		}
+		if ended != NoTime {
+			cleared = min(cleared, ended)
 		}
 		for at := limit; limit != NoTime && at < cleared; at += minute {
 			stuck[at/minute] = stuck[at/minute] || !held[at/minute] && !m.down(s, at)
@@ -331,7 +338,9 @@ func (m *model) stuckFor() (sum time.Duration) {
 	for n, i := range m.own() {
 		next := until
 		if n+1 < len(m.own()) {
-			next = min(next, m.signals[m.own()[n+1]].At)
+			if next = m.signals[m.own()[n+1]].At; ended != NoTime {
+				next = min(next, ended)
+			}
 		}
 		then := m.before(i + 1)
 		awaited := then.end() < 0

@@ -1,7 +1,9 @@
 package flows
 
 // stuckTime adds up how long the instance was or is stuck: the union of the times between
-// a deadline and what cleared it, without the time in which it was held.
+// a deadline and what cleared it, without the time in which it was held. What a signal
+// ahead of now clears is counted up to it: so the sum does not change by itself while the
+// verdict stays.
 func (d *folder) stuckTime() {
 	in := d.in
 	until := d.now // of what is not cleared
@@ -11,7 +13,9 @@ func (d *folder) stuckTime() {
 	var few [8]Interval
 	stuck := few[:0]
 	add := func(from, to Time, held []Interval) {
-		to = min(to, until) // a signal may be ahead of now
+		if in.EndedAt != NoTime {
+			to = min(to, in.EndedAt)
+		}
 		switch {
 		case from == NoTime || from >= to:
 		case len(held) == 0:
