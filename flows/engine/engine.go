@@ -72,15 +72,18 @@ type Stats struct {
 
 // flowState is one flow and all its instances.
 type flowState struct {
-	flow      *flows.Flow
-	instances map[string]*instance
-	open      []*instance // in flight, in no order
-	gauges    *flows.Gauges
-	window    *window
-	roles     []role // by graph class
-	cohorts   map[cohortID]*cohort
-	changed   bool                 // numbers moved since the last Changed
-	before    map[string]*instance // of the version before, until Retire
+	flow        *flows.Flow
+	instances   map[string]*instance
+	open        []*instance // in flight, in no order
+	gauges      *flows.Gauges
+	window      *window
+	roles       []role // by graph class
+	cohorts     map[cohortID]*cohort
+	changed     bool                      // numbers moved since the last Changed
+	before      map[string]*instance      // of the version before, until Retire
+	later       map[*instance][]*instance // of a key's first instance, those that follow
+	firsts      map[*instance]*instance   // the way back
+	laterBefore map[*instance][]*instance // as before
 }
 
 // New is an engine for a set of flows, without any instance.
@@ -122,7 +125,7 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 		if kept[name] != old {
 			e.forget(old)
 			if kept[name] != nil {
-				kept[name].before = old.instances
+				kept[name].before, kept[name].laterBefore = old.instances, old.later
 			}
 		}
 	}
@@ -165,7 +168,14 @@ func (e *Engine) Retire() {
 				}
 			}
 		}
-		fs.before = nil
+		for _, later := range fs.laterBefore {
+			for _, old := range later {
+				if fs.find(old.key) == nil {
+					e.out.instance(&instance{fs: fs, key: old.key, timer: -1, openAt: -1})
+				}
+			}
+		}
+		fs.before, fs.laterBefore = nil, nil
 	}
 	e.again = false
 }
@@ -176,6 +186,10 @@ func (e *Engine) forget(fs *flowState) {
 		e.timers.remove(in)
 		e.out.drop(in)
 		e.copies.leave(in)
+	}
+	for in := range fs.firsts {
+		e.timers.remove(in)
+		e.out.drop(in)
 	}
 	e.forgetHeld(fs)
 }
@@ -260,7 +274,7 @@ func keyOf(id string) (value, environment string) {
 func (e *Engine) Advance(now flows.Time) {
 	e.Roll(now)
 	for e.timers.next() <= now {
-		e.touch(e.timers.pop())
+		e.touch(e.timers.pop().first())
 	}
 	e.giveUpBefore(now)
 	e.settle(now)

@@ -104,7 +104,7 @@ func (e *Engine) touch(in *instance) *work {
 	}
 	w.dirty = true
 	if in.counted {
-		in.fs.flow.FoldInto(&e.folded, w.occurrences, in.judged)
+		in.fs.flow.FoldInto(&e.folded, in.part(w.occurrences), in.judged)
 		e.count(in, -1)
 	}
 	return w
@@ -204,11 +204,16 @@ func (e *Engine) settle(now flows.Time) {
 }
 
 func (e *Engine) judge(in *instance, now flows.Time) {
-	occurrences := in.work.occurrences
-	if !in.fs.flow.Exists(occurrences) {
+	if occurrences := in.work.occurrences; in.fs.flow.Exists(occurrences) {
+		e.judgeOne(in, in.part(occurrences), now)
+	} else {
 		e.vanish(in)
-		return
 	}
+	e.judgeLater(in, now)
+}
+
+// judgeOne judges an instance by the occurrences that it is made of, and counts it.
+func (e *Engine) judgeOne(in *instance, occurrences []flows.Occurrence, now flows.Time) {
 	in.imported = !slices.ContainsFunc(occurrences, func(o flows.Occurrence) bool { return o.AsOf == 0 })
 	in.judged = flows.Clock(occurrences, now)
 	in.fs.flow.FoldInto(&e.folded, occurrences, in.judged)

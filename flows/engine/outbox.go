@@ -70,7 +70,7 @@ func (e *Engine) record(in *instance) flows.InstanceRecord {
 			HeldSince: flows.NoTime, HeldUntil: flows.NoTime,
 		}
 	}
-	f.FoldInto(&e.folded, occurrences, in.judged)
+	f.FoldInto(&e.folded, in.part(occurrences), in.judged)
 	r := f.Record(key, &e.folded, in.judged)
 	r.Environment = environment
 	r.Imported = in.imported
@@ -86,7 +86,7 @@ func (e *Engine) Reconcile(stored *flows.InstanceRecord, seen map[string]bool) {
 	}
 	id := instanceID(stored.Key, stored.Environment)
 	seen[id] = true
-	in := fs.instances[id]
+	in := fs.find(id)
 	if in == nil {
 		return
 	}
@@ -107,6 +107,9 @@ func (e *Engine) OweAll(flow string) {
 			e.out.add(in, o)
 		}
 	}
+	for in := range e.flows[flow].firsts {
+		e.out.instance(in)
+	}
 }
 
 // OweUnseen owes the rows of a flow's instances that no stored row was seen of.
@@ -114,6 +117,11 @@ func (e *Engine) OweUnseen(flow string, seen map[string]bool) {
 	if fs := e.flows[flow]; fs != nil {
 		for key, in := range fs.instances {
 			if !seen[key] {
+				e.out.instance(in)
+			}
+		}
+		for in := range fs.firsts {
+			if !seen[in.key] && in.packed != "" {
 				e.out.instance(in)
 			}
 		}

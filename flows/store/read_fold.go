@@ -121,7 +121,7 @@ func (q *foldQuery) betweenArgs() []any {
 	return []any{
 		clickhouse.Named("from", int64(from)), clickhouse.Named("to", int64(to)),
 		clickhouse.Named("segment", q.segment.name), clickhouse.Named("value", q.segment.value),
-		clickhouse.Named("holds", min(len(q.flow.Holds), 1)),
+		clickhouse.Named("holds", min(len(q.flow.Holds), 1)), clickhouse.Named("reopen", q.flow.Reopen),
 	}
 }
 
@@ -139,7 +139,7 @@ func foldRows(rows driver.Rows, q foldQuery, visit func(folded) error) error {
 		occurrences []flows.Occurrence
 		key         string
 	)
-	flush := func() error {
+	one := func(key string, occurrences []flows.Occurrence) error {
 		if !q.flow.Exists(occurrences) {
 			return nil
 		}
@@ -153,6 +153,17 @@ func foldRows(rows driver.Rows, q foldQuery, visit func(folded) error) error {
 			return nil
 		}
 		return visit(c)
+	}
+	flush := func() error {
+		if !q.flow.Reopen {
+			return one(key, occurrences)
+		}
+		for i, part := range q.flow.Parts(occurrences) {
+			if err := one(flows.PartKey(key, i), part); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	reader := occurrenceReader{segments: len(q.flow.Segments), expects: len(q.flow.Expects())}
 	for rows.Next() {

@@ -42,7 +42,7 @@ func (s *Store) instance(ctx context.Context, f *flows.Flow, key string, at flow
 		}
 		q.now = d.AsOf
 	}
-	occurrences, err := s.occurrences(ctx, f, key, q.until())
+	whole, occurrences, err := s.occurrencesOf(ctx, f, key, q.until())
 	if err != nil {
 		return d, err
 	}
@@ -58,7 +58,7 @@ func (s *Store) instance(ctx context.Context, f *flows.Flow, key string, at flow
 		d.Imported = imported(occurrences)
 	}
 	d.Steps = stepRecords(f, &in)
-	d.Signals, err = s.signalsOf(ctx, f, key, q.until(), occurrences)
+	d.Signals, err = s.signalsOf(ctx, f, whole, q.until(), occurrences)
 	return d, err
 }
 
@@ -81,7 +81,26 @@ func (s *Store) instanceNow(ctx context.Context, f *flows.Flow, key string) (r f
 	return scanInstance(rows)
 }
 
-// occurrences reads those of one instance, up to an instant.
+// occurrencesOf reads those of one instance, up to an instant, and says under which key
+// they are stored: where a flow says "reopen: new", key#2 is a part of key.
+func (s *Store) occurrencesOf(
+	ctx context.Context, f *flows.Flow, key string, until flows.Time,
+) (whole string, list []flows.Occurrence, err error) {
+	if whole, part := flows.PartOf(key); f.Reopen && part > 0 {
+		if list, err = s.occurrences(ctx, f, whole, until); err != nil {
+			return whole, nil, err
+		}
+		if parts := f.Parts(list); part < len(parts) {
+			return whole, parts[part], nil
+		}
+	}
+	if list, err = s.occurrences(ctx, f, key, until); err != nil {
+		return key, nil, err
+	}
+	return key, f.Parts(list)[0], nil
+}
+
+// occurrences reads those of one key, up to an instant.
 func (s *Store) occurrences(
 	ctx context.Context, f *flows.Flow, key string, until flows.Time,
 ) (list []flows.Occurrence, err error) {
