@@ -1,10 +1,16 @@
 package flows
 
 // Resolution is the signal by which a person says that an instance was fixed by hand. id
-// is unique among all resolutions.
-func (f *Flow) Resolution(key, note, id string, at Time) Signal {
+// is unique among all resolutions. What is resolved is the instance of its key that is
+// the last at that time.
+func (f *Flow) Resolution(r *InstanceRecord, note, id string, at Time) Signal {
+	key := r.Key
+	if f.Reopen {
+		key, _ = PartOf(key)
+	}
 	return Signal{
-		Kind: Event, Source: ResolvedSource, ID: id, Name: ResolvedName, System: ResolvedSource, Time: at, Received: at,
+		Environment: r.Environment,
+		Kind:        Event, Source: ResolvedSource, ID: id, Name: ResolvedName, System: ResolvedSource, Time: at, Received: at,
 		Data: map[string]any{"flow": f.Name, "key_type": f.Key, "key": key, "note": note},
 		Keys: []Key{{f.Key, key}},
 	}

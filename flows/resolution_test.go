@@ -15,13 +15,17 @@ func TestResolutionFindsItsInstanceWhateverTheKeysFileSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sig := f.Resolution("so-1", "paid in cash", "1", 5)
+	sig := f.Resolution(&InstanceRecord{Key: "so-1", Environment: "staging"}, "paid in cash", "1", 5)
 	want := slices.Clone(sig.Keys)
-	if err := set.AssignKeys(&sig); err != nil || !slices.Equal(sig.Keys, want) || !slices.Equal(want, []Key{{"order_id", "so-1"}}) {
+	if err := set.AssignKeys(&sig); err != nil || !slices.Equal(sig.Keys, want) || !slices.Equal(want, []Key{{"order_id", "so-1"}}) || sig.Environment != "staging" {
 		t.Fatal(sig.Keys, err)
 	}
 	if hits := set.Match(&sig, nil); len(hits) != 1 || hits[0].Step != f.resolvedPosition() {
 		t.Fatal(hits)
+	}
+	f.Reopen = true
+	if second := f.Resolution(&InstanceRecord{Key: "so-1#2"}, "", "2", 5); second.Keys[0].Value != "so-1" {
+		t.Fatal(second.Keys)
 	}
 	sig.Source = "somebody"
 	if err := set.AssignKeys(&sig); err != nil || len(sig.Keys) > 0 || len(set.Match(&sig, nil)) > 0 {

@@ -46,7 +46,7 @@ func TestDocumentedCallsAreServed(t *testing.T) {
 	taken := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	h := newHouse(t, func(o *Options) {
 		o.Events, o.Import, o.Alertmanager, o.Metrics, o.OnCall = taken, taken, taken, taken, &desk{}
-		o.Resolve = func(context.Context, *flows.Flow, string, string) error { return nil }
+		o.Resolve = func(context.Context, *flows.Flow, *flows.InstanceRecord, string) error { return nil }
 	})
 	doc := readDocument(t, h)
 	var documented []string

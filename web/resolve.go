@@ -16,7 +16,7 @@ const maxNote = 4 << 10 // bytes
 
 // Resolve publishes a person's word that an instance was fixed by hand. nil means that it
 // will not be lost.
-type Resolve func(ctx context.Context, f *flows.Flow, key, note string) error
+type Resolve func(ctx context.Context, f *flows.Flow, r *flows.InstanceRecord, note string) error
 
 type resolvedJSON struct {
 	Flow string `json:"flow"`
@@ -46,7 +46,7 @@ func (s *Server) postResolve(r *http.Request) (any, error) {
 	if !detail.State.InFlight() && detail.State != flows.Expired {
 		return nil, problem(http.StatusConflict, "Instance %q has ended already: it is %s.", shorten(key), detail.State)
 	}
-	if err := s.Resolve(r.Context(), f, key, note); err != nil {
+	if err := s.Resolve(r.Context(), f, &detail.InstanceRecord, note); err != nil {
 		s.log.ErrorContext(r.Context(), "publish a resolution", "flow", f.Name, "key", key, "error", err)
 		return nil, problem(http.StatusServiceUnavailable, "This cannot be taken now. Try again in a moment.")
 	}

@@ -15,8 +15,8 @@ func TestResolve(t *testing.T) {
 	var got []string
 	var fails error
 	h := newHouse(t, func(o *Options) {
-		o.Resolve = func(_ context.Context, f *flows.Flow, key, note string) error {
-			got = append(got, f.Name+" "+key+" "+note)
+		o.Resolve = func(_ context.Context, f *flows.Flow, r *flows.InstanceRecord, note string) error {
+			got = append(got, f.Name+" "+r.Key+" "+note)
 			return fails
 		}
 	})
