@@ -51,6 +51,8 @@ func (s *Server) load(ctx context.Context, t target) (loaded, error) {
 		return s.loadAlerts(t)
 	case viewAlert:
 		return s.loadAlert(ctx, t)
+	case viewInstances:
+		return s.loadInstances(ctx, t)
 	case viewInstance:
 		return s.loadInstance(ctx, t)
 	}

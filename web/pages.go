@@ -23,6 +23,7 @@ var livePages = map[string]view{
 	"GET /flows":                     viewFlows,
 	"GET /flows/{flow}":              viewFlow,
 	"GET /flows/{flow}/steps/{step}": viewStep,
+	"GET /flows/{flow}/instances":    viewInstances,
 	"GET /alerts":                    viewAlerts,
 	"GET /alerts/{id}":               viewAlert,
 	"GET /instances/{flow}/{key}":    viewInstance,
@@ -33,8 +34,18 @@ func (s *Server) pageRoutes() {
 	s.mux.Handle("GET "+assets.Prefix, assets.Handler())
 	s.mux.HandleFunc("GET /ws", s.serveWS)
 	for pattern, v := range livePages {
-		s.mux.HandleFunc(pattern, s.livePage(v))
+		page := s.livePage(v)
+		switch v {
+		case viewFlows:
+			page = asFile(page, s.file(s.flowsFile))
+		case viewAlerts:
+			page = asFile(page, s.file(s.alertsFile))
+		case viewInstances:
+			page = asFile(page, s.file(s.instancesFile))
+		}
+		s.mux.HandleFunc(pattern, page)
 	}
+	s.csvRoutes()
 	for pattern, f := range map[string]func(*http.Request) (loaded, error){
 		"GET /flows/{flow}/model":      s.loadModel,
 		"GET /search":                  s.loadSearch,

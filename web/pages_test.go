@@ -17,7 +17,8 @@ import (
 var pagePaths = []string{
 	"/", "/?range=24h", "/flows", "/flows/order-to-cash", "/flows/order-to-cash?range=all", "/flows/order-to-cash/steps/paid",
 	"/flows/order-to-cash/model", "/alerts", "/alerts/a1", "/instances/order-to-cash/SO-1", "/instances/order-to-cash/SO-1?at=2026-11-19T12:00:00Z",
-	"/search", "/search?q=SO", "/entities/order_id/SO-1", "/_/components",
+	"/flows/order-to-cash/instances", "/flows/order-to-cash/instances?state=stuck,unknown&step=paid&since=60m&sort=value&cursor=c&limit=10",
+	"/flows/order-to-cash/instances?at=2026-11-19T12:00:00Z&since=2026-11-01", "/search", "/search?q=SO", "/entities/order_id/SO-1", "/_/components",
 }
 
 func furnished(t *testing.T) *house {

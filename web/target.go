@@ -13,13 +13,14 @@ import (
 type view string
 
 const (
-	viewOverview view = "overview"
-	viewFlows    view = "flows"
-	viewFlow     view = "flow"
-	viewStep     view = "step"
-	viewAlerts   view = "alerts"
-	viewAlert    view = "alert"
-	viewInstance view = "instance"
+	viewOverview  view = "overview"
+	viewFlows     view = "flows"
+	viewFlow      view = "flow"
+	viewStep      view = "step"
+	viewAlerts    view = "alerts"
+	viewAlert     view = "alert"
+	viewInstance  view = "instance"
+	viewInstances view = "instances"
 )
 
 // target is what a live page shows: all of it is in the page's address, and again in that of
@@ -30,6 +31,7 @@ type target struct {
 	step string
 	id   string // of an alert
 	key  string // of an instance
+	list string // what a list of instances is asked, as params.listOf wrote it
 	rng  views.Range
 	at   flows.Time // hindsight, which is not live; NoTime for now
 	site string     // scheme and host as the reader asked for them
@@ -41,7 +43,7 @@ type target struct {
 // socket is the address of the target's websocket.
 func (t target) socket() string {
 	q := url.Values{"view": {string(t.view)}}
-	for name, value := range map[string]string{"flow": t.flow, "step": t.step, "id": t.id, "key": t.key} {
+	for name, value := range map[string]string{"flow": t.flow, "step": t.step, "id": t.id, "key": t.key, "list": t.list} {
 		if value != "" {
 			q.Set(name, value)
 		}
@@ -60,14 +62,17 @@ func pageTarget(r *http.Request, v view) (target, *Problem) {
 		at: p.time("at"), site: site(r), reader: keptName(r),
 	}
 	t.rng = p.rangeOf()
+	if v == viewInstances {
+		t.list = p.listOf()
+	}
 	return t, p.fault
 }
 
 // socketTarget reads what target.socket wrote.
 func socketTarget(r *http.Request) (target, *Problem) {
-	p := query(r, "view", "flow", "step", "id", "key", "range")
+	p := query(r, "view", "flow", "step", "id", "key", "list", "range")
 	t := target{
-		view: view(p.text("view")), flow: p.text("flow"), step: p.text("step"), id: p.text("id"), key: p.text("key"),
+		view: view(p.text("view")), flow: p.text("flow"), step: p.text("step"), id: p.text("id"), key: p.text("key"), list: p.text("list"),
 		at: flows.NoTime, site: site(r),
 	}
 	t.rng = p.rangeOf()
@@ -96,7 +101,7 @@ func site(r *http.Request) string {
 // comes from history about as often as it may have changed.
 func (t target) pace() (rest, poll time.Duration) {
 	switch {
-	case t.view == viewInstance:
+	case t.view == viewInstance, t.view == viewInstances:
 		return time.Second, 2 * time.Second
 	case t.view == viewStep, t.view == viewAlert, t.view == viewFlow, t.rng != views.RangeHour:
 		return 200 * time.Millisecond, 5 * time.Second

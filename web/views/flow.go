@@ -23,9 +23,9 @@ func (f FlowNow) stats() []stat {
 	errors := stat{label: "Errors", value: count(f.errorCount()), note: "failed tries, " + f.window(), href: withRange(link("#flow-steps"), f.Range)}
 	return []stat{
 		started,
-		{label: "In flight", value: count(h.InFlight), note: inFlightNote(h), href: withRange(link("#flow-steps"), f.Range)},
+		{label: "In flight", value: count(h.InFlight), note: inFlightNote(h), href: listURL(f.Flow.Name, "", "", inFlight...)},
 		f.stuckStat(),
-		{label: "Completed", value: count(h.Completed), note: endedNote(h, f.window()), href: withRange(link("#flow-variants"), f.Range)},
+		{label: "Completed", value: count(h.Completed), note: endedNote(h, f.window()), href: listURL(f.Flow.Name, "", f.Range.since(), flows.Completed)},
 		latencyStat(h, withRange(link("#flow-steps"), f.Range)),
 		conforming,
 		errors,
@@ -34,14 +34,14 @@ func (f FlowNow) stats() []stat {
 
 func (f FlowNow) stuckStat() stat {
 	h := f.Health
-	s := stat{label: "Stuck", value: count(h.Stuck), note: "none past its limit", href: withRange(flowURL(f.Flow.Name)+"#flow-stuck", f.Range)}
+	s := stat{label: "Stuck", value: count(h.Stuck), note: "none past its limit", href: listURL(f.Flow.Name, "", "", flows.Stuck)}
 	switch {
 	case h.Restoring && h.Stuck == 0:
 		s.value, s.note = "–", "restoring: no verdicts yet"
 	case h.Stuck > 0:
 		s.class, s.note = "stuck", valueWords(h.ValueAtRisk, " at risk", "no value known")
 	case h.Unknown > 0:
-		s.class, s.note = "deaf", count(h.Unknown)+" unknown"
+		s.class, s.note, s.href = "deaf", count(h.Unknown)+" unknown", listURL(f.Flow.Name, "", "", flows.Unknown)
 	}
 	return s
 }

@@ -189,6 +189,22 @@ func (v StepDetail) Parts() []Part {
 	}
 }
 
+// InstanceList is the page /flows/{flow}/instances.
+type InstanceList struct {
+	Clock
+	Now    FlowNow
+	Query  flows.InstanceQuery
+	Since  string              // as it was asked: an instant, or a length of time ago; "" for no bound
+	Page   *flows.InstancePage // nil where history cannot be read
+	AtPast bool                // in hindsight at Query.At
+}
+
+// Body is the page without its frame.
+func (v InstanceList) Body() templ.Component { return instanceListBody(v) }
+
+// Parts are the live elements.
+func (v InstanceList) Parts() []Part { return []Part{{"list", ListPanel(v)}} }
+
 // AlertList is the page /alerts.
 type AlertList struct {
 	Clock

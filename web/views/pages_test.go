@@ -41,6 +41,10 @@ func samplePages(t testing.TB) []samplePage {
 			{Kind: flows.Span, Name: "POST /capture", Source: "payments", Count: 1, Last: sampleNow, Attributes: []string{"http.route", "order_id"}},
 		},
 	}
+	instances := InstanceList{
+		Clock: c, Now: now, Page: sampleInstances(), Since: "24h",
+		Query: flows.InstanceQuery{States: []flows.State{flows.Stuck}, Step: "invoiced", Sort: flows.SortValue, At: flows.NoTime, Since: flows.NoTime, Cursor: "c2"},
+	}
 	busy := sampleShell(PlaceOverview, "Overview")
 	busy.Notices = Notices{Restoring: true, HistoryAway: sampleNow.Add(-time.Minute), Faults: []flows.Fault{{File: "flows/orders.yaml", Line: 12, Col: 5, Message: `unknown field "befor"; did you mean "after"?`}}}
 	return []samplePage{
@@ -53,6 +57,7 @@ func samplePages(t testing.TB) []samplePage {
 		{"alert-acked", sampleShell(PlaceAlerts, "Invoice posted is stuck"), acked.Body(), acked.Parts()},
 		{"alert-resolved", sampleShell(PlaceAlerts, "Invoice posted was stuck"), resolved.Body(), resolved.Parts()},
 		{"instance", sampleShell(PlaceFlows, "SO-104711"), timeline.Body(), timeline.Parts()},
+		{"instances", sampleShell(PlaceFlows, "Instances"), instances.Body(), instances.Parts()},
 		{"first-run", sampleShell(PlaceOverview, ""), first.Body(), first.Parts()},
 		{"search", sampleShell(PlaceSearch, "4711"), sampleSearch(t).Body(), nil},
 		{"entity", sampleShell(PlaceSearch, "C-20518"), sampleEntity(t).Body(), nil},

@@ -10,8 +10,8 @@ func (v StepDetail) step() stepNow { return v.Now.steps()[v.Step] }
 
 func (v StepDetail) stats() []stat {
 	s, window := v.step(), v.Now.window()
-	waiting := safe("#step-instances")
-	stuck := stat{label: "Stuck", value: count(s.Overdue), note: "none past its limit", href: waiting}
+	flow := v.Now.Flow.Name
+	stuck := stat{label: "Stuck", value: count(s.Overdue), note: "none past its limit", href: listURL(flow, s.ID, "", flows.Stuck)}
 	if s.Overdue > 0 {
 		stuck.class, stuck.note = "stuck", "past the limit"
 		for _, a := range v.Alerts {
@@ -32,7 +32,7 @@ func (v StepDetail) stats() []stat {
 	}
 	return []stat{
 		{label: "Reached", value: count(s.Reached), note: window},
-		{label: "Waiting", value: count(s.Waiting), note: "now", href: waiting},
+		{label: "Waiting", value: count(s.Waiting), note: "now", href: listURL(flow, s.ID, "", inFlight...)},
 		stuck,
 		{label: "p50", value: spanOrDash(s.Latency.P50), note: "p90 " + spanOrDash(s.Latency.P90)},
 		slowest,

@@ -247,7 +247,7 @@ func StepInstances(v StepDetail) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = instanceTable(v.Clock, v.Now.Flow, v.Instances, "Nothing waits for this step.").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = instanceTable(v.Clock, v.Now.Flow, v.Instances, "Nothing waits for this step.", listURL(v.Now.Flow.Name, v.step().ID, "", inFlight...)).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
