@@ -237,9 +237,11 @@ func (e *Engine) counts(a *arrival, ref uint32) (start flows.Time, hash uint64, 
 
 func (e *Engine) sameKeys(a *arrival, ref uint32) bool {
 	have := e.copies.effects(ref)
-	have = have[:countKeys(have)]
-	if len(have) != len(a.keys) {
-		return len(have) == 0 && len(a.keys) == 1 // did nothing
+	if len(have) == 0 && len(a.keys) < 2 {
+		return true // did nothing, and has nothing to link
+	}
+	if have = have[:countKeys(have)]; len(have) != len(a.keys) {
+		return false
 	}
 	for i := range a.keys {
 		if !slices.Contains(have, effect(a.key(e, i))) {
@@ -284,6 +286,7 @@ func (e *Engine) connect(a *arrival) {
 // retract takes back all that a copy did.
 func (e *Engine) retract(a *arrival, ref uint32) {
 	id := a.signal.Identity()
+	e.expelled = e.expelled[:0]
 	if ref&isRecord == 0 {
 		e.expel(e.copies.instances[ref], id)
 		return
@@ -331,8 +334,10 @@ func (e *Engine) expel(in *instance, id flows.Identity) {
 		return
 	}
 	e.touch(in).delete(func(c flows.Occurrence) bool { return identity(&c) == id }, func(c flows.Occurrence) {
-		p := e.producer(in.fs, &c)
-		p.Signals, p.Keyed, p.Joined = p.Signals-1, p.Keyed-1, p.Joined-1
+		if p := e.producer(in.fs, &c); !slices.Contains(e.expelled, p) { // once, however many instances it was in
+			p.Signals, p.Keyed, p.Joined = p.Signals-1, p.Keyed-1, p.Joined-1
+			e.expelled = append(e.expelled, p)
+		}
 		e.emit(in, c, true)
 	})
 }

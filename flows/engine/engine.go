@@ -40,11 +40,13 @@ type Engine struct {
 	arrival   arrival // scratch
 	effects   []effect
 	found     []nodeID
-	again     bool         // stored signals are applied again, for flows that start empty
-	importing bool         // there were imported signals
-	waiting   waitingQueue // for a link or a key
-	stale     []*held      // to be placed anew by flush
+	again     bool               // stored signals are applied again, for flows that start empty
+	importing bool               // there were imported signals
+	waiting   waitingQueue       // for a link or a key
+	stale     []*held            // to be placed anew by flush
+	bySig     map[uint64][]*held // see heldBefore; nil while not needed
 	producers map[producerID]*producer
+	expelled  []*producer // by the retraction under way
 	common    []CommonKey
 }
 
@@ -60,6 +62,7 @@ type Stats struct {
 	Conflicts  int // copies that differ
 	Waiting    int // signals that wait for a link now
 	Ambiguous  int // of those, the ones whose trace has several keys
+	Unplaced   int // signals that are to be placed anew, by the next calls
 	GivenUp    int // signals that waited too long, or among too many
 	Ignored    int // signals that match no step, or carry no key of the flow
 	Common     int // keys with more partners than they may have: their links are void
@@ -78,6 +81,7 @@ type flowState struct {
 	gauges      *flows.Gauges
 	window      *window
 	roles       []role // by graph class
+	fresh       bool   // started empty with the last Replace, until Retire
 	cohorts     map[cohortID]*cohort
 	changed     bool                      // numbers moved since the last Changed
 	before      map[string]*instance      // of the version before, until Retire
@@ -99,6 +103,7 @@ func New(set *flows.Set) *Engine {
 func (e *Engine) reset() {
 	e.graph, e.copies, e.traces, e.waiting = newGraph(), newCopies(), newTraces(), nil
 	e.producers, e.common = map[producerID]*producer{}, nil
+	e.stale, e.bySig = nil, nil
 	e.stats.Waiting, e.stats.Ambiguous = 0, 0
 }
 
@@ -117,7 +122,7 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 		}
 		kept[f.Name] = &flowState{
 			flow: f, instances: map[string]*instance{}, gauges: flows.NewGauges(f), window: newWindow(f),
-			cohorts: map[cohortID]*cohort{}, changed: true,
+			cohorts: map[cohortID]*cohort{}, changed: true, fresh: e.again,
 		}
 		empty = append(empty, f.Name)
 	}
@@ -175,9 +180,9 @@ func (e *Engine) Retire() {
 				}
 			}
 		}
-		fs.before, fs.laterBefore = nil, nil
+		fs.before, fs.laterBefore, fs.fresh = nil, nil, false
 	}
-	e.again = false
+	e.again, e.bySig = false, nil
 }
 
 // forget removes everything of a flow from what the flows share.
@@ -192,6 +197,11 @@ func (e *Engine) forget(fs *flowState) {
 		e.out.drop(in)
 	}
 	e.forgetHeld(fs)
+	for id := range e.producers {
+		if id.fs == fs {
+			delete(e.producers, id)
+		}
+	}
 }
 
 // Load applies signals that are stored already, rows and all: it emits nothing.
@@ -203,7 +213,7 @@ func (e *Engine) Load(signals []flows.Signal, now flows.Time) {
 
 // Rework says whether the rows of signals that were applied before are emitted again:
 // while the stream is read again from before the last rows known to be written.
-func (e *Engine) Rework(on bool) { e.rework = on }
+func (e *Engine) Rework(on bool) { e.rework, e.bySig = on, nil }
 
 // Apply takes signals into the state and judges what they touch at now.
 func (e *Engine) Apply(signals []flows.Signal, now flows.Time) {
@@ -277,6 +287,7 @@ func (e *Engine) Advance(now flows.Time) {
 		e.touch(e.timers.pop().first())
 	}
 	e.giveUpBefore(now)
+	e.flush()
 	e.settle(now)
 }
 
@@ -288,6 +299,9 @@ func (e *Engine) Flows() []string { return slices.Sorted(maps.Keys(e.flows)) }
 
 // Next is when Advance has something to do; flows.MaxTime for never.
 func (e *Engine) Next() flows.Time {
+	if len(e.stale) > 0 {
+		return e.now
+	}
 	next := e.timers.next()
 	if len(e.waiting) > 0 {
 		next = min(next, e.waiting[0].rest.expires.Add(1))

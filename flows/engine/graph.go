@@ -14,8 +14,9 @@ import (
 // bounds the work that one signal can make.
 const (
 	maxHops     = 64      // links followed from a key to a primary key
-	maxReach    = 10_000  // keys visited to find the primary keys of one; beyond, it has none
-	maxAffected = 100_000 // keys visited to find the signals that one changed key may lead elsewhere
+	maxReach    = 10_000  // links looked at to find the primary keys of one key; beyond, it has none
+	maxAffected = 100_000 // links looked at to find the signals that changed keys may lead elsewhere,
+	perChanged  = 1_000   // and so many more for each of these keys
 )
 
 // nodeID is a position in graph.nodes; 0 is none.
@@ -30,11 +31,12 @@ type graph struct {
 	seed    maphash.Seed
 	classes []class
 	classOf map[classID]uint32
-	many    map[nodeID][]edge  // of the nodes with more than few partners, sorted
-	hung    map[nodeID][]*held // of the nodes with more than one signal hanging on them
-	touched []nodeID           // changed since the last flush
-	round   uint32             // of the last walk, so that marks need no clearing
-	ring    [2][]nodeID        // scratch of walk
+	many    map[nodeID][]edge // of the nodes with more than few partners, sorted
+	hung    map[nodeID]*hung  // of the nodes with more than one signal hanging on them
+	touched []nodeID          // changed since the last flush
+	work    int               // keys and links looked at since the last flush
+	round   uint32            // of the last walk, so that marks need no clearing
+	ring    [2][]nodeID       // scratch of walk
 }
 
 const (
@@ -70,7 +72,7 @@ type classID struct{ environment, typ string }
 func newGraph() graph {
 	return graph{
 		seed: maphash.MakeSeed(), classes: make([]class, 1), classOf: map[classID]uint32{}, many: map[nodeID][]edge{},
-		hung: map[nodeID][]*held{},
+		hung: map[nodeID]*hung{},
 	}
 }
 
@@ -215,7 +217,7 @@ func (g *graph) void(e *Engine, id nodeID, n *node) {
 	for _, p := range g.partners(id, n) {
 		around = append(around, p.to)
 	}
-	e.affect(around)
+	e.affect(around, false)
 	n.common = true
 	g.keep(id, n, nil)
 	e.noteCommon(n)
@@ -269,8 +271,9 @@ func (fs *flowState) role(g *graph, class uint32) role {
 
 // walk visits the keys that are reached from some without going through a primary key of
 // the flow or a common key, nearest first, each once with its hops. Primary keys are
-// visited and not passed. It says whether it came to an end within maxHops and most keys.
-func (g *graph) walk(fs *flowState, from []nodeID, most int, visit func(id nodeID, hops int) bool) bool {
+// visited and not passed. It goes maxHops far, and looks at most links; it visits all keys
+// of the same hops or none.
+func (g *graph) walk(fs *flowState, from []nodeID, most int, visit func(id nodeID, hops int) bool) walked {
 	g.round++
 	ring, next := g.ring[0][:0], g.ring[1][:0]
 	for _, id := range from {
@@ -281,14 +284,20 @@ func (g *graph) walk(fs *flowState, from []nodeID, most int, visit func(id nodeI
 	}
 	defer func() { g.ring = [2][]nodeID{ring, next} }()
 	for hops := 0; len(ring) > 0; hops++ {
-		if most -= len(ring); most < 0 || hops > maxHops {
-			return false
+		for _, id := range ring {
+			if !visit(id, hops) {
+				return walkedAll
+			}
+		}
+		links := g.links(fs, ring)
+		if most -= links; most < 0 {
+			return walkedTooMany
+		}
+		if hops == maxHops && links > 0 {
+			return walkedTooFar
 		}
 		next = next[:0]
 		for _, id := range ring {
-			if !visit(id, hops) {
-				return true
-			}
 			n := g.at(id)
 			if n.common || fs.role(g, n.class) != roleLink {
 				continue
@@ -302,14 +311,34 @@ func (g *graph) walk(fs *flowState, from []nodeID, most int, visit func(id nodeI
 		}
 		ring, next = next, ring
 	}
-	return true
+	return walkedAll
+}
+
+// walked says why a walk ended.
+type walked uint8
+
+const (
+	walkedAll     walked = iota // or as far as was asked
+	walkedTooFar                // there is more beyond maxHops
+	walkedTooMany               // there are more links than may be looked at
+)
+
+// links is how many links are looked at to go on from some keys.
+func (g *graph) links(fs *flowState, ring []nodeID) (sum int) {
+	for _, id := range ring {
+		if n := g.at(id); !n.common && fs.role(g, n.class) == roleLink {
+			sum += len(g.partners(id, n))
+		}
+	}
+	g.work += sum + len(ring)
+	return sum
 }
 
 // primaries appends the primary keys at the fewest hops from a key; far says that there
 // may be some beyond the bounds, which do not count.
 func (g *graph) primaries(fs *flowState, from nodeID, found []nodeID) (_ []nodeID, far bool) {
 	before, nearest := len(found), -1
-	whole := g.walk(fs, []nodeID{from}, maxReach, func(id nodeID, hops int) bool {
+	end := g.walk(fs, []nodeID{from}, maxReach, func(id nodeID, hops int) bool {
 		if nearest >= 0 && hops > nearest {
 			return false
 		}
@@ -319,7 +348,7 @@ func (g *graph) primaries(fs *flowState, from nodeID, found []nodeID) (_ []nodeI
 		}
 		return true
 	})
-	if !whole && nearest < 0 {
+	if end != walkedAll && nearest < 0 {
 		return found[:before], true
 	}
 	return found, false

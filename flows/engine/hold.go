@@ -15,6 +15,11 @@ const (
 	waitFor    = 30 * 24 * time.Hour // in a flow without `expire`
 )
 
+// maxWork is how many keys and links one call looks at to place signals anew: a few
+// milliseconds. What is left is done by the next ones; Next says that there is more to do.
+// Stored signals are loaded without that bound.
+const maxWork = 200_000
+
 // held is an occurrence whose signal carries no primary key of the flow: it hangs on link
 // keys, its own or those that its trace gives it, and is where these lead to now.
 type held struct {
@@ -25,6 +30,7 @@ type held struct {
 	rest    *unsettled
 	step    uint16
 	stale   bool // is to be placed anew
+	lost    bool // and there is no instance for it
 	gone    bool // withdrawn, or given up
 }
 
@@ -40,29 +46,43 @@ type unsettled struct {
 	ambiguous  bool
 }
 
+// hung are the signals that hang on one key, where they are more than one.
+type hung struct {
+	list []*held
+	gone int // of list
+}
+
 // hang makes h hang on a key.
 func (g *graph) hang(h *held, id nodeID) {
 	n := g.at(id)
-	switch list, many := g.hung[id]; {
-	case many:
-		g.hung[id] = append(list, h)
+	switch list := g.hung[id]; {
+	case list != nil:
+		list.list = append(list.list, h)
 	case n.held != nil:
-		g.hung[id] = []*held{n.held, h}
+		g.hung[id] = &hung{list: []*held{n.held, h}}
 		n.held = nil
 	default:
 		n.held = h
 	}
 }
 
+// unhang takes h off a key. Of many, those that are gone are taken off together.
 func (g *graph) unhang(h *held, id nodeID) {
 	n := g.at(id)
-	if n.held == h {
+	list := g.hung[id]
+	switch {
+	case n.held == h:
 		n.held = nil
-		return
+	case list == nil:
+	case h.gone && len(list.list) > manyMembers:
+		if list.gone++; list.gone > len(list.list)/2 {
+			list.list = slices.DeleteFunc(list.list, func(o *held) bool { return o.gone })
+			list.gone = 0
+		}
+	default:
+		list.list = slices.DeleteFunc(list.list, func(o *held) bool { return o == h })
 	}
-	if list := slices.DeleteFunc(g.hung[id], func(o *held) bool { return o == h }); len(list) > 0 {
-		g.hung[id] = list
-	} else {
+	if list != nil && len(list.list) == 0 {
 		delete(g.hung, id)
 	}
 }
@@ -72,20 +92,24 @@ func (g *graph) hanging(id nodeID, f func(*held)) {
 	if h := g.at(id).held; h != nil {
 		f(h)
 	}
-	for _, h := range g.hung[id] {
-		f(h)
+	if list := g.hung[id]; list != nil {
+		for _, h := range list.list {
+			if !h.gone {
+				f(h)
+			}
+		}
 	}
 }
 
 // place gives an occurrence to the instances of its signal's primary keys, or else to
 // those that its link keys, or its trace, lead to, now or later.
 func (e *Engine) place(fs *flowState, a *arrival, o flows.Occurrence) {
-	linked, direct := a.scratch[:0], false
+	linked, direct, fresh := a.scratch[:0], false, false
 	for i, k := range a.signal.Keys {
 		switch fs.role(&e.graph, a.classes[i]) {
 		case rolePrimary:
 			in := e.instance(fs, k.Value, a.signal.Environment)
-			e.insert(in, o)
+			fresh = e.insert(in, o) || fresh
 			a.note(in)
 			direct = true
 		case roleLink:
@@ -96,26 +120,21 @@ func (e *Engine) place(fs *flowState, a *arrival, o flows.Occurrence) {
 	}
 	a.scratch = linked
 	p := e.newProducer(fs, &o, a.signal.Name)
-	if !a.repeated {
-		p.Signals++
-	}
+	e.stats.Applied++
 	switch {
 	case direct:
-		if e.stats.Applied++; !a.repeated {
-			p.Keyed++
-			p.Joined++
+		if fresh {
+			p.Signals, p.Keyed, p.Joined = p.Signals+1, p.Keyed+1, p.Joined+1
 		}
 	case len(linked) > 0:
-		if e.stats.Applied++; !a.repeated {
-			p.Keyed++
-		}
 		e.hold(fs, a, o, p, slices.Clone(linked), nil)
 	case a.lineage != nil:
-		e.stats.Applied++
 		e.hold(fs, a, o, p, nil, a.lineage)
 	default:
-		if e.stats.Ignored++; !a.repeated {
-			p.Keyless++
+		e.stats.Applied--
+		e.stats.Ignored++
+		if !a.repeated || fs.fresh {
+			p.Signals, p.Keyless = p.Signals+1, p.Keyless+1
 		}
 	}
 }
@@ -124,10 +143,13 @@ func (e *Engine) place(fs *flowState, a *arrival, o flows.Occurrence) {
 func (e *Engine) hold(fs *flowState, a *arrival, o flows.Occurrence, p *producer, keys []nodeID, from *lineage) {
 	a.complex = true
 	if a.repeated {
-		if h := e.heldBefore(fs, a, o.Step, keys, from); h != nil {
+		if h := e.heldBefore(fs, a, o.Step); h != nil {
 			e.repeat(h, o)
 			return
 		}
+	}
+	if p.Signals++; from == nil {
+		p.Keyed++
 	}
 	h := &held{sig: a.sig, fs: fs, keys: keys, step: uint16(o.Step)}
 	h.rest = &unsettled{
@@ -140,6 +162,9 @@ func (e *Engine) hold(fs *flowState, a *arrival, o flows.Occurrence, p *producer
 	if from != nil {
 		from.hang(e, h)
 	}
+	if e.bySig != nil {
+		e.bySig[h.sig] = append(e.bySig[h.sig], h)
+	}
 	e.markStale(h)
 }
 
@@ -148,20 +173,32 @@ func (e *Engine) packOne(o flows.Occurrence) packed {
 	return packed(e.buffer)
 }
 
-// heldBefore finds what a copy of the signal made.
-func (e *Engine) heldBefore(fs *flowState, a *arrival, step int, keys []nodeID, from *lineage) (found *held) {
-	same := func(h *held) {
-		if h.sig == a.sig && h.fs == fs && int(h.step) == step {
-			found = h
+// heldBefore finds what a copy of the signal made. The index it takes for that is kept
+// while there may be more to find.
+func (e *Engine) heldBefore(fs *flowState, a *arrival, step int) *held {
+	if e.bySig == nil {
+		e.bySig = map[uint64][]*held{}
+		note := func(h *held) {
+			if !slices.Contains(e.bySig[h.sig], h) {
+				e.bySig[h.sig] = append(e.bySig[h.sig], h)
+			}
+		}
+		for id := nodeID(1); id <= e.graph.last; id++ {
+			e.graph.hanging(id, note)
+		}
+		for _, h := range e.waiting {
+			note(h)
+		}
+		for _, h := range e.stale {
+			note(h)
 		}
 	}
-	if len(keys) > 0 {
-		e.graph.hanging(keys[0], same)
+	for _, h := range e.bySig[a.sig] {
+		if h.fs == fs && int(h.step) == step && !h.gone {
+			return h
+		}
 	}
-	if from != nil {
-		from.hanging(same)
-	}
-	return found
+	return nil
 }
 
 // repeat takes a second copy of a held signal to where the first one is.
@@ -197,22 +234,35 @@ func (e *Engine) target(fs *flowState, id nodeID) *instance {
 	return e.instance(fs, n.value, e.graph.classes[n.class].environment)
 }
 
-// affect marks what may belong elsewhere because something changed at some keys.
-func (e *Engine) affect(changed []nodeID) {
+// affect marks what may belong elsewhere because something changed at some keys. final
+// says that nothing more changes before it is placed.
+func (e *Engine) affect(changed []nodeID, final bool) {
+	g := &e.graph
 	for _, fs := range e.flows {
 		if len(fs.flow.Links) == 0 {
 			continue
 		}
-		whole := e.graph.walk(fs, changed, maxAffected+100*len(changed), func(id nodeID, _ int) bool {
-			e.graph.hanging(id, func(h *held) {
+		marked, primary := len(e.stale), false
+		end := g.walk(fs, changed, maxAffected+perChanged*len(changed), func(id nodeID, _ int) bool {
+			n := g.at(id)
+			primary = primary || fs.role(g, n.class) == rolePrimary
+			g.hanging(id, func(h *held) {
 				if h.fs == fs {
 					e.markStale(h)
 				}
 			})
 			return true
 		})
-		if !whole {
+		if end == walkedTooMany { // what is too far away does not depend on the change
 			e.stats.Missed++
+		}
+		if end != walkedAll || !final || primary {
+			continue
+		}
+		// There is no primary key among all that can be reached: those that hang on
+		// nothing else need not look for one, each by itself.
+		for _, h := range e.stale[marked:] {
+			h.lost = h.fs == fs && !slices.ContainsFunc(h.keys, func(id nodeID) bool { return g.at(id).mark != g.round })
 		}
 	}
 }
@@ -224,23 +274,30 @@ func (e *Engine) markStale(h *held) {
 	}
 }
 
-// flush places all that changes of this batch may lead elsewhere.
+// flush places what changes of this batch may lead elsewhere, as far as maxWork goes.
 func (e *Engine) flush() {
+	e.graph.work = 0
 	if len(e.graph.touched) > 0 {
 		slices.Sort(e.graph.touched)
-		e.affect(slices.Compact(e.graph.touched))
+		e.affect(slices.Compact(e.graph.touched), true)
 		e.graph.touched = e.graph.touched[:0]
 	}
 	e.traces.flush(e)
-	for i := 0; i < len(e.stale); i++ { // giving up may not add to it, nor may placing
-		h := e.stale[i]
-		h.stale = false
-		if !h.gone {
+	done := 0
+	for done < len(e.stale) && (e.graph.work < maxWork || e.quiet) {
+		h := e.stale[done]
+		if done++; !h.gone {
 			e.settleHeld(h)
 		}
+		h.stale, h.lost = false, false
 	}
-	clear(e.stale)
-	e.stale = e.stale[:0]
+	left := copy(e.stale, e.stale[done:])
+	clear(e.stale[left:])
+	e.stale = e.stale[:left]
+	for _, h := range e.stale {
+		h.lost = false // until then something may have changed again
+	}
+	e.stats.Unplaced = left
 }
 
 // settleHeld brings one held signal to the instances its keys lead to now, and away from
@@ -250,7 +307,11 @@ func (e *Engine) settleHeld(h *held) {
 		e.inherit(h)
 	}
 	targets := e.found[:0]
+	lost := h.lost && (h.rest == nil || h.rest.trace == nil)
 	for _, id := range h.keys {
+		if lost {
+			break
+		}
 		if n := e.graph.at(id); h.fs.role(&e.graph, n.class) == rolePrimary { // given by a trace
 			targets = append(targets, id)
 			continue

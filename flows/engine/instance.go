@@ -123,11 +123,11 @@ func (e *Engine) count(in *instance, sign int) {
 	flows.CountInstance(&e.folded, sign, in.fs.window.inTotal)
 }
 
-// insert adds an occurrence to an instance that lacks it.
-func (e *Engine) insert(in *instance, o flows.Occurrence) {
+// insert adds an occurrence to an instance, and says whether it lacked it.
+func (e *Engine) insert(in *instance, o flows.Occurrence) bool {
 	w := e.open(in)
 	if w.known(identity(&o)) && !e.isNew(in, &o) {
-		return
+		return false
 	}
 	e.touch(in)
 	at, _ := slices.BinarySearchFunc(w.occurrences, o, func(a, b flows.Occurrence) int {
@@ -139,6 +139,7 @@ func (e *Engine) insert(in *instance, o flows.Occurrence) {
 		w.seen[identity(&o)] = struct{}{}
 	}
 	e.emit(in, o, false)
+	return true
 }
 
 // isNew says whether o, of a known signal, is to be inserted: at another step, or in place

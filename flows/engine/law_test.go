@@ -141,8 +141,8 @@ func TestCorrelationLaw(t *testing.T) {
 		conflicts bool
 		seeds     uint64
 	}{
-		"conflicts":   {lawKeys, true, 1500},
-		"common keys": {lawKeys + "invoice: {partners: 2}\nparcel: {partners: 1}\n", false, 800},
+		"conflicts":   {lawKeys, true, 1000},
+		"common keys": {lawKeys + "invoice: {partners: 2}\nparcel: {partners: 1}\n", false, 600},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := keyedSet(t, c.keys, lawFile, lawLines, lawTwin)
