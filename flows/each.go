@@ -13,6 +13,7 @@ type children struct {
 	flow  *Flow
 	few   []*Occurrence // looked through while they are few
 	known map[child]struct{}
+	most  int // there may be, for the map's size
 }
 
 type child struct {
@@ -41,7 +42,7 @@ func (c *children) add(o *Occurrence) bool {
 			}
 		}
 		if c.few = append(c.few, o); len(c.few) > fewChildren {
-			c.known = make(map[child]struct{}, 4*fewChildren)
+			c.known = make(map[child]struct{}, max(c.most, 4*fewChildren))
 			for _, k := range c.few {
 				c.known[child{k.Step, k.Child}] = struct{}{}
 			}
@@ -84,7 +85,7 @@ func (d *folder) expectations() *children {
 			ended = now
 		}
 	}
-	return &children{flow: d.flow}
+	return &children{flow: d.flow, most: len(d.occurrences)}
 }
 
 // endings follow whether an instance has ended, signal by signal.
