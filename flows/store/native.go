@@ -2,22 +2,73 @@ package store
 
 import (
 	"encoding/binary"
+	"io"
 	"slices"
 
 	"throughline/flows"
 )
 
 // native writes a block in ClickHouse's Native format, column after column. It is written
-// here and not by the driver because the rows come as columns already: most of the work is
-// copying them.
+// here and not by the driver because the rows come as columns already: most of the block
+// is theirs, and is not even copied. It is an io.Reader of the block, once it is written.
 type native struct {
-	buf   []byte
-	words []uint32 // of one column, as numbers in its dictionary
+	buf    []byte  // what is written between the pieces that are borrowed
+	pieces []piece // in their order
+	words  []uint32
+}
+
+// piece is so many bytes of buf, then borrowed ones.
+type piece struct {
+	own      int
+	borrowed []byte
 }
 
 func (n *native) begin(columns, rows int) {
+	clear(n.pieces)
+	n.pieces = n.pieces[:0]
 	n.buf = binary.AppendUvarint(n.buf[:0], uint64(columns))
 	n.buf = binary.AppendUvarint(n.buf, uint64(rows))
+}
+
+// borrow lets bytes follow that stay as they are until the block is read.
+func (n *native) borrow(b []byte) {
+	const worthIt = 1 << 10 // less is copied
+	if len(b) < worthIt {
+		n.buf = append(n.buf, b...)
+		return
+	}
+	n.pieces = append(n.pieces, piece{len(n.buf), b})
+}
+
+// reader reads the block from its beginning.
+func (n *native) reader() io.Reader { return &nativeReader{block: n} }
+
+type nativeReader struct {
+	block *native
+	next  int    // piece
+	own   int    // of block.buf, read
+	rest  []byte // at hand
+}
+
+func (r *nativeReader) Read(to []byte) (int, error) {
+	for len(r.rest) == 0 {
+		switch pieces := r.block.pieces; {
+		case r.next < len(pieces) && r.own < pieces[r.next].own:
+			r.rest = r.block.buf[r.own:pieces[r.next].own]
+			r.own = pieces[r.next].own
+		case r.next < len(pieces):
+			r.rest = pieces[r.next].borrowed
+			r.next++
+		case r.own < len(r.block.buf):
+			r.rest = r.block.buf[r.own:]
+			r.own = len(r.block.buf)
+		default:
+			return 0, io.EOF
+		}
+	}
+	n := copy(to, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
 }
 
 // column begins a column; its data follows.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"sync"
 
 	"github.com/ClickHouse/ch-go/proto"
@@ -19,6 +20,7 @@ func (s *Store) InsertSpans(ctx context.Context, token string, blocks []flows.Sp
 	w := spanWriters.Get().(*spanWriter)
 	defer func() {
 		w.blocks = nil
+		clear(w.pieces)
 		spanWriters.Put(w)
 	}()
 	if w.read(blocks); w.rows == 0 {
@@ -44,22 +46,22 @@ var spanWriters = sync.Pool{New: func() any { return new(spanWriter) }}
 // driver's native protocol wants columns of its own, which read it.
 func (s *Store) insertNative(ctx context.Context, query string, n *native, rows int) error {
 	if s.http {
-		return s.conn.InsertFormat(ctx, "Native", query, bytes.NewReader(n.buf)) //nolint:wrapcheck // the caller says which table
+		return s.conn.InsertFormat(ctx, "Native", query, n.reader()) //nolint:wrapcheck // the caller says which table
 	}
 	batch, err := s.conn.PrepareBatch(ctx, query)
 	if err != nil {
 		return err //nolint:wrapcheck // as above
 	}
 	defer batch.Close() //nolint:errcheck // does nothing after Send
-	if err := readColumns(batch.Columns(), n.buf, rows); err != nil {
+	if err := readColumns(batch.Columns(), n.reader(), rows); err != nil {
 		return fmt.Errorf("%w: %w", errBadRow, err)
 	}
 	return batch.Send() //nolint:wrapcheck // as above
 }
 
 // readColumns fills columns from a block in the Native format that has the same.
-func readColumns(columns []column.Interface, block []byte, rows int) error {
-	r := proto.NewReader(bytes.NewReader(block))
+func readColumns(columns []column.Interface, block io.Reader, rows int) error {
+	r := proto.NewReader(block)
 	for range 2 { // the numbers of columns and rows
 		if _, err := r.UVarInt(); err != nil {
 			return fmt.Errorf("read block: %w", err)
@@ -223,7 +225,7 @@ func (w *spanWriter) copied(name, typ string, c flows.SpanColumn) {
 
 func (w *spanWriter) copy(c flows.SpanColumn) {
 	for i := range w.blocks {
-		w.buf = append(w.buf, w.blocks[i].Column(c)...)
+		w.borrow(w.blocks[i].Column(c))
 	}
 }
 
@@ -286,8 +288,29 @@ func (w *spanWriter) resources() {
 	}
 	w.lowCardinality(&d, w.words)
 	for i := range w.blocks {
-		for _, r := range w.heads[headResource][w.firsts[i].row:w.firsts[i+1].row] {
-			w.buf = append(w.buf, w.blocks[i].Resources[r].Values...)
+		rows := w.heads[headResource][w.firsts[i].row:w.firsts[i+1].row]
+		for len(rows) > 0 { // most blocks are of one resource
+			same := 1
+			for same < len(rows) && rows[same] == rows[0] {
+				same++
+			}
+			w.repeat(w.blocks[i].Resources[rows[0]].Values, same)
+			rows = rows[same:]
 		}
+	}
+}
+
+// repeat lets bytes follow so many times. A copy of some of them is borrowed again and
+// again.
+func (w *spanWriter) repeat(b []byte, times int) {
+	const together = 64
+	if times >= 2*together {
+		many := bytes.Repeat(b, together)
+		for ; times >= together; times -= together {
+			w.borrow(many)
+		}
+	}
+	for range times {
+		w.buf = append(w.buf, b...)
 	}
 }

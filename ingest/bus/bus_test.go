@@ -420,7 +420,7 @@ func childRanges() {
 			os.Exit(1)
 		}
 	}
-	err := b.Ranges(context.Background(), RangesConfig{Stream: Signals, Name: "store", MaxItems: 7, MaxWait: time.Minute},
+	err := b.Ranges(context.Background(), RangesConfig{Stream: Signals, Name: "store", MaxItems: 7, Pause: time.Minute},
 		func(_ context.Context, d Delivery) error {
 			fmt.Println(d.Token(), len(d.Signals))
 			select {}

@@ -18,7 +18,7 @@ import (
 type RangesConfig struct {
 	Stream   string
 	Name     string        // of the reader; its position is kept under it
-	MaxWait  time.Duration // for more, from a range's first message on; 0 takes what is there
+	Pause    time.Duration // at least, from one range to the next; what comes meanwhile goes into that one
 	MaxItems int           // after which a range is closed; 50,000 where 0
 }
 
@@ -71,7 +71,8 @@ type ranger struct {
 	at       position
 	revision uint64
 	owner    string
-	over     *message // read, but belongs to the next range
+	over     *message  // read, but belongs to the next range
+	gathered time.Time // the last range
 }
 
 // step hands out one range.
@@ -125,8 +126,11 @@ func (r *ranger) again(ctx context.Context) (Delivery, error) {
 	return d, nil
 }
 
-// gather reads a new range: what comes within MaxWait of the first message.
+// gather reads a new range: what is there, and what comes before the pause is over. The
+// first message after a quiet time waits for nobody, and a reader that is behind gets
+// full ranges.
 func (r *ranger) gather(ctx context.Context) (Delivery, error) {
+	const onItsWay = time.Second // what the stream has already; bounded, since someone may remove it by hand
 	d := r.bus.delivery(r.cfg.Stream)
 	m, err := r.next(ctx)
 	if err != nil {
@@ -134,9 +138,14 @@ func (r *ranger) gather(ctx context.Context) (Delivery, error) {
 	}
 	d.add(m)
 	d.First = r.at.Done + 1
-	timer := time.NewTimer(r.cfg.MaxWait)
+	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for d.items() < r.cfg.MaxItems {
+		wait := r.cfg.Pause - time.Since(r.gathered)
+		if d.Pending > 0 {
+			wait = max(wait, onItsWay)
+		}
+		timer.Reset(wait)
 		select { // what is there already does not wait for the timer
 		case m, ok := <-r.feed.messages:
 			if !ok {
@@ -153,11 +162,13 @@ func (r *ranger) gather(ctx context.Context) (Delivery, error) {
 			}
 			d.add(m)
 		case <-timer.C:
+			r.gathered = time.Now()
 			return d, nil
 		case <-ctx.Done():
 			return d, ctx.Err()
 		}
 	}
+	r.gathered = time.Now()
 	return d, nil
 }
 
