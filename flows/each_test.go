@@ -107,6 +107,15 @@ func TestEachEndIsWithdrawnWhenMoreIsExpected(t *testing.T) {
 	}
 }
 
+// The model found it: a person's word is no end that more children could take back.
+func TestResolutionBeforeMoreIsExpectedReopensNothingElse(t *testing.T) {
+	f := &Flow{Steps: []Step{{ID: "placed"}, {ID: "returned", Each: "e", Expect: "n", Repeat: true, End: Cancelled}}}
+	in := f.Fold([]Occurrence{kid(1, 38, "C", -1), at(2, 49), kid(0, 123, "", 3)}, 304*minute)
+	if in.State != Resolved || in.EndedAt != 49*minute || !in.Reopened {
+		t.Fatalf("got %+v", in)
+	}
+}
+
 func TestEachWithManyChildren(t *testing.T) {
 	occurrences := []Occurrence{kid(0, 0, "", 10_000)}
 	for i := range 10_000 {

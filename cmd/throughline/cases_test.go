@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -39,6 +40,33 @@ cases:
       - {at: +30m, key: B, absent: true}
       - {at: +1h, state: open}
 `
+
+// The examples of docs/flows.md are good, and its cases pass.
+func TestExamplesOfTheReference(t *testing.T) {
+	text, err := os.ReadFile("../../docs/flows.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example := map[string]string{} // by its first word
+	for i, block := range strings.Split(string(text), "```") {
+		if code, ok := strings.CutPrefix(block, "yaml\n"); ok && i%2 == 1 {
+			word, _, _ := strings.Cut(code, ":")
+			example[word] = code
+		}
+	}
+	f := newFolder(t)
+	f.calendar("warehouse", example["zone"])
+	f.write("../systems.yaml", example["carrier"])
+	f.write("orders.yaml", "flow: orders\nkey: order_id\n"+example["holds"]+`steps:
+  - {id: placed, match: {event: order.placed}, start: true}
+  - {id: paid, match: {span: POST /capture}, after: placed, within: {business: 8h, calendar: warehouse}}
+  - {id: shipped, system: carrier, match: {event: shipped}, after: paid, within: 4h, each: shipment_id, expect: order.shipments, end: completed}
+`+example["cases"])
+	var out strings.Builder
+	if passed, failed, err := testFlows(f.dir, &out); err != nil || passed != 1 || failed != 0 || len(example) != 4 {
+		t.Errorf("%d passed, %d failed, %v\n%s", passed, failed, err, out.String())
+	}
+}
 
 func TestCasesOfAFlow(t *testing.T) {
 	f := newFolder(t)
