@@ -28,6 +28,7 @@ type Alert struct {
 type Hub struct {
 	mu     sync.Mutex // guards all below
 	flows  map[string]*healthState
+	trends map[string]*trend // of the flows
 	alerts *alertsState
 	subs   map[*subscription]struct{}
 	seq    uint64
@@ -37,6 +38,7 @@ type Hub struct {
 func NewHub() *Hub {
 	return &Hub{
 		flows:  make(map[string]*healthState),
+		trends: make(map[string]*trend),
 		alerts: &alertsState{byID: map[string]*alertState{}},
 		subs:   make(map[*subscription]struct{}),
 	}
@@ -55,6 +57,7 @@ func (h *Hub) Publish(health flows.Health) error {
 	h.seq++
 	next := newHealthState(health, fields, before, h.seq)
 	h.flows[health.Flow] = next
+	h.sampleLocked(health)
 	if before != nil && next.seq == before.seq {
 		return nil // only the clock moved: kept for whoever asks, pushed to nobody
 	}
@@ -74,6 +77,7 @@ func (h *Hub) Drop(flow string) {
 		return
 	}
 	delete(h.flows, flow)
+	delete(h.trends, flow)
 	h.touchLocked()
 }
 

@@ -438,7 +438,7 @@ func alertListBody(v AlertList) templ.Component {
 			templ_7745c5c3_Var24 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 32, "<div class=\"pagehead\"><div class=\"titles\"><h1>Alerts</h1></div><div class=\"toolbar\"><a class=\"btn\" href=\"/alerts.csv\" download>CSV</a></div></div>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 32, "<div class=\"pagehead\"><div class=\"titles\"><h1>Alerts</h1></div><div class=\"toolbar\"><a class=\"btn hide-s\" href=\"/alerts.csv\" download>CSV</a></div></div>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

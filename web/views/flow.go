@@ -11,7 +11,7 @@ import (
 func (f FlowNow) stats() []stat {
 	h, here := f.Health, flowURL(f.Flow.Name)
 	link := func(anchor string) string { return here + anchor }
-	started := stat{label: "Started", value: count(h.Started), note: f.window(), href: withRange(link("#flow-steps"), f.Range), spark: f.Spark, about: "Started per minute, " + f.window()}
+	started := stat{label: "Started", value: count(h.Started), note: f.window(), href: withRange(link("#flow-steps"), f.Range)}
 	if perMinute, ok := f.perMinute(); ok {
 		started.value, started.unit, started.note = rate(perMinute), "/min", count(h.Started)+" in the "+f.window()
 	}
@@ -23,7 +23,7 @@ func (f FlowNow) stats() []stat {
 	errors := stat{label: "Errors", value: count(f.errorCount()), note: "failed tries, " + f.window(), href: withRange(link("#flow-steps"), f.Range)}
 	return []stat{
 		started,
-		{label: "In flight", value: count(h.InFlight), note: inFlightNote(h), href: listURL(f.Flow.Name, "", "", inFlight...)},
+		{label: "In flight", value: count(h.InFlight), note: inFlightNote(h), href: listURL(f.Flow.Name, "", "", inFlight...), spark: f.InFlight, about: sparkWords("In flight", f.InFlight)},
 		f.stuckStat(),
 		{label: "Completed", value: count(h.Completed), note: endedNote(h, f.window()), href: listURL(f.Flow.Name, "", f.Range.since(), flows.Completed)},
 		latencyStat(h, withRange(link("#flow-steps"), f.Range)),
@@ -34,7 +34,7 @@ func (f FlowNow) stats() []stat {
 
 func (f FlowNow) stuckStat() stat {
 	h := f.Health
-	s := stat{label: "Stuck", value: count(h.Stuck), note: "none past its limit", href: listURL(f.Flow.Name, "", "", flows.Stuck)}
+	s := stat{label: "Stuck", value: count(h.Stuck), note: "none past its limit", href: listURL(f.Flow.Name, "", "", flows.Stuck), spark: f.Stuck, about: sparkWords("Stuck", f.Stuck)}
 	switch {
 	case h.Restoring && h.Stuck == 0:
 		s.value, s.note = "–", "restoring: no verdicts yet"

@@ -220,3 +220,11 @@ func (v InstanceList) sinces() []silencePreset {
 	}
 	return list
 }
+
+// waitBegan is what the list is sorted by: since when it is stuck, else its last signal.
+func waitBegan(in flows.InstanceRecord) flows.Time {
+	if in.State == flows.Stuck && in.Reason != flows.ReasonIdle && known(in.StuckSince) {
+		return in.StuckSince
+	}
+	return in.LastAt
+}

@@ -62,7 +62,7 @@ type sums struct {
 	started, completed, inFlight, stuck, unknown, errors, needing int
 	conforming, perMinute                                         float64
 	inFlightValue, atRisk                                         flows.Money
-	spark                                                         []float64
+	inFlightLine, stuckLine                                       []float64
 	rated, restoring                                              bool
 }
 
@@ -92,12 +92,7 @@ func sum(list []FlowNow) sums {
 		for currency, amount := range h.ValueAtRisk {
 			s.atRisk.Add(currency, amount)
 		}
-		for i, v := range f.Spark {
-			if i >= len(s.spark) {
-				s.spark = append(s.spark, 0)
-			}
-			s.spark[i] += v
-		}
+		s.inFlightLine, s.stuckLine = together(s.inFlightLine, f.InFlight), together(s.stuckLine, f.Stuck)
 	}
 	return s
 }
@@ -105,12 +100,12 @@ func sum(list []FlowNow) sums {
 func (v Overview) stats() []stat {
 	s, window := sum(v.Flows), v.Range.window()
 	here := withRange("/#flows-title", v.Range)
-	throughput := stat{label: "Started, all flows", value: count(s.started), note: window, href: here, spark: s.spark, about: "Started per minute, all flows, " + window}
+	throughput := stat{label: "Started, all flows", value: count(s.started), note: window, href: here}
 	if s.rated {
 		throughput.value, throughput.unit = rate(s.perMinute), "/min"
 		throughput.note = count(s.started) + " in the " + window
 	}
-	stuck := stat{label: "Stuck instances", value: count(s.stuck), note: "none past its limit", href: safe("/alerts")}
+	stuck := stat{label: "Stuck instances", value: count(s.stuck), note: "none past its limit", href: safe("/alerts"), spark: s.stuckLine, about: sparkWords("Stuck", s.stuckLine)}
 	if s.stuck > 0 {
 		stuck.class, stuck.note = "stuck", valueWords(s.atRisk, " value at risk", "no value known")
 	} else if s.restoring {
@@ -127,12 +122,33 @@ func (v Overview) stats() []stat {
 	}
 	return []stat{
 		throughput,
-		{label: "In flight", value: count(s.inFlight), note: valueWords(s.inFlightValue, " in flight", plural(len(v.Flows), "flow", "flows")), href: here},
+		{label: "In flight", value: count(s.inFlight), note: valueWords(s.inFlightValue, " in flight", plural(len(v.Flows), "flow", "flows")), href: here, spark: s.inFlightLine, about: sparkWords("In flight", s.inFlightLine)},
 		stuck,
 		needing,
 		{label: "Completed", value: count(s.completed), note: window, href: here},
 		conforming,
 	}
+}
+
+// together adds two lines that end now; what one does not know counts as nothing.
+func together(a, b []float64) []float64 {
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	sum := slices.Clone(a)
+	for i, v := range b {
+		sum[len(a)-len(b)+i] += v
+	}
+	return sum
+}
+
+// sparkWords say what a line of minutes shows: "In flight, last 60 min: 20 to 31, now 28".
+func sparkWords(what string, line []float64) string {
+	if len(line) == 0 {
+		return what
+	}
+	low, high := slices.Min(line), slices.Max(line)
+	return what + ", last" + nb + count(len(line)) + nb + "min: " + number(low) + " to " + number(high) + ", now " + number(line[len(line)-1])
 }
 
 // valueWords is money with what it is, or other words where there is none.

@@ -63,7 +63,9 @@ type FlowNow struct {
 	Flow   *flows.Flow
 	Health flows.Health // for the page's range; in flight, stuck and the like are now
 	Range  Range        // what Health covers
-	Spark  []float64    // started per minute over the range, oldest first; may be empty
+	// InFlight and Stuck are how many there were at the end of each of the last minutes,
+	// oldest first, whatever the range; both are empty where nothing is known.
+	InFlight, Stuck []float64
 	// ImportedAsOf is the clock of a flow that holds imported signals only; else NoTime or 0.
 	ImportedAsOf flows.Time
 }

@@ -116,7 +116,7 @@ func orders(t testing.TB) FlowNow {
 		{From: "shipped", To: "captured", Count: 205, Latency: distribution(205, 1.6, 2.4, 3.9)},
 		{From: "reserved", To: "cancelled", Count: 4},
 	}
-	return FlowNow{Flow: f, Health: h, Spark: wave(7.9, 0.8, 1)}
+	return FlowNow{Flow: f, Health: h, InFlight: wave(520, 40, 1), Stuck: wave(110, 90, 2)}
 }
 
 // simple is a flow of steps in a line.
@@ -145,7 +145,7 @@ func simple(t testing.TB, name, title, capability string, word flows.HealthWord,
 	if perHour > 0 {
 		h.Completed, h.ComplianceRate, h.Latency = perHour, p(0.956), distribution(perHour, 660, 1440, 3120)
 	}
-	return FlowNow{Flow: mustFlow(t, file), Health: h, Spark: wave(float64(perHour)/60, float64(perHour)/600, float64(len(title)))}
+	return FlowNow{Flow: mustFlow(t, file), Health: h, InFlight: wave(float64(perHour)/60, float64(perHour)/600, float64(len(title)))}
 }
 
 func sampleFlows(t testing.TB) []FlowNow {

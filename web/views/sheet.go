@@ -74,5 +74,5 @@ func sampleFlow(c Clock) FlowNow {
 	f.Steps = append(f.Steps, flows.Step{ID: "declined", Title: "Declined", System: "PSP", End: flows.Failed})
 	h.Steps = append(h.Steps, flows.StepHealth{Step: "declined", Reached: 21})
 	h.Edges = []flows.EdgeHealth{{From: titles[1], To: "declined", Count: 21}}
-	return FlowNow{Flow: f, Health: h, Spark: sampleSpark}
+	return FlowNow{Flow: f, Health: h, InFlight: sampleSpark}
 }

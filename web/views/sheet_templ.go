@@ -184,11 +184,11 @@ func componentsBody(v Components) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = Spark(s.flow.Spark, 132, "", "sample").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = Spark(s.flow.InFlight, 132, "", "sample").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = Spark(s.flow.Spark, 64, "stuck", "sample").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = Spark(s.flow.InFlight, 64, "stuck", "sample").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
