@@ -112,6 +112,7 @@ func (e *Engine) reset() {
 // start empty, and want their stored signals applied and then Retire.
 func (e *Engine) Replace(set *flows.Set) (empty []string) {
 	rekeyed := e.set != nil && otherKeys(e.set, set)
+	unfinished := e.again // the stored signals of a change before are not all applied
 	e.again = e.set != nil
 	e.set = set
 	kept := make(map[string]*flowState, len(set.Flows()))
@@ -139,7 +140,7 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 		e.reset()
 	}
 	if len(empty) == 0 {
-		e.again = false
+		e.again = unfinished
 	}
 	return empty
 }

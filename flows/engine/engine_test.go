@@ -368,6 +368,25 @@ func TestReplacedDefinitionRetiresWhatItNoLongerHolds(t *testing.T) {
 	}
 }
 
+// TestReplaceAgainBeforeTheHistoryIsApplied is a store that left while it was read.
+func TestReplaceAgainBeforeTheHistoryIsApplied(t *testing.T) {
+	s := set(t, orderFile)
+	e := New(s)
+	signals := []flows.Signal{signal(s, "1", "placed", 0, "order_id:A"), signal(s, "2", "placed", 0, "order_id:B")}
+	e.Apply(signals, 0)
+	changed := set(t, strings.Replace(orderFile, "within: 15m", "within: 20m", 1))
+	e.Replace(changed)
+	e.Apply(signals[:1], 0)
+	if empty := e.Replace(changed); len(empty) > 0 {
+		t.Errorf("starts empty: %v", empty)
+	}
+	e.Apply(signals, 0)
+	e.Retire()
+	if h := health(e, "order", 1); h.InFlight != 2 {
+		t.Errorf("%d in flight, want 2", h.InFlight)
+	}
+}
+
 func TestChangedKeyTypesStartFlowsAnew(t *testing.T) {
 	s := set(t, orderFile, strings.NewReplacer("flow: order", "flow: other", "order_id", "other_id", "links: [invoice_id, shipment_id]\n", "").Replace(orderFile))
 	e := New(s)
