@@ -273,7 +273,7 @@ func TestDefinitionChangeWhileAway(t *testing.T) {
 	live.await("the flow goes on", 15*time.Second, func(a healthAnswer) bool { return a.InFlight == 200 })
 	live.await("its deadlines too", 10*time.Second, func(a healthAnswer) bool { return a.Stuck == 200 })
 	gate.open()
-	h.eventually("everything is stored", 30*time.Second, func() bool { return h.stuck("orders", "all") == 200 })
+	h.eventually("everything is stored", 40*time.Second, func() bool { return h.stuck("orders", "all") == 200 })
 	version := h.version("orders")
 	h.eventually("all are of the new version", 10*time.Second, func() bool {
 		first, _ := h.instance("orders", "0")
@@ -290,8 +290,8 @@ func TestDefinitionChangeWhileAway(t *testing.T) {
 	orders(h, 200, 300)
 	live.await("the new order arrives meanwhile", 5*time.Second, func(a healthAnswer) bool { return a.Restoring && a.InFlight >= 100 })
 	gate.open()
-	live.await("the flow is whole", 10*time.Second, func(a healthAnswer) bool { return !a.Restoring && a.Stuck == 300 })
-	h.eventually("everything is stored", 30*time.Second, func() bool { return h.stuck("orders", "all") == 300 })
+	live.await("the flow is whole", 40*time.Second, func(a healthAnswer) bool { return !a.Restoring && a.Stuck == 300 })
+	h.eventually("everything is stored", 40*time.Second, func() bool { return h.stuck("orders", "all") == 300 })
 	gate.storedOnce(t, 300)
 }
 

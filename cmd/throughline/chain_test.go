@@ -134,7 +134,7 @@ func TestStuckWithinASecond(t *testing.T) {
 	paidAt := time.Now()
 	h.send(cloudEvent{ID: "2", Type: "order.paid", Time: paidAt.UTC().Format(time.RFC3339Nano), Data: map[string]any{"order_id": "A1"}})
 	cleared, _ := live.await("cleared", 2*time.Second, func(a healthAnswer) bool { return a.Stuck == 0 })
-	if cleared.Health != "ok" || cleared.InFlight != 1 || len(cleared.AtRisk) != 0 || cleared.Steps[1].Overdue != 0 {
+	if cleared.Health != "late" || cleared.InFlight != 1 || len(cleared.AtRisk) != 0 || cleared.Steps[1].Overdue != 0 {
 		t.Errorf("after the late payment: %+v", cleared)
 	}
 	var recovered instanceAnswer
