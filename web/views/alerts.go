@@ -73,7 +73,7 @@ func (v AlertDetail) stats() []stat {
 		return v.lastStats()
 	}
 	a, members := v.Alert, safe("#alert-instances")
-	waiting := stat{label: "Waiting for the step", value: "–", note: "not known"}
+	waiting := stat{means: "waiting", label: "Waiting for the step", value: "–", note: "not known"}
 	if v.Now != nil {
 		for _, s := range v.Now.steps() {
 			if s.ID == a.Step {
@@ -84,13 +84,13 @@ func (v AlertDetail) stats() []stat {
 		}
 	}
 	list := []stat{
-		{class: "stuck", label: "Stuck " + plainNoun(a.Key), value: count(a.Count), note: "past the limit now", href: members},
-		{class: "stuck", label: "Value at risk", value: valueWords(a.AtRisk, "", "–"), note: "of those that carry a value", href: members},
-		{label: "Stuck since", value: v.at(a.StartsAt), note: "open for " + waited(v.Clock.Now.Sub(a.StartsAt))},
+		{class: "stuck", means: "cohort", label: "Stuck " + plainNoun(a.Key), value: count(a.Count), note: "past the limit now", href: members},
+		{class: "stuck", means: "at-risk", label: "Value at risk", value: valueWords(a.AtRisk, "", "–"), note: "of those that carry a value", href: members},
+		{means: "since", label: "Stuck since", value: v.at(a.StartsAt), note: "open for " + waited(v.Clock.Now.Sub(a.StartsAt))},
 		waiting,
 	}
 	if known(a.Oldest) {
-		list = append(list, stat{label: "Oldest", value: waited(v.Clock.Now.Sub(a.Oldest)), note: "started " + v.at(a.Oldest)})
+		list = append(list, stat{means: "oldest", label: "Oldest", value: waited(v.Clock.Now.Sub(a.Oldest)), note: "started " + v.at(a.Oldest)})
 	}
 	return v.withLimit(list)
 }
@@ -99,8 +99,8 @@ func (v AlertDetail) stats() []stat {
 func (v AlertDetail) lastStats() []stat {
 	a := v.Alert
 	return v.withLimit([]stat{
-		{label: "Stuck at the end", value: count(a.Count), note: "when last counted"},
-		{label: "Value at risk", value: valueWords(a.AtRisk, "", "–"), note: "when last counted"},
+		{means: "cohort", label: "Stuck at the end", value: count(a.Count), note: "when last counted"},
+		{means: "at-risk", label: "Value at risk", value: valueWords(a.AtRisk, "", "–"), note: "when last counted"},
 		{label: "Opened", value: v.at(a.StartsAt), note: "when the first became stuck"},
 		{label: "Resolved", value: v.at(a.ResolvedAt), note: "lasted " + waited(a.ResolvedAt.Sub(a.StartsAt))},
 	})
@@ -108,9 +108,13 @@ func (v AlertDetail) lastStats() []stat {
 
 func (v AlertDetail) withLimit(list []stat) []stat {
 	if v.Alert.Limit > 0 {
-		list = append(list, stat{label: "Limit", value: span(v.Alert.Limit), note: string(v.Alert.Reason)})
+		list = append(list, stat{means: "limit", label: "Limit", value: span(v.Alert.Limit), note: string(v.Alert.Reason)})
 	}
-	return list
+	now := FlowNow{Range: RangeHour}
+	if v.Now != nil {
+		now = *v.Now
+	}
+	return now.explained(list)
 }
 
 func verb(n int, one, many string) string {

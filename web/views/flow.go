@@ -11,30 +11,30 @@ import (
 func (f FlowNow) stats() []stat {
 	h, here := f.Health, flowURL(f.Flow.Name)
 	link := func(anchor string) string { return here + anchor }
-	started := stat{label: "Started", value: count(h.Started), note: f.window(), href: withRange(link("#flow-steps"), f.Range)}
+	started := stat{means: "started", label: "Started", value: count(h.Started), note: f.window(), href: withRange(link("#flow-steps"), f.Range)}
 	if perMinute, ok := f.perMinute(); ok {
 		started.value, started.unit, started.note = rate(perMinute), "/min", count(h.Started)+" in the "+f.window()
 	}
-	conforming := stat{label: "Conforming", value: "–", note: "none completed", href: withRange(link("#flow-variants"), f.Range)}
+	conforming := stat{means: "conforming", label: "Conforming", value: "–", note: "none completed", href: withRange(link("#flow-variants"), f.Range)}
 	if h.ComplianceRate != nil {
 		conforming.value, conforming.unit = percentValue(*h.ComplianceRate), " %"
 		conforming.note = "of " + count(h.Completed) + " completed"
 	}
-	errors := stat{label: "Errors", value: count(f.errorCount()), note: "failed tries, " + f.window(), href: withRange(link("#flow-steps"), f.Range)}
-	return []stat{
+	errors := stat{means: "errors", label: "Errors", value: count(f.errorCount()), note: "failed tries, " + f.window(), href: withRange(link("#flow-steps"), f.Range)}
+	return f.explained([]stat{
 		started,
-		{label: "In flight", value: count(h.InFlight), note: inFlightNote(h), href: listURL(f.Flow.Name, "", "", inFlight...), spark: f.InFlight, about: sparkWords("In flight", f.InFlight)},
+		{means: "in-flight", label: "In flight", value: count(h.InFlight), note: inFlightNote(h), href: listURL(f.Flow.Name, "", "", inFlight...), spark: f.InFlight, line: sparkWords("In flight", f.InFlight)},
 		f.stuckStat(),
-		{label: "Completed", value: count(h.Completed), note: endedNote(h, f.window()), href: listURL(f.Flow.Name, "", f.Range.since(), flows.Completed)},
+		{means: "completed", label: "Completed", value: count(h.Completed), note: endedNote(h, f.window()), href: listURL(f.Flow.Name, "", f.Range.since(), flows.Completed)},
 		latencyStat(h, withRange(link("#flow-steps"), f.Range)),
 		conforming,
 		errors,
-	}
+	})
 }
 
 func (f FlowNow) stuckStat() stat {
 	h := f.Health
-	s := stat{label: "Stuck", value: count(h.Stuck), note: "none past its limit", href: listURL(f.Flow.Name, "", "", flows.Stuck), spark: f.Stuck, about: sparkWords("Stuck", f.Stuck)}
+	s := stat{means: "stuck", label: "Stuck", value: count(h.Stuck), note: "none past its limit", href: listURL(f.Flow.Name, "", "", flows.Stuck), spark: f.Stuck, line: sparkWords("Stuck", f.Stuck)}
 	switch {
 	case h.Restoring && h.Stuck == 0:
 		s.value, s.note = "–", "restoring: no verdicts yet"
@@ -77,7 +77,7 @@ func endedNote(h flows.Health, window string) string {
 // latencyStat shows the median of the completed and, where the open ones say otherwise, the
 // estimate that counts them in.
 func latencyStat(h flows.Health, href templ.SafeURL) stat {
-	s := stat{label: "End to end p50", value: spanOrDash(h.Latency.P50), note: "none completed", href: href}
+	s := stat{means: "latency", label: "End to end p50", value: spanOrDash(h.Latency.P50), note: "none completed", href: href}
 	if h.Latency.Count > 0 {
 		s.note = "p90 " + spanOrDash(h.Latency.P90) + ", p99 " + spanOrDash(h.Latency.P99)
 	}

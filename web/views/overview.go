@@ -100,34 +100,34 @@ func sum(list []FlowNow) sums {
 func (v Overview) stats() []stat {
 	s, window := sum(v.Flows), v.Range.window()
 	here := withRange("/#flows-title", v.Range)
-	throughput := stat{label: "Started, all flows", value: count(s.started), note: window, href: here}
+	throughput := stat{means: "started", label: "Started, all flows", value: count(s.started), note: window, href: here}
 	if s.rated {
 		throughput.value, throughput.unit = rate(s.perMinute), "/min"
 		throughput.note = count(s.started) + " in the " + window
 	}
-	stuck := stat{label: "Stuck instances", value: count(s.stuck), note: "none past its limit", href: safe("/alerts"), spark: s.stuckLine, about: sparkWords("Stuck", s.stuckLine)}
+	stuck := stat{means: "stuck", label: "Stuck instances", value: count(s.stuck), note: "none past its limit", href: safe("/alerts"), spark: s.stuckLine, line: sparkWords("Stuck", s.stuckLine)}
 	if s.stuck > 0 {
 		stuck.class, stuck.note = "stuck", valueWords(s.atRisk, " value at risk", "no value known")
 	} else if s.restoring {
 		stuck.value, stuck.note = "–", "restoring: no verdicts yet"
 	}
-	needing := stat{label: "Flows that need attention", value: count(s.needing), unit: " of " + count(len(v.Flows)), note: "stuck, late or unknown", href: here}
+	needing := stat{means: "needing", label: "Flows that need attention", value: count(s.needing), unit: " of " + count(len(v.Flows)), note: "stuck, late or unknown", href: here}
 	if s.needing > 0 {
 		needing.class = "late"
 	}
-	conforming := stat{label: "Conforming", value: "–", note: "none completed", href: here}
+	conforming := stat{means: "conforming", label: "Conforming", value: "–", note: "none completed", href: here}
 	if s.completed > 0 {
 		conforming.value, conforming.unit = percentValue(s.conforming/float64(s.completed)), " %"
 		conforming.note = "of " + count(s.completed) + " completed"
 	}
-	return []stat{
+	return FlowNow{Range: v.Range}.explained([]stat{
 		throughput,
-		{label: "In flight", value: count(s.inFlight), note: valueWords(s.inFlightValue, " in flight", plural(len(v.Flows), "flow", "flows")), href: here, spark: s.inFlightLine, about: sparkWords("In flight", s.inFlightLine)},
+		{means: "in-flight", label: "In flight", value: count(s.inFlight), note: valueWords(s.inFlightValue, " in flight", plural(len(v.Flows), "flow", "flows")), href: here, spark: s.inFlightLine, line: sparkWords("In flight", s.inFlightLine)},
 		stuck,
 		needing,
-		{label: "Completed", value: count(s.completed), note: window, href: here},
+		{means: "completed", label: "Completed", value: count(s.completed), note: window, href: here},
 		conforming,
-	}
+	})
 }
 
 // together adds two lines that end now; what one does not know counts as nothing.

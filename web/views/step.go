@@ -11,35 +11,35 @@ func (v StepDetail) step() stepNow { return v.Now.steps()[v.Step] }
 func (v StepDetail) stats() []stat {
 	s, window := v.step(), v.Now.window()
 	flow := v.Now.Flow.Name
-	stuck := stat{label: "Stuck", value: count(s.Overdue), note: "none past its limit", href: listURL(flow, s.ID, "", flows.Stuck)}
+	stuck := stat{means: "overdue", label: "Stuck", value: count(s.Overdue), note: "none past its limit", href: listURL(flow, s.ID, "", flows.Stuck)}
 	if s.Overdue > 0 {
 		stuck.class, stuck.note = "stuck", "past the limit"
 		for _, a := range v.Alerts {
 			stuck.note = valueWords(a.AtRisk, " at risk", stuck.note)
 		}
 	}
-	limit := stat{label: "Limit", value: "–", note: "never overdue"}
+	limit := stat{means: "limit", label: "Limit", value: "–", note: "never overdue"}
 	if s.Within > 0 {
 		limit.value, limit.note = limitWords(s.Within), "from the step before"
 	}
-	slowest := stat{label: "p99", value: spanOrDash(s.Latency.P99), note: "slowest " + spanOrDash(s.Latency.Max)}
+	slowest := stat{means: "step-latency", label: "p99", value: spanOrDash(s.Latency.P99), note: "slowest " + spanOrDash(s.Latency.Max)}
 	if slow(s.Step, s.StepHealth) {
 		slowest.class = "late"
 	}
-	errors := stat{label: "Errors", value: count(s.Errors), note: "failed tries, " + window}
+	errors := stat{means: "errors", label: "Errors", value: count(s.Errors), note: "failed tries, " + window}
 	if s.Errors > 0 {
 		errors.class = "late"
 	}
-	return []stat{
-		{label: "Reached", value: count(s.Reached), note: window},
-		{label: "Waiting", value: count(s.Waiting), note: "now", href: listURL(flow, s.ID, "", inFlight...)},
+	return v.Now.explained([]stat{
+		{means: "reached", label: "Reached", value: count(s.Reached), note: window},
+		{means: "waiting", label: "Waiting", value: count(s.Waiting), note: "now", href: listURL(flow, s.ID, "", inFlight...)},
 		stuck,
-		{label: "p50", value: spanOrDash(s.Latency.P50), note: "p90 " + spanOrDash(s.Latency.P90)},
+		{means: "step-latency", label: "p50", value: spanOrDash(s.Latency.P50), note: "p90 " + spanOrDash(s.Latency.P90)},
 		slowest,
 		limit,
-		{label: "Skipped", value: count(s.Skipped), note: "a later step came without it"},
+		{means: "skipped", label: "Skipped", value: count(s.Skipped), note: "a later step came without it"},
 		errors,
-	}
+	})
 }
 
 // joiner stands between the predecessors.

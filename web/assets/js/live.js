@@ -1,6 +1,7 @@
 // The live layer: what the indicator says, waits that count on, and holding updates back.
 // The socket itself is htmx's (hx-ws); the server pushes <hx-partial>s that it morphs in.
 import { announce } from './announce.js';
+import { waited } from './waited.js';
 
 const beatEvery = 5000; // the server says something at least this often
 const silentFor = 2 * beatEvery; // longer, and the connection counts as lost
@@ -94,15 +95,6 @@ export function togglePause() {
   byId('live').setAttribute('aria-pressed', String(paused));
   if (!paused && waiting > 0) refresh();
   show();
-}
-
-/** The words of views.waited: 47 s, 32 m 47 s, 1 h 5 m 55 s, 9 d 2 h. */
-export function waited(ms) {
-  const s = Math.max(0, Math.floor(ms / 1000));
-  if (s < 60) return `${s}\u00a0s`;
-  if (s < 3600) return `${Math.floor(s / 60)}\u00a0m\u00a0${s % 60}\u00a0s`;
-  if (s < 86400) return `${Math.floor(s / 3600)}\u00a0h\u00a0${Math.floor((s % 3600) / 60)}\u00a0m\u00a0${s % 60}\u00a0s`;
-  return `${Math.floor(s / 86400).toLocaleString('en-US')}\u00a0d\u00a0${Math.floor((s % 86400) / 3600)}\u00a0h`;
 }
 
 function tick() {

@@ -1,0 +1,175 @@
+package views
+
+import (
+	"net/url"
+)
+
+// meaning is what a number is, in the words of the flow language: what it says, what is
+// counted, what that is divided by or measured from, and what is left out.
+type meaning struct{ says, counted, of, without string }
+
+// The meanings of the tiles. Window is the time range at the top of the page.
+var meanings = map[string]meaning{
+	"started": {
+		"How many instances began in the window, and per minute.",
+		"Instances whose earliest step lies in the window; a span counts from its start.",
+		"The minutes of the window.",
+		"Instances that a hold began and no step yet; copies of a signal, which change nothing.",
+	},
+	"in-flight": {
+		"How many instances have begun and not ended, now.",
+		"Instances that are open, held, stuck or unknown at this moment.",
+		"",
+		"Completed, failed, cancelled, resolved and expired ones. The value adds up those that carry one, per currency.",
+	},
+	"stuck": {
+		"How many instances wait for longer than they may, while we can hear the system that they wait for.",
+		"Open instances with a step past its deadline, or without a signal for longer than the flow's idle time.",
+		"",
+		"Held ones, whose deadlines pause; unknown ones, which wait only behind systems that we cannot hear, or on sampled spans; optional steps and steps without a limit.",
+	},
+	"completed": {
+		"How many instances reached an end that completes the flow.",
+		"Instances whose earliest end step is a completing one and lies in the window.",
+		"",
+		"Failed, cancelled, resolved and expired ones: they are named below the number where there are any.",
+	},
+	"latency": {
+		"How long completed instances took from their first step to their end; half of them were faster.",
+		"Instances that completed in the window: end step minus the earliest time of any step, holds included. The percentile is the nearest rank: exact below 1,000 values, else within 1 %.",
+		"",
+		"Instances that are still open. While a flow freezes the completed alone look too fast: where the estimate that counts the open ones in says otherwise, it stands below.",
+	},
+	"conforming": {
+		"The share of completed instances that went as the model says.",
+		"Instances that completed in the window without a deviation: none skipped, out of order, repeated undeclared, surplus, after the end, or without the start.",
+		"All instances that completed in the window.",
+		"Instances that have not completed; nothing completed gives no rate.",
+	},
+	"errors": {
+		"How often a step was tried and failed.",
+		"Spans with the outcome error that match a step, by their time, in the window.",
+		"",
+		"Steps whose filter speaks of the outcome itself. A failed try does not make its step occur.",
+	},
+	"needing": {
+		"How many flows a person should look at.",
+		"Flows in which something is stuck or unknown, or a step took longer than its limit.",
+		"All flows that are loaded.",
+		"Flows that are quiet because nothing flows and nothing should; flows whose file was refused and never ran.",
+	},
+	"reached": {
+		"In how many instances the step occurred.",
+		"Instances with the step's first signal in the window; a step for each of several children counts once all that are expected came.",
+		"",
+		"Failed tries and copies of a signal.",
+	},
+	"waiting": {
+		"How many instances wait for the step now.",
+		"Instances in flight in which all that has to come before it did, and the step itself did not.",
+		"",
+		"Instances in which the step was skipped, or a sibling of the same choice occurred.",
+	},
+	"overdue": {
+		"How many instances wait for the step past its limit.",
+		"Instances that wait for the step and whose deadline has passed: the limit in (working) time outside holds, from when the step was due.",
+		"",
+		"Steps without a limit, and optional ones: they are never overdue.",
+	},
+	"step-latency": {
+		"How long the step took after it was due.",
+		"Instances in which the step occurred in the window: its time minus that of the last step before it, never negative, holds included; nearest rank.",
+		"",
+		"Instances that still wait for it. A step before its predecessor counts 0 and is the deviation order.",
+	},
+	"limit": {
+		"How long the step may take.",
+		"What within says in the flow file, from when the step is due.",
+		"",
+		"Time in holds, and time outside the calendar where there is one.",
+	},
+	"skipped": {
+		"How often the step never came although a later one did.",
+		"Instances in which it is required, did not occur, and a step downstream did, or the flow completed.",
+		"",
+		"Optional steps, other members of a choice, and ends of another outcome.",
+	},
+	"cohort": {
+		"How many instances make up this alert now.",
+		"Instances that are stuck at this step of this flow, for this reason.",
+		"",
+		"Instances that are stuck elsewhere in the flow, held or unknown. Members come and go; the alert stays the same.",
+	},
+	"at-risk": {
+		"What the instances of this alert are worth.",
+		"The amounts of its members, exact, per currency.",
+		"",
+		"Members whose signals carried no amount: they count as nothing here, not as an average.",
+	},
+	"since": {
+		"When the first of its members passed the limit.",
+		"The earliest instant at which a member had become stuck when the alert began, by the time of signals, not of their arrival.",
+		"",
+		"",
+	},
+	"oldest": {
+		"How long ago the oldest member began.",
+		"Now minus the earliest step of the member that started first.",
+		"",
+		"",
+	},
+}
+
+// about are the rows that a tile opens.
+func (s stat) about() []silencePreset {
+	m := meanings[s.means]
+	rows := []silencePreset{{"What", m.says}, {"Counted", m.counted}, {"Out of", m.of}, {"Left out", m.without}, {"Fresh", s.fresh}, {"Flow version", s.version}}
+	kept := rows[:0]
+	for _, r := range rows {
+		if r.words != "" {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+const (
+	freshNow    = "Live: the engine counts each signal as it arrives, and the page follows within a tenth of a second. The time beside Live in the top bar is how far it is."
+	freshStored = "Read from stored history about once a second, or less often where that takes long. The time beside Live in the top bar is that of the live numbers."
+)
+
+// explained gives tiles of a flow their freshness, version and source. now says which of the
+// meanings speak of this moment: those are live whatever the range.
+func (f FlowNow) explained(list []stat) []stat {
+	for i := range list {
+		s := &list[i]
+		s.fresh = freshStored
+		if f.Range == RangeHour || f.Range == "" || ofNow[s.means] {
+			s.fresh = freshNow
+		}
+		if f.Flow != nil {
+			s.version = f.Flow.Version
+			s.source = safe("/api/v1/flows/" + url.PathEscape(f.Flow.Name) + "/health?window=" + f.Range.apiWindow())
+		}
+	}
+	return list
+}
+
+// ofNow are the meanings that speak of this moment, whatever the range.
+var ofNow = map[string]bool{
+	"in-flight": true, "stuck": true, "needing": true, "waiting": true, "overdue": true, "limit": true, "cohort": true, "at-risk": true, "since": true, "oldest": true,
+}
+
+// apiWindow is the range as the API's window.
+func (r Range) apiWindow() string {
+	switch r {
+	case RangeHour, "":
+		return "1h"
+	}
+	return string(r)
+}
+
+// statID is the id of what a tile opens.
+func statID(strip string, s stat) string { return strip + "-" + s.means + "-" + domID("", s.label) }
+
+func (s stat) opens() bool { return s.means != "" }

@@ -1,0 +1,83 @@
+package views
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestEveryTileExplainsItself holds that no number stands without its meaning.
+func TestEveryTileExplainsItself(t *testing.T) {
+	now := orders(t)
+	c := sampleClock()
+	over := sampleAlerts()[0]
+	over.ResolvedAt = sampleNow
+	used := map[string]bool{}
+	for name, list := range map[string][]stat{
+		"overview": Overview{Clock: c, Flows: sampleFlows(t)}.stats(), "flow": now.stats(), "step": StepDetail{Clock: c, Now: now, Step: 6}.stats(),
+		"alert": AlertDetail{Clock: c, Alert: sampleAlerts()[0], Now: &now}.stats(), "alert without its flow": AlertDetail{Clock: c, Alert: sampleAlerts()[0]}.stats(),
+		"resolved alert": AlertDetail{Clock: c, Alert: over, Now: &now}.stats(),
+	} {
+		for _, s := range list {
+			used[s.means] = true
+			if _, ok := meanings[s.means]; !ok && !(name == "resolved alert" && s.means == "") {
+				t.Errorf("%s: %s has no meaning %q", name, s.label, s.means)
+			}
+			if s.opens() && s.fresh == "" {
+				t.Errorf("%s: %s does not say how fresh it is", name, s.label)
+			}
+			if s.opens() && now.Flow.Version != s.version && name != "overview" && name != "alert without its flow" {
+				t.Errorf("%s: %s is of version %q", name, s.label, s.version)
+			}
+		}
+	}
+	for key, m := range meanings {
+		if !used[key] {
+			t.Errorf("no tile means %s", key)
+		}
+		if m.says == "" || m.counted == "" {
+			t.Errorf("%s says nothing", key)
+		}
+		for _, text := range []string{m.says, m.counted, m.of, m.without} {
+			if text != "" && !strings.HasSuffix(text, ".") {
+				t.Errorf("%s: %q is no sentence", key, text)
+			}
+		}
+	}
+}
+
+// TestButtonsOpenWhatIsThere holds that each button's target is on the page, once.
+func TestButtonsOpenWhatIsThere(t *testing.T) {
+	targets := regexp.MustCompile(`popovertarget="([^"]*)"`)
+	opened := 0
+	for _, page := range samplePages(t) {
+		html := render(t, page.body)
+		for _, target := range targets.FindAllStringSubmatch(html, -1) {
+			opened++
+			if strings.Count(html, ` id="`+target[1]+`"`) != 1 {
+				t.Errorf("%s: %s is not there once", page.name, target[1])
+			}
+		}
+	}
+	if opened < 20 {
+		t.Errorf("only %d numbers open their meaning", opened)
+	}
+}
+
+func TestFreshnessByRange(t *testing.T) {
+	f := func(r Range, means, want, source string) {
+		t.Helper()
+		now := orders(t)
+		now.Range = r
+		list := now.stats()
+		i := slices.IndexFunc(list, func(s stat) bool { return s.means == means })
+		if s := list[i]; s.fresh != want || string(s.source) != "/api/v1/flows/order-to-cash/health?window="+source {
+			t.Errorf("%s over %s: %q from %s", means, r, s.fresh, s.source)
+		}
+	}
+	f(RangeHour, "completed", freshNow, "1h")
+	f(RangeDay, "completed", freshStored, "24h")
+	f(RangeAll, "conforming", freshStored, "all")
+	f(RangeWeek, "in-flight", freshNow, "7d")
+}
