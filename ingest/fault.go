@@ -147,6 +147,9 @@ func CheckSignal(s *flows.Signal) error {
 			return err
 		}
 	}
+	if s.Name == flows.ResolvedName {
+		return Faultf(ReasonSyntax, "type: %s is a person's word; POST /api/v1/flows/{flow}/instances/{key}/resolve says it", s.Name)
+	}
 	if err := CheckFields("attributes", s.Attributes); err != nil {
 		return err
 	}
