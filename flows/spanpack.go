@@ -12,7 +12,7 @@ import (
 const SpanBlockSize = 256 << 10
 
 // SpanPacker makes blocks of spans. Its zero value is ready. Blocks share memory with the
-// names in the records.
+// names in the records, and with the packer until Reset.
 type SpanPacker struct {
 	done  []SpanBlock
 	block SpanBlock
@@ -28,17 +28,38 @@ type SpanPacker struct {
 	names           []uint32
 }
 
-// Blocks are the blocks of all spans that were added. The packer begins anew.
+// Blocks are the blocks of all spans that were added. Reset comes before the next Add.
 func (p *SpanPacker) Blocks() []SpanBlock {
 	if p.block.Rows > 0 {
-		p.next()
+		p.done = append(p.done, p.block)
+		p.block = SpanBlock{}
 	}
-	done := p.done
-	p.done = nil
-	return done
+	return p.done
 }
 
-func (p *SpanPacker) next() { *p = SpanPacker{done: append(p.done, p.block), text: p.text} }
+// Reset makes the packer empty. The blocks that it made are of no use from then on: the
+// memory of the first is used again.
+func (p *SpanPacker) Reset() {
+	if len(p.done) > 0 {
+		p.block = p.done[0]
+	}
+	clear(p.done)
+	b := &p.block
+	for i := range b.columns {
+		b.columns[i] = b.columns[i][:0]
+	}
+	clear(b.Words) // they hold the memory of requests
+	*b = SpanBlock{Words: b.Words[:0], Resources: b.Resources[:0], Scopes: b.Scopes[:0], columns: b.columns}
+	clear(p.words)
+	*p = SpanPacker{done: p.done[:0], block: p.block, words: p.words, seen: p.seen[:0], text: p.text, names: p.names[:0]}
+}
+
+// next begins another block, in memory of its own.
+func (p *SpanPacker) next() {
+	p.done = append(p.done, p.block)
+	clear(p.words)
+	*p = SpanPacker{done: p.done, words: p.words, seen: p.seen[:0], text: p.text, names: p.names[:0]}
+}
 
 // Add appends a span. An error says that an attribute has a value of a kind that signals
 // do not have; the packer is of no use then.
@@ -47,8 +68,10 @@ func (p *SpanPacker) Add(s *SpanRecord) error {
 	if p.block.Rows > 0 && p.size+size > SpanBlockSize {
 		p.next()
 	}
-	if p.words == nil {
-		p.words = make(map[string]uint32)
+	if p.block.Rows == 0 {
+		if p.words == nil {
+			p.words = make(map[string]uint32)
+		}
 		p.word("")
 	}
 	p.size += size

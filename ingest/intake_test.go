@@ -154,7 +154,11 @@ func TestBudgetOfBodies(t *testing.T) {
 func TestPublishCountsAfterTheBus(t *testing.T) {
 	in, bus, meter := ingesttest.New(t)
 	door := in.Door("test")
-	batch := flows.Batch{Signals: []flows.Signal{{Kind: flows.Event}, {Kind: flows.Span}}, Spans: []flows.SpanBlock{{Rows: 1}}, Logs: make([]flows.LogRecord, 3)}
+	var spans flows.SpanPacker
+	if err := spans.Add(&flows.SpanRecord{}); err != nil {
+		t.Fatal(err)
+	}
+	batch := flows.Batch{Signals: []flows.Signal{{Kind: flows.Event}, {Kind: flows.Span}}, Spans: spans.Blocks(), Logs: make([]flows.LogRecord, 3)}
 	bus.Fail(errors.New("gone"))
 	if err := door.Publish(t.Context(), batch, nil); class(t, err) != ingest.Unavailable {
 		t.Error(err)

@@ -127,7 +127,7 @@ const (
 	spansPause = 60 * time.Millisecond
 	// maxSpans of one insert: the more, the fewer merges. They wait in memory, 300 to 500
 	// bytes each.
-	maxSpans = 100_000
+	maxSpans = 50_000
 )
 
 // storeName names the readers of the streams that bring them to the store.

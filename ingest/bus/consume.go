@@ -144,7 +144,7 @@ func (b *Bus) feed(ctx context.Context, stream string, from uint64) (*feed, erro
 		return nil, fmt.Errorf("read %s: %w", stream, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	f := &feed{messages: make(chan message, 16), stop: cancel, done: make(chan struct{})}
+	f := &feed{messages: make(chan message, 4), stop: cancel, done: make(chan struct{})}
 	unhook := context.AfterFunc(ctx, messages.Stop) // frees Next at once
 	go func() {                                     // ended and awaited by feed.close
 		defer close(f.done)

@@ -4,6 +4,7 @@ package ingesttest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -43,7 +44,13 @@ func (b *Bus) Publish(_ context.Context, batch flows.Batch) error {
 		return b.err
 	}
 	b.got.Signals = append(b.got.Signals, batch.Signals...)
-	b.got.Spans = append(b.got.Spans, batch.Spans...)
+	for i := range batch.Spans {
+		block, err := flows.ParseSpanBlock(batch.Spans[i].AppendTo(nil)) // the batch's memory is used again
+		if err != nil {
+			return fmt.Errorf("publish spans: %w", err)
+		}
+		b.got.Spans = append(b.got.Spans, block)
+	}
 	b.got.Logs = append(b.got.Logs, batch.Logs...)
 	return nil
 }

@@ -327,9 +327,11 @@ func BenchmarkDecode(b *testing.B) {
 			b.SetBytes(int64(len(run.body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if r, err := run.decode(testMapper, run.body); err != nil || r.batch.SpanCount() != len(spans) {
+				r, err := run.decode(testMapper, run.body)
+				if err != nil || r.batch.SpanCount() != len(spans) {
 					b.Fatal(err)
 				}
+				r.free()
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(spans)), "ns/span")
 		})

@@ -85,6 +85,7 @@ func (s *service) take(ctx context.Context, message []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer res.free()
 	if err := s.door.Publish(ctx, res.batch, res.rejected); err != nil {
 		return nil, err
 	}

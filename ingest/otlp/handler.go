@@ -72,6 +72,7 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request, known, asJSON boo
 	if err != nil {
 		return nil, err
 	}
+	defer res.free()
 	if err := h.door.Publish(r.Context(), res.batch, res.rejected); err != nil {
 		return nil, err
 	}

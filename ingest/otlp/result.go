@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"throughline/flows"
 	"throughline/ingest"
@@ -27,10 +28,23 @@ type result struct {
 	faults   []string // the first few that differ
 	items    int      // accepted and rejected
 	group    group
-	spans    flows.SpanPacker // becomes batch.Spans
+	spans    *flows.SpanPacker // becomes batch.Spans
 }
 
-func (m mapper) newResult() *result { return &result{mapper: m, rejected: ingest.Rejected{}} }
+// packers keep the memory of their columns, half a megabyte for a usual request.
+var packers = sync.Pool{New: func() any { return new(flows.SpanPacker) }}
+
+func (m mapper) newResult() *result {
+	return &result{mapper: m, rejected: ingest.Rejected{}, spans: packers.Get().(*flows.SpanPacker)}
+}
+
+// free gives up the batch, which is published or refused.
+func (r *result) free() {
+	r.batch = flows.Batch{}
+	r.spans.Reset()
+	packers.Put(r.spans)
+	r.spans = nil
+}
 
 // reject counts a span or record that cannot be used.
 func (r *result) reject(err error) {
