@@ -65,9 +65,14 @@ func both(t *testing.T, s *signal, transcode func(testing.TB, []byte) []byte, bo
 	if err != nil {
 		t.Fatal(err)
 	}
-	fromProto, err := s.proto(testMapper, transcode(t, body))
+	asProto := transcode(t, body)
+	fromProto, err := s.proto(testMapper, asProto)
 	if err != nil {
 		t.Fatal(err)
+	}
+	oracle := ptraceotlp.NewExportRequest()
+	if s == &traces && fromProto.rejected.Total() == 0 && oracle.UnmarshalProto(asProto) == nil {
+		checkAgainstCollector(t, fromProto.batch.Spans, oracle.Traces())
 	}
 	if got, want := ingesttest.Spans(fromProto.batch.Spans), ingesttest.Spans(fromJSON.batch.Spans); !reflect.DeepEqual(got, want) { // Diff takes seconds for 100,000 spans
 		t.Fatalf("JSON and protobuf differ: %s", cmp.Diff(want, got))
