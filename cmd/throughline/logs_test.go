@@ -199,7 +199,7 @@ func (h *house) checkCuts(e expected) {
 		if len(faults) > 0 {
 			h.t.Fatal(faults)
 		}
-		h.eventually("idle "+cut.Idle+" in force", 10*time.Second, func() bool {
+		h.eventually("idle "+cut.Idle+" in force", slow*time.Minute, func() bool {
 			var now flows.Health
 			h.get("/api/v1/flows/"+e.Flow+"/health", &now)
 			return now.Version == f.Version
