@@ -121,6 +121,70 @@ describe('the demo', { timeout: 400_000 }, () => {
     }
   });
 
+  test('is acknowledged with one key, taken back with Undo, and kept over a reload', async () => {
+    const { page, close } = await open('/alerts');
+    await page.locator('.alert form[data-ack]').first().waitFor();
+    const card = page.locator('.alert', { has: page.locator('form[data-ack]') }).first();
+    const path = await card.locator('h3 a').getAttribute('href');
+    const other = await open(path); // somebody else looks at the same alert
+    await card.locator('h3 a').focus();
+    await page.keyboard.press('a');
+    const toast = page.locator('#toast');
+    await toast.getByText('Acknowledged by someone on this machine.').waitFor();
+    await toast.getByLabel('Your name').fill('Anna Weiß');
+    await page.keyboard.press('Enter');
+    await toast.getByText('Acknowledged by Anna Weiß.').waitFor();
+    await other.page.locator('#alert-oncall').getByText('Anna Weiß').waitFor();
+    assert.ok(await other.page.locator('#alert-verdict.acked').count(), 'the sentence is still loud');
+    await page.goto(demo.url + path);
+    assert.match(await page.locator('#alert-oncall').innerText(), /by Anna Weiß at \d\d:\d\d:\d\d/);
+    await page.getByRole('button', { name: 'take back' }).click();
+    await page.locator('#alert-oncall').getByText('nobody has it yet').waitFor();
+    await page.keyboard.press('a'); // the browser knows the name by now
+    await toast.getByText('Acknowledged by Anna Weiß.').waitFor();
+    await toast.getByRole('button', { name: 'Undo' }).click();
+    await other.page.locator('#alert-oncall').getByText('nobody has it yet').waitFor();
+    await other.close();
+    await close();
+  });
+
+  test('is silenced on a phone without JavaScript, and the end is shown', async () => {
+    const { page, close } = await open('/alerts', { viewport: { width: 390, height: 844 }, javaScriptEnabled: false });
+    await page.locator('.alert h3 a').first().click();
+    const bar = page.getByRole('group', { name: 'Actions' });
+    const box = await bar.boundingBox();
+    assert.ok(box.y > 650 && box.y + box.height <= 844, `the bar is at ${JSON.stringify(box)}`);
+    await bar.getByRole('link', { name: 'Silence' }).click(); // the browser opens what it points into
+    await page.getByLabel('4 hours').check();
+    await page.getByLabel('Why').fill('planned <b>restart</b>');
+    await page.locator('#silence').getByRole('button', { name: 'Silence' }).click();
+    assert.match(await page.locator('#alert-verdict').innerText(), /Silenced until .*: nobody is told/);
+    assert.match(await page.locator('#alert-oncall').innerText(), /planned <b>restart<\/b>/);
+    const silences = (await api('/api/v2/silences')).filter((one) => one.status.state === 'active');
+    assert.equal(silences.length, 1);
+    assert.ok(Math.abs(Date.parse(silences[0].endsAt) - Date.now() - 4 * 3600_000) < 60_000);
+    await bar.getByRole('button', { name: 'End silence' }).click();
+    assert.doesNotMatch(await page.locator('#alert-verdict').innerText(), /Silenced/);
+    await close();
+  });
+
+  test('lists what a number counts, and each number says what it is', async () => {
+    const { page, close } = await open(`/flows/${stuck.flow}`);
+    await page.getByRole('button', { name: 'What is counted: Stuck' }).click();
+    const told = page.getByRole('dialog', { name: 'Stuck' });
+    assert.match(await told.innerText(), /Counted[\s\S]*Left out[\s\S]*Fresh[\s\S]*Flow version/);
+    await page.keyboard.press('Escape');
+    await page.locator('#flow-stats a.inside[href$="state=open,held,stuck,unknown"]').click();
+    await page.waitForURL('**/instances?state=open,held,stuck,unknown');
+    assert.ok(await page.locator('#list tbody tr').count() > 0);
+    await page.getByRole('columnheader', { name: 'Value' }).getByRole('link').click();
+    await page.waitForURL('**sort=value**');
+    assert.match(await page.locator('th[aria-sort]').innerText(), /^Value/);
+    const file = await fetch(`${demo.url}/flows/${stuck.flow}/instances.csv?state=stuck`);
+    assert.match(await file.text(), /^flow,key,state,/);
+    await close();
+  });
+
   for (const colorScheme of ['light', 'dark']) {
     test(`is readable by all, ${colorScheme}`, async () => {
       const faults = [];
@@ -169,7 +233,7 @@ async function screens() {
   const all = [
     ['overview', '/'], ['flow', `/flows/${stuck.flow}`], ['flow-24h', `/flows/${stuck.flow}?range=24h`],
     ['step', `/flows/${stuck.flow}/steps/${stuck.reason_step || stuck.waiting_on[0].step}`],
-    ['model', `/flows/${stuck.flow}/model`], ['instance', `/instances/${stuck.flow}/${encodeURIComponent(stuck.key)}`],
+    ['model', `/flows/${stuck.flow}/model`], ['instances', `/flows/${stuck.flow}/instances?state=stuck`], ['instance', `/instances/${stuck.flow}/${encodeURIComponent(stuck.key)}`],
     ['alerts', '/alerts'], ['search', `/search?q=${encodeURIComponent(stuck.key.slice(0, 4))}`], ['components', '/_/components'],
   ];
   const alerts = await api('/api/v1/alerts');
