@@ -78,7 +78,6 @@ var homes = map[string][]string{
 	"github.com/evanw/esbuild/":             {"web/assets"},
 	"github.com/expr-lang/expr/":            {"flows"},
 	"github.com/rickar/cal/":                {"flows"},
-	"github.com/DataDog/sketches-go/":       {"flows/engine", "flows/mining"},
 	"github.com/VictoriaMetrics/easyproto/": {"ingest/otlp", "ingest/bus"},
 	"go.opentelemetry.io/collector/":        {"ingest/otlp"},
 	"google.golang.org/grpc/":               {"ingest/otlp", "cmd/throughline/simulate"},

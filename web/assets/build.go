@@ -1,4 +1,4 @@
-//go:build ignore
+//go:build generate
 
 // Command build bundles css and js, with htmx from node_modules, into dist. It runs under
 // go generate, in the folder of package assets.
