@@ -38,9 +38,9 @@ func (p *SpanPacker) Blocks() []SpanBlock {
 }
 
 // Reset makes the packer empty. The blocks that it made are of no use from then on: the
-// memory of the first is used again.
+// memory of the first is used again, if that is not one of a huge span.
 func (p *SpanPacker) Reset() {
-	if len(p.done) > 0 {
+	if len(p.done) > 0 && p.done[0].Size() <= 2*SpanBlockSize {
 		p.block = p.done[0]
 	}
 	clear(p.done)

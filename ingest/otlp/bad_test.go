@@ -2,11 +2,13 @@ package otlp
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
 
 	"throughline/ingest"
+	"throughline/ingest/ingesttest"
 )
 
 // TestBadSpans: each stands between two good ones; only it is rejected, and named.
@@ -162,4 +164,36 @@ func errOr(err error) error {
 		return ingest.Refuse(ingest.Busy, "accepted")
 	}
 	return err
+}
+
+// TestOneBadAmong500: the others are published, each once, and the answer counts it.
+func TestOneBadAmong500(t *testing.T) {
+	in, bus, _ := ingesttest.New(t)
+	service := &service{in.Door("test"), &traces}
+	var group []byte
+	for i := range 500 {
+		id := binary.BigEndian.AppendUint64(nil, uint64(i+1))
+		span := message(1, traceHex16(), 2, id, 7, uint64(1), 5, []byte("work"))
+		if i == 250 {
+			span = message(1, traceHex16(), 2, id, 7, uint64(1), 5, []byte("\xff"))
+		}
+		group = append(group, message(2, span)...)
+	}
+	answer, err := service.take(t.Context(), message(1, message(2, group)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(answer, []byte("1 spans rejected: span name")) {
+		t.Errorf("answer %q", answer)
+	}
+	seen := map[string]bool{}
+	for _, s := range ingesttest.Spans(bus.Take().Spans) {
+		if seen[s.SpanID] {
+			t.Errorf("span %s twice", s.SpanID)
+		}
+		seen[s.SpanID] = true
+	}
+	if len(seen) != 499 || seen["00000000000000fb"] {
+		t.Errorf("%d spans", len(seen))
+	}
 }
