@@ -326,8 +326,12 @@ func (d *folder) deviations(end int) {
 		holds     bool
 		deviation Deviation
 	}{
-		{skipped, DeviationSkipped}, {order, DeviationOrder}, {repeat, DeviationRepeat}, {surplus, DeviationSurplus},
-		{afterEnd, DeviationAfterEnd}, {noStart, DeviationNoStart},
+		{skipped, DeviationSkipped},
+		{order, DeviationOrder},
+		{repeat, DeviationRepeat},
+		{surplus, DeviationSurplus},
+		{afterEnd, DeviationAfterEnd},
+		{noStart, DeviationNoStart},
 	} {
 		if found.holds {
 			in.Deviations = append(in.Deviations, found.deviation)

@@ -76,9 +76,6 @@ func (b *Batch) SpanCount() int {
 // "traceid:spanid".
 const SpanLinks = "span.links"
 
-// maxSpanLinks is what SDKs keep by default.
-const maxSpanLinks = 128
-
 // Signal is the span as an observation. Attributes of the resource are found below the
 // span's own.
 func (s *SpanRecord) Signal() Signal {

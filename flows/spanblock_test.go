@@ -16,7 +16,9 @@ func someSpans(n int) []SpanBlock {
 			TraceID: fmt.Sprintf("%032x", i), SpanID: fmt.Sprintf("%016x", i), Name: fmt.Sprint("work ", i%7), Kind: "Server",
 			Origin: origins[i%len(origins)], Start: Time(i), Duration: -1, StatusCode: "Ok",
 			Attributes: []Attribute{
-				{Name: "a", Text: "old"}, {Name: "b", Kind: AttributeInt, Number: uint64(i)}, {Name: "a", Text: "new"},
+				{Name: "a", Text: "old"},
+				{Name: "b", Kind: AttributeInt, Number: uint64(i)},
+				{Name: "a", Text: "new"},
 				{Name: "c", Kind: AttributeNested, Nested: []any{true, nil}},
 			},
 		}

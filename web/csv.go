@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
-
 	"net/http"
 	"net/url"
 	"slices"

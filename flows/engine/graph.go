@@ -104,11 +104,7 @@ func spread(h uint64) uint64 {
 	return max(h^h>>29, 1)
 }
 
-// find returns the node of a key, if there is one.
-func (g *graph) find(class uint32, value string) nodeID {
-	return g.lookup(g.hash(class, value), class, value)
-}
-
+// lookup returns the node of a key, 0 where there is none.
 func (g *graph) lookup(hash uint64, class uint32, value string) nodeID {
 	e := g.byKey.find(hash, func(e *entry) bool {
 		n := g.at(nodeID(e.ref))

@@ -50,11 +50,13 @@ func (q timerQueue) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
 	q[i].timer, q[j].timer = int32(i), int32(j)
 }
+
 func (q *timerQueue) Push(x any) {
 	in := x.(*instance)
 	in.timer = int32(len(*q))
 	*q = append(*q, in)
 }
+
 func (q *timerQueue) Pop() any {
 	last := len(*q) - 1
 	in := (*q)[last]

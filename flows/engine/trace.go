@@ -365,14 +365,6 @@ func (l *lineage) unhang(h *held) {
 	}
 }
 
-func (l *lineage) hanging(f func(*held)) {
-	for _, g := range l.all() {
-		for _, h := range g.held {
-			f(h)
-		}
-	}
-}
-
 // all are the groups that a signal's key may come from, its own first.
 func (l *lineage) all() []*group {
 	groups := make([]*group, 0, len(l.own)+len(l.linked))

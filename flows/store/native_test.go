@@ -41,11 +41,28 @@ func TestNativeColumns(t *testing.T) {
 	columns := map[string]column.Interface{}
 	var list []column.Interface
 	for _, c := range [][2]string{
-		{"Timestamp", typeTime}, {"TraceId", "String"}, {"SpanId", "String"}, {"ParentSpanId", "String"}, {"TraceState", "String"},
-		{"SpanName", typeWord}, {"SpanKind", typeWord}, {"ServiceName", typeWord}, {"ResourceAttributes", typeMap}, {"ScopeName", typeWord},
-		{"ScopeVersion", typeWord}, {"SpanAttributes", typeMap}, {"Duration", "UInt64"}, {"StatusCode", typeWord}, {"StatusMessage", "String"},
-		{"Events.Timestamp", "Array(DateTime64(9))"}, {"Events.Name", "Array(LowCardinality(String))"}, {"Events.Attributes", "Array(" + typeMap + ")"},
-		{"Links.TraceId", "Array(String)"}, {"Links.SpanId", "Array(String)"}, {"Links.TraceState", "Array(String)"}, {"Links.Attributes", "Array(" + typeMap + ")"},
+		{"Timestamp", typeTime},
+		{"TraceId", "String"},
+		{"SpanId", "String"},
+		{"ParentSpanId", "String"},
+		{"TraceState", "String"},
+		{"SpanName", typeWord},
+		{"SpanKind", typeWord},
+		{"ServiceName", typeWord},
+		{"ResourceAttributes", typeMap},
+		{"ScopeName", typeWord},
+		{"ScopeVersion", typeWord},
+		{"SpanAttributes", typeMap},
+		{"Duration", "UInt64"},
+		{"StatusCode", typeWord},
+		{"StatusMessage", "String"},
+		{"Events.Timestamp", "Array(DateTime64(9))"},
+		{"Events.Name", "Array(LowCardinality(String))"},
+		{"Events.Attributes", "Array(" + typeMap + ")"},
+		{"Links.TraceId", "Array(String)"},
+		{"Links.SpanId", "Array(String)"},
+		{"Links.TraceState", "Array(String)"},
+		{"Links.Attributes", "Array(" + typeMap + ")"},
 		{"Received", "DateTime('UTC')"},
 	} {
 		col, err := column.Type(c[1]).Column(c[0], &column.ServerContext{})
