@@ -276,10 +276,11 @@ func (k *KeyType) each(v any, whole func(part string) string, keys []Key) []Key 
 	return keys
 }
 
-// part is the normal form of a scalar; false where there is nothing in it.
+// part is the normal form of a scalar; false where there is nothing in it, or what no key
+// may have.
 func (k *KeyType) part(v any) (string, bool) {
 	text, ok := Text(v)
-	if !ok || strings.TrimSpace(text) == "" {
+	if !ok || strings.TrimSpace(text) == "" || strings.Contains(text, environmentMark) {
 		return "", false
 	}
 	return k.normal(text), true

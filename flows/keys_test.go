@@ -129,6 +129,7 @@ func TestAssignKeysByFile(t *testing.T) {
 	f(m{"order_id": "", "line_no": "1"}, nil)
 	f(m{"card": " ABC"}, nil, "card: abc") // not trimmed, since the file does not say so
 	f(m{"card": "  "}, nil)
+	f(m{"card": "a\x1fb"}, nil) // what stands between key and environment
 	f(m{"blank": " x "}, nil, "blank:x")
 	f(m{"other": " x "}, nil, "other:x")
 	typ, ok := s.KeyTypeInUse("order_id")

@@ -118,8 +118,9 @@ type Found struct {
 
 // FoundInstance is an instance whose key matches.
 type FoundInstance struct {
-	Flow, Key string
-	State     State
+	Flow, Key   string
+	Environment string // of the key; "" is the default one
+	State       State
 }
 
 // SeenSignal is a name that signals carried lately, whether or not a flow wants it.

@@ -76,6 +76,9 @@ func (b *Batch) SpanCount() int {
 // "traceid:spanid".
 const SpanLinks = "span.links"
 
+// maxSpanLinks is what SDKs keep by default.
+const maxSpanLinks = 128
+
 // Signal is the span as an observation. Attributes of the resource are found below the
 // span's own.
 func (s *SpanRecord) Signal() Signal {
@@ -83,7 +86,14 @@ func (s *SpanRecord) Signal() Signal {
 	if origin == nil {
 		origin = &noOrigin
 	}
-	attributes := make(map[string]any, len(origin.Resource)+len(s.Attributes))
+	attributes := make(map[string]any, len(origin.Resource)+len(s.Attributes)+1)
+	if len(s.Links) > 0 {
+		links := make([]any, min(len(s.Links), maxSpanLinks))
+		for i := range links {
+			links[i] = s.Links[i].TraceID + ":" + s.Links[i].SpanID
+		}
+		attributes[SpanLinks] = links
+	}
 	for k, v := range origin.Resource {
 		attributes[k] = v
 	}

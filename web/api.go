@@ -152,8 +152,8 @@ func (s *Server) getInstance(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := query(r, "at")
-	at, key := p.time("at"), r.PathValue("key")
+	p := query(r, "at", "environment")
+	at, key := p.time("at"), flows.InstanceKey(r.PathValue("key"), p.text("environment"))
 	if p.fault != nil {
 		return nil, p.fault
 	}
@@ -168,7 +168,12 @@ func (s *Server) getInstance(r *http.Request) (any, error) {
 	return instanceDetailToJSON(&detail, judgedAt(&detail.InstanceRecord, asOf, at)), nil
 }
 
-func noInstance(f *flows.Flow, key string) *Problem {
+func noInstance(f *flows.Flow, stored string) *Problem {
+	key, environment := flows.SplitInstanceKey(stored)
+	if environment != "" {
+		return problem(http.StatusNotFound, "Flow %s has no instance %q in the environment %q; without that parameter the default one is asked.",
+			f.Name, shorten(key), shorten(environment))
+	}
 	return problem(http.StatusNotFound, "Flow %s has no instance %q. Its key is %s; /api/v1/flows/%s/instances lists what there is.",
 		f.Name, shorten(key), f.Key, f.Name)
 }

@@ -23,6 +23,7 @@ type flowJSON struct {
 type instanceJSON struct {
 	Flow          string            `json:"flow"`
 	Key           string            `json:"key"`
+	Environment   string            `json:"environment,omitempty"` // where it is not the default one
 	State         string            `json:"state"`
 	Reason        string            `json:"reason"` // "" while there is nothing to explain
 	ReasonStep    string            `json:"reason_step"`
@@ -69,7 +70,7 @@ func judgedAt(r *flows.InstanceRecord, asOf, asked flows.Time) flows.Time {
 
 func instanceToJSON(r *flows.InstanceRecord, asOf flows.Time) instanceJSON {
 	in := instanceJSON{
-		Flow: r.Flow, Key: r.Key, State: r.State.String(), Reason: string(r.Reason), ReasonStep: r.ReasonStep, System: r.System,
+		Flow: r.Flow, Key: r.Key, Environment: r.Environment, State: r.State.String(), Reason: string(r.Reason), ReasonStep: r.ReasonStep, System: r.System,
 		Version: r.Version, StartedAt: r.StartedAt, LastAt: r.LastAt, EndedAt: r.EndedAt, AsOf: asOf,
 		AgeSeconds: secondsSince(r.StartedAt, asOf), StuckSince: r.StuckSince, StuckSeconds: stuckFor(r, asOf).Seconds(),
 		RecoveredLate: r.Recovered, WaitingOn: make([]waitingJSON, len(r.WaitingOn)), Value: valueOf(r),
@@ -247,15 +248,16 @@ type foundJSON struct {
 }
 
 type foundInstanceJSON struct {
-	Flow  string `json:"flow"`
-	Key   string `json:"key"`
-	State string `json:"state"`
+	Flow        string `json:"flow"`
+	Key         string `json:"key"`
+	Environment string `json:"environment,omitempty"`
+	State       string `json:"state"`
 }
 
 func foundToJSON(found flows.Found) foundJSON {
 	out := foundJSON{nonNil(found.Flows), make([]foundInstanceJSON, len(found.Instances)), make([]string, len(found.Keys))}
 	for i, in := range found.Instances {
-		out.Instances[i] = foundInstanceJSON{in.Flow, in.Key, in.State.String()}
+		out.Instances[i] = foundInstanceJSON{in.Flow, in.Key, in.Environment, in.State.String()}
 	}
 	for i, key := range found.Keys {
 		out.Keys[i] = key.String()

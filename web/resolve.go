@@ -31,26 +31,27 @@ func (s *Server) postResolve(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p := query(r); p.fault != nil {
+	p := query(r, "environment")
+	if p.fault != nil {
 		return nil, p.fault
 	}
 	note, fault := readNote(r)
 	if fault != nil {
 		return nil, fault
 	}
-	key := r.PathValue("key")
+	key := flows.InstanceKey(r.PathValue("key"), p.text("environment"))
 	detail, err := s.history.Instance(r.Context(), f, key, flows.NoTime)
 	if err != nil {
 		return nil, notFoundAs(err, noInstance(f, key))
 	}
 	if !detail.State.InFlight() && detail.State != flows.Expired {
-		return nil, problem(http.StatusConflict, "Instance %q has ended already: it is %s.", shorten(key), detail.State)
+		return nil, problem(http.StatusConflict, "Instance %q has ended already: it is %s.", shorten(r.PathValue("key")), detail.State)
 	}
 	if err := s.Resolve(r.Context(), f, &detail.InstanceRecord, note); err != nil {
 		s.log.ErrorContext(r.Context(), "publish a resolution", "flow", f.Name, "key", key, "error", err)
 		return nil, problem(http.StatusServiceUnavailable, "This cannot be taken now. Try again in a moment.")
 	}
-	return resolvedJSON{f.Name, key, note}, nil
+	return resolvedJSON{f.Name, r.PathValue("key"), note}, nil
 }
 
 func readNote(r *http.Request) (string, *Problem) {

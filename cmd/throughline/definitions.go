@@ -49,7 +49,7 @@ func (r *runner) replace(ctx context.Context, set *flows.Set) error {
 func (r *runner) isNew(set *flows.Set) bool {
 	return slices.ContainsFunc(set.Flows(), func(f *flows.Flow) bool {
 		running, ok := r.engine.Set().Flow(f.Name)
-		return !ok || running.Version != f.Version
+		return !ok || running.Version != f.Version || r.engine.Set().KeyRules(running) != set.KeyRules(f)
 	})
 }
 

@@ -49,5 +49,5 @@ func (a *app) openMetrics(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("observe the parts: %w", err)
 	}
-	return nil
+	return a.openEngineMetrics(meter)
 }

@@ -32,7 +32,8 @@ const (
 )
 
 // runner is the one owner of the engine: it feeds it from the bus, gives it the time, and
-// carries out what it decides. All fields but isRestored belong to the goroutine of run.
+// carries out what it decides. All fields but isRestored and met belong to the
+// goroutine of run.
 type runner struct {
 	engine *engine.Engine
 	bus    *bus.Bus
@@ -63,6 +64,7 @@ type runner struct {
 	writer     rowWriter
 	ticked     time.Time
 	isRestored atomic.Bool
+	met        atomic.Pointer[engineMet]
 }
 
 // judgement is a pass over the deadlines that waits for the engine to have applied all
@@ -221,6 +223,7 @@ func (r *runner) apply(d bus.Delivery) {
 func (r *runner) step(ctx context.Context, now time.Time) error {
 	if now.Sub(r.ticked) >= tickEvery {
 		r.ticked = now
+		r.tell()
 		r.engine.Roll(flows.At(now))
 	}
 	r.replaceDue(ctx, now)

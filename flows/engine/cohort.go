@@ -104,7 +104,7 @@ func (fs *flowState) show(c *cohort) *flows.Cohort {
 		}
 	}
 	for _, in := range longest {
-		key, environment := keyOf(in.key)
+		key, environment := flows.SplitInstanceKey(in.key)
 		if environment != "" {
 			key += " (" + environment + ")"
 		}

@@ -256,7 +256,7 @@ func (e *Engine) own(o flows.Occurrence) flows.Occurrence {
 
 // instance finds or makes the instance of a primary key.
 func (e *Engine) instance(fs *flowState, value, environment string) *instance {
-	id := instanceID(value, environment)
+	id := flows.InstanceKey(value, environment)
 	in := fs.instances[id]
 	if in == nil {
 		in = &instance{fs: fs, key: strings.Clone(id), timer: -1, openAt: -1}
@@ -264,21 +264,6 @@ func (e *Engine) instance(fs *flowState, value, environment string) *instance {
 		e.copies.enter(in)
 	}
 	return in
-}
-
-// instanceID tells instances of a flow apart: the primary key, and behind it the
-// environment where that is not the default one. No key has a zero byte.
-func instanceID(value, environment string) string {
-	if environment == "" {
-		return value
-	}
-	return value + "\x00" + environment
-}
-
-// keyOf is the way back from instanceID.
-func keyOf(id string) (value, environment string) {
-	value, environment, _ = strings.Cut(id, "\x00")
-	return value, environment
 }
 
 // Advance judges again every instance whose verdict changes by now.

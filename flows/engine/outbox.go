@@ -16,7 +16,7 @@ func (o *outbox) instance(in *instance) { o.instances[in] = struct{}{} }
 func (o *outbox) drop(in *instance) { delete(o.instances, in) }
 
 func (o *outbox) add(in *instance, occurrence flows.Occurrence) {
-	key, environment := keyOf(in.key)
+	key, environment := flows.SplitInstanceKey(in.key)
 	r := in.fs.flow.OccurrenceRecord(key, occurrence)
 	r.Environment = environment
 	o.occurrences = append(o.occurrences, r)
@@ -61,7 +61,7 @@ func (e *Engine) Take() Rows {
 
 func (e *Engine) record(in *instance) flows.InstanceRecord {
 	f := in.fs.flow
-	key, environment := keyOf(in.key)
+	key, environment := flows.SplitInstanceKey(in.key)
 	occurrences := e.occurrences(in)
 	if !f.Exists(occurrences) {
 		return flows.InstanceRecord{
@@ -84,7 +84,7 @@ func (e *Engine) Reconcile(stored *flows.InstanceRecord, seen map[string]bool) {
 	if fs == nil {
 		return
 	}
-	id := instanceID(stored.Key, stored.Environment)
+	id := flows.InstanceKey(stored.Key, stored.Environment)
 	seen[id] = true
 	in := fs.find(id)
 	if in == nil {

@@ -242,7 +242,7 @@ func found(e *Engine) []string {
 	var lines []string
 	for _, fs := range e.flows {
 		for _, in := range fs.instances {
-			key, environment := keyOf(in.key)
+			key, environment := flows.SplitInstanceKey(in.key)
 			for _, o := range e.occurrences(in) {
 				lines = append(lines, belongs(fs.flow, key, environment, o.Step, identity(&o), o.Start))
 			}

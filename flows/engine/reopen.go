@@ -57,8 +57,8 @@ func (e *Engine) judgeLater(first *instance, now flows.Time) {
 }
 
 func (fs *flowState) addLater(first *instance, part int) {
-	value, environment := keyOf(first.key)
-	in := &instance{fs: fs, key: instanceID(flows.PartKey(value, part), environment), timer: -1, openAt: -1}
+	value, environment := flows.SplitInstanceKey(first.key)
+	in := &instance{fs: fs, key: flows.InstanceKey(flows.PartKey(value, part), environment), timer: -1, openAt: -1}
 	if fs.later == nil {
 		fs.later, fs.firsts = map[*instance][]*instance{}, map[*instance]*instance{}
 	}
@@ -70,9 +70,9 @@ func (fs *flowState) find(id string) *instance {
 	if in := fs.instances[id]; in != nil {
 		return in
 	}
-	value, environment := keyOf(id)
+	value, environment := flows.SplitInstanceKey(id)
 	whole, part := flows.PartOf(value)
-	later := fs.later[fs.instances[instanceID(whole, environment)]]
+	later := fs.later[fs.instances[flows.InstanceKey(whole, environment)]]
 	if part == 0 || part > len(later) || later[part-1].packed == "" {
 		return nil
 	}

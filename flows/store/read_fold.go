@@ -159,7 +159,8 @@ func foldRows(rows driver.Rows, q foldQuery, visit func(folded) error) error {
 			return one(key, occurrences)
 		}
 		for i, part := range q.flow.Parts(occurrences) {
-			if err := one(flows.PartKey(key, i), part); err != nil {
+			value, environment := flows.SplitInstanceKey(key)
+			if err := one(flows.InstanceKey(flows.PartKey(value, i), environment), part); err != nil {
 				return err
 			}
 		}

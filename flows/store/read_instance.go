@@ -20,7 +20,7 @@ const maxDetailSignals = 10_000
 
 // Instance is one instance of f, with its steps in file order and the signals that are
 // its own in order, at most 10,000. at is an instant of hindsight, or NoTime for now. It
-// is flows.ErrNotFound where there is none (at that instant).
+// is flows.ErrNotFound where there is none (at that instant). key is a flows.InstanceKey.
 func (s *Store) Instance(ctx context.Context, f *flows.Flow, key string, at flows.Time) (flows.InstanceDetail, error) {
 	ctx, cancel := withTimeout(ctx, foldTimeout)
 	defer cancel()
@@ -32,7 +32,7 @@ func (s *Store) Instance(ctx context.Context, f *flows.Flow, key string, at flow
 }
 
 func (s *Store) instance(ctx context.Context, f *flows.Flow, key string, at flows.Time) (d flows.InstanceDetail, err error) {
-	if len(key) > flows.MaxKeyBytes {
+	if len(key) > maxInstanceKey {
 		return d, flows.ErrNotFound
 	}
 	q := foldQuery{flow: f, now: at, hindsight: at != flows.NoTime}
@@ -54,7 +54,9 @@ func (s *Store) instance(ctx context.Context, f *flows.Flow, key string, at flow
 	}
 	in := f.Fold(occurrences, q.now)
 	if q.hindsight {
-		d.InstanceRecord = f.Record(key, &in, q.now)
+		value, environment := flows.SplitInstanceKey(key)
+		d.InstanceRecord = f.Record(value, &in, q.now)
+		d.Environment = environment
 		d.Imported = imported(occurrences)
 	}
 	d.Steps = stepRecords(f, &in)
@@ -86,7 +88,9 @@ func (s *Store) instanceNow(ctx context.Context, f *flows.Flow, key string) (r f
 func (s *Store) occurrencesOf(
 	ctx context.Context, f *flows.Flow, key string, until flows.Time,
 ) (whole string, list []flows.Occurrence, err error) {
-	if whole, part := flows.PartOf(key); f.Reopen && part > 0 {
+	value, environment := flows.SplitInstanceKey(key)
+	if whole, part := flows.PartOf(value); f.Reopen && part > 0 {
+		whole = flows.InstanceKey(whole, environment)
 		if list, err = s.occurrences(ctx, f, whole, until); err != nil {
 			return whole, nil, err
 		}

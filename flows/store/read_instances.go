@@ -41,7 +41,7 @@ func (s *Store) Instances(ctx context.Context, f *flows.Flow, q flows.InstanceQu
 		if err := decodeCursor(q.Cursor, after); err != nil {
 			return flows.InstancePage{}, err
 		}
-		if after.Sort != q.Sort || len(after.Key) > flows.MaxKeyBytes || math.IsNaN(after.Negative) || math.IsInf(after.Negative, 0) {
+		if after.Sort != q.Sort || len(after.Key) > maxInstanceKey || math.IsNaN(after.Negative) || math.IsInf(after.Negative, 0) {
 			return flows.InstancePage{}, badCursor()
 		}
 	}
@@ -62,6 +62,9 @@ func (s *Store) Instances(ctx context.Context, f *flows.Flow, q flows.InstanceQu
 	return page, err
 }
 
+// maxInstanceKey bounds what an instance is stored under.
+const maxInstanceKey = flows.MaxKeyBytes + 1 + flows.MaxNameBytes
+
 // place is where an instance stands in a list: Rank, then Negative, then Key, ascending.
 type place struct {
 	Sort     flows.Sort `json:"sort"`
@@ -76,7 +79,7 @@ func comparePlaces(a, b place) int {
 
 // placeOf is the same place that instances.sql works out.
 func placeOf(sort flows.Sort, r *flows.InstanceRecord) place {
-	p := place{Sort: sort, Key: r.Key}
+	p := place{Sort: sort, Key: flows.InstanceKey(r.Key, r.Environment)}
 	switch sort {
 	case flows.SortAge:
 		p.Rank = int64(waitingSince(r))
@@ -171,8 +174,9 @@ func (s *Store) instancesAt(
 		if step >= 0 && !slices.ContainsFunc(c.in.WaitingOn, func(w flows.Waiting) bool { return w.Step == step }) {
 			return nil
 		}
-		r := f.Record(c.key, c.in, c.now)
-		r.Imported = c.imported
+		key, environment := flows.SplitInstanceKey(c.key)
+		r := f.Record(key, c.in, c.now)
+		r.Environment, r.Imported = environment, c.imported
 		if after != nil && comparePlaces(placeOf(q.Sort, &r), *after) <= 0 {
 			return nil
 		}

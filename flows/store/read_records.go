@@ -48,6 +48,7 @@ func scanInstance(rows driver.Rows) (flows.InstanceRecord, error) {
 	if err != nil {
 		return r, fmt.Errorf("scan an instance: %w", err)
 	}
+	r.Key, r.Environment = flows.SplitInstanceKey(r.Key)
 	var known bool
 	if r.State, known = flows.ParseState(state); !known {
 		return r, fmt.Errorf("instance %s of %s has the state %q, which this program does not know", r.Key, r.Flow, state)

@@ -67,6 +67,7 @@ func (s *Store) searchInstances(ctx context.Context, text string, limit int) (fo
 		if err := rows.Scan(&in.Flow, &in.Key, &state); err != nil {
 			return nil, err
 		}
+		in.Key, in.Environment = flows.SplitInstanceKey(in.Key)
 		var known bool
 		if in.State, known = flows.ParseState(state); !known {
 			return nil, fmt.Errorf("instance %s of %s has the state %q, which this program does not know", in.Key, in.Flow, state)

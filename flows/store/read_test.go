@@ -377,3 +377,56 @@ func sum(counts map[string]int) (n int) {
 	}
 	return n
 }
+
+// TestEnvironments: one key in two environments is two instances, wherever they are read.
+func TestEnvironments(t *testing.T) {
+	s, f := openStore(t), parseFlow(t, []byte(orders))
+	signal := flows.Signal{Source: "/shop", ID: "1", Name: "order.placed", System: "shop", Time: epoch, Received: lately}
+	for environment, minutes := range map[string]int{"": 0, "staging": 5} {
+		o := occurrence(t, &signal, 0)
+		o.At, o.Start = epoch.Add(time.Duration(minutes)*time.Minute), epoch.Add(time.Duration(minutes)*time.Minute)
+		row := f.OccurrenceRecord("A", o)
+		row.Environment = environment
+		in := f.Fold([]flows.Occurrence{o}, epoch.Add(time.Hour))
+		r := f.Record("A", &in, epoch.Add(time.Hour))
+		r.Environment = environment
+		if err := errors.Join(
+			s.WriteOccurrences(t.Context(), 1, []flows.OccurrenceRecord{row}),
+			s.WriteInstances(t.Context(), 1, []flows.InstanceRecord{r}),
+		); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, at := range []flows.Time{flows.NoTime, epoch.Add(2 * time.Hour)} {
+		page, err := s.Instances(t.Context(), f, flows.InstanceQuery{At: at, Since: flows.NoTime, Sort: flows.SortKey, Limit: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		next, err := s.Instances(t.Context(), f, flows.InstanceQuery{At: at, Since: flows.NoTime, Sort: flows.SortKey, Limit: 1, Cursor: page.Next})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range append(page.Instances, next.Instances...) {
+			got = append(got, r.Key+" in "+r.Environment)
+			d, err := s.Instance(t.Context(), f, flows.InstanceKey(r.Key, r.Environment), at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.Key != r.Key || d.Environment != r.Environment || d.StartedAt != r.StartedAt {
+				t.Errorf("%+v is shown as %+v", r, d.InstanceRecord)
+			}
+		}
+		if diff := cmp.Diff([]string{"A in ", "A in staging"}, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+	found, err := s.Search(t.Context(), "a", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []flows.FoundInstance{{Flow: f.Name, Key: "A", State: flows.Open}, {Flow: f.Name, Key: "A", Environment: "staging", State: flows.Open}}
+	if diff := cmp.Diff(want, found.Instances, cmp.Transformer("state", func(s flows.State) string { return "any" })); diff != "" {
+		t.Error(diff)
+	}
+}

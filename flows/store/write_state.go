@@ -107,7 +107,7 @@ type instanceRow struct {
 
 func newInstanceRow(r *flows.InstanceRecord, version uint64) instanceRow {
 	row := instanceRow{
-		Flow: r.Flow, Key: r.Key, Version: r.Version, State: r.State.String(), Reason: string(r.Reason), ReasonStep: r.ReasonStep,
+		Flow: r.Flow, Key: flows.InstanceKey(r.Key, r.Environment), Version: r.Version, State: r.State.String(), Reason: string(r.Reason), ReasonStep: r.ReasonStep,
 		System: r.System, StuckSince: nullable(r.StuckSince), StuckFor: int64(r.StuckFor), Recovered: r.Recovered,
 		StartedAt: nullable(r.StartedAt), LastAt: nullable(r.LastAt), EndedAt: nullable(r.EndedAt), EndStep: r.EndStep,
 		Path: r.Path, Conforming: r.Conforming, Amount: amountText(r.Amount), Currency: r.Currency, Segments: r.Segments,
@@ -152,7 +152,7 @@ type stepRow struct {
 
 func newStepRow(r *flows.OccurrenceRecord, version uint64) stepRow {
 	row := stepRow{
-		Flow: r.Flow, Key: r.Key, Source: r.Source, ID: r.ID, Step: r.StepID, Time: r.At.Std(), StartTime: r.Start.Std(),
+		Flow: r.Flow, Key: flows.InstanceKey(r.Key, r.Environment), Source: r.Source, ID: r.ID, Step: r.StepID, Time: r.At.Std(), StartTime: r.Start.Std(),
 		Outcome: "ok", Sequence: r.Sequence, System: r.System, AsOf: r.AsOf.Std(), Hash: r.Hash, Amount: amountText(r.Amount),
 		Currency: r.Currency, Segments: r.Segments, Child: r.Child, Expect: r.Expect, RowVersion: version, Deleted: flag(r.Deleted),
 	}

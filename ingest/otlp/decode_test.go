@@ -212,6 +212,7 @@ func TestSpan(t *testing.T) {
 		Attributes: map[string]any{
 			"service.name": "shop", "deployment.environment.name": "test", "order_id": int64(4711), "share": 0.5, "nan": "NaN",
 			"raw": "AQI=", "none": nil, "list": []any{true, map[string]any{"k": ""}},
+			flows.SpanLinks: []any{traceHex + ":" + spanHex},
 		},
 	}
 	signal.Received, signal.Keys = testMapper.received, []flows.Key{{Type: "order_id", Value: "4711"}}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"throughline/flows/engine"
+)
+
+// engineMet is what the engine met so far, for those outside its goroutine.
+type engineMet struct {
+	stats    engine.Stats
+	coverage []engine.Coverage
+	common   []engine.CommonKey
+}
+
+// tell lets others know what the engine met, and says aloud which keys became common.
+func (r *runner) tell() {
+	before, now := r.met.Load(), &engineMet{r.engine.Stats(), r.engine.Coverage(), r.engine.CommonKeys()}
+	known := 0
+	if before != nil {
+		known = min(len(before.common), len(now.common)) // a change of key types begins anew
+	}
+	for _, k := range now.common[known:] {
+		r.log.Warn("a key is linked to so many others that its links are void", "key", k.String(), "environment", k.Environment,
+			"partners", k.Limit, "advice", "raise `partners` of its type in keys.yaml, or take the type out of `links`")
+	}
+	r.met.Store(now)
+}
+
+// openEngineMetrics has what the engine met read whenever /metrics is: above all the
+// bounds that were reached.
+func (a *app) openEngineMetrics(meter metric.Meter) error {
+	numbers := map[string]struct {
+		what string
+		of   func(engine.Stats) int
+	}{
+		"duplicates":       {"second copies of signals", func(s engine.Stats) int { return s.Duplicates }},
+		"conflicts":        {"copies of one signal that differ; the smallest counts", func(s engine.Stats) int { return s.Conflicts }},
+		"waiting":          {"signals that wait for a link to an instance now", func(s engine.Stats) int { return s.Waiting }},
+		"ambiguous":        {"of those waiting, the ones whose trace has several keys", func(s engine.Stats) int { return s.Ambiguous }},
+		"given_up":         {"signals that waited too long, or among too many", func(s engine.Stats) int { return s.GivenUp }},
+		"unplaced":         {"signals that are to be placed anew by the next calls", func(s engine.Stats) int { return s.Unplaced }},
+		"common_keys":      {"keys with too many partners: their links are void", func(s engine.Stats) int { return s.Common }},
+		"common_traces":    {"traces with too many signals: they give no keys", func(s engine.Stats) int { return s.CommonTraces }},
+		"traces_forgotten": {"traces that made room for others", func(s engine.Stats) int { return s.TracesForgotten }},
+		"links_too_far":    {"times that primary keys were beyond the bounds of links", func(s engine.Stats) int { return s.Far }},
+		"links_missed":     {"changes of keys with too many others around to place all anew", func(s engine.Stats) int { return s.Missed }},
+	}
+	gauges, observables := map[string]metric.Int64ObservableGauge{}, []metric.Observable{}
+	gauge := func(name, what string) error {
+		g, err := meter.Int64ObservableGauge("throughline.engine."+name, metric.WithDescription(what))
+		if err != nil {
+			return fmt.Errorf("make instrument %s: %w", name, err)
+		}
+		gauges[name], observables = g, append(observables, g)
+		return nil
+	}
+	for name, n := range numbers {
+		if err := gauge(name, n.what); err != nil {
+			return err
+		}
+	}
+	if err := gauge("producer_given_up", "signals given up, by who sent them"); err != nil {
+		return err
+	}
+	if err := gauge("keys_refused", "values that do not match their key type's pattern"); err != nil {
+		return err
+	}
+	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		if met := a.runner.met.Load(); met != nil {
+			for name, n := range numbers {
+				o.ObserveInt64(gauges[name], int64(n.of(met.stats)))
+			}
+			for _, c := range met.coverage {
+				if c.GivenUp > 0 {
+					o.ObserveInt64(gauges["producer_given_up"], int64(c.GivenUp), metric.WithAttributes(
+						attribute.String("flow", c.Flow), attribute.String("system", c.System), attribute.String("signal", c.Name)))
+				}
+			}
+		}
+		for _, typ := range a.rules.Set().KeyTypes() {
+			if k, ok := a.rules.Set().KeyTypeInUse(typ); ok && k.Refused() > 0 {
+				o.ObserveInt64(gauges["keys_refused"], int64(k.Refused()), metric.WithAttributes(attribute.String("type", typ)))
+			}
+		}
+		return nil
+	}, observables...)
+	if err != nil {
+		return fmt.Errorf("observe the engine: %w", err)
+	}
+	return nil
+}
