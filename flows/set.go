@@ -95,10 +95,26 @@ func (s *Set) NamesAttribute(name string) bool {
 	return s.finder.mayBe(name) && len(s.finder.names[name]) > 0
 }
 
+// ImportSource begins the source of imported signals; the name of their flow follows.
+const ImportSource = "import/"
+
+// importedInto is the flow that an imported signal is history of. It counts in no other,
+// though that may know the same names and keys.
+func importedInto(sig *Signal) (flow string, imported bool) {
+	if sig.AsOf == 0 {
+		return "", false
+	}
+	return strings.CutPrefix(sig.Source, ImportSource)
+}
+
 // Match appends the positions that a signal is, by flow name, then in file order. One
 // whose condition cannot be evaluated is not matched; Where.Faults counts it.
 func (s *Set) Match(sig *Signal, hits []Hit) []Hit {
+	only, imported := importedInto(sig)
 	for _, t := range s.names[sig.Kind][sig.Name] {
+		if imported && t.flow.Name != only {
+			continue
+		}
 		if t.step == t.flow.resolvedPosition() {
 			if sig.Source == ResolvedSource && sig.Data["flow"] == t.flow.Name {
 				hits = append(hits, Hit{Flow: t.flow, Step: t.step})

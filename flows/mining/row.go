@@ -117,7 +117,7 @@ func ToSignal(flow *flows.Flow, row *Row, n int) flows.Signal {
 		attributes = map[string]any{}
 	}
 	attributes[flow.Key] = row.Case
-	source := "import/" + flow.Name
+	source := flows.ImportSource + flow.Name
 	return flows.Signal{
 		Kind: flows.Event, Source: source, ID: hex.EncodeToString(row.content[:]) + "-" + strconv.Itoa(n),
 		Name: row.Activity, System: source, Time: row.Time, Sequence: row.Sequence, Attributes: attributes,

@@ -1,0 +1,27 @@
+package flows
+
+import "testing"
+
+func TestImportedHistoryCountsInItsFlowOnly(t *testing.T) {
+	const steps = "\nkey: id\nidle: 1d\nsteps:\n  - {id: a, match: {event: a}}\n"
+	var all []*Flow
+	for _, name := range []string{"one", "two"} {
+		f, faults := Parse(name, []byte("flow: "+name+steps))
+		if len(faults) > 0 {
+			t.Fatal(faults)
+		}
+		all = append(all, f)
+	}
+	set, err := NewSet(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sig := Signal{Name: "a", Source: ImportSource + "two", AsOf: 1}
+	if hits := set.Match(&sig, nil); len(hits) != 1 || hits[0].Flow.Name != "two" {
+		t.Errorf("imported into two: %d hits", len(hits))
+	}
+	sig.AsOf = 0 // a live sender may call itself what it likes
+	if hits := set.Match(&sig, nil); len(hits) != 2 {
+		t.Errorf("live: %d hits", len(hits))
+	}
+}
