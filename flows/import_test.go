@@ -3,7 +3,7 @@ package flows
 import "testing"
 
 func TestImportedHistoryCountsInItsFlowOnly(t *testing.T) {
-	const steps = "\nkey: id\nidle: 1d\nsteps:\n  - {id: a, match: {event: a}}\n"
+	const steps = "\nkey: id\nidle: 1d\nsteps:\n  - {id: a, match: {event: a, source: /shop}}\n"
 	var all []*Flow
 	for _, name := range []string{"one", "two"} {
 		f, faults := Parse(name, []byte("flow: "+name+steps))
@@ -21,6 +21,10 @@ func TestImportedHistoryCountsInItsFlowOnly(t *testing.T) {
 		t.Errorf("imported into two: %d hits", len(hits))
 	}
 	sig.AsOf = 0 // a live sender may call itself what it likes
+	if hits := set.Match(&sig, nil); len(hits) != 0 {
+		t.Errorf("live, of another source: %d hits", len(hits))
+	}
+	sig.Source = "/shop"
 	if hits := set.Match(&sig, nil); len(hits) != 2 {
 		t.Errorf("live: %d hits", len(hits))
 	}

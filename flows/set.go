@@ -99,7 +99,8 @@ func (s *Set) NamesAttribute(name string) bool {
 const ImportSource = "import/"
 
 // importedInto is the flow that an imported signal is history of. It counts in no other,
-// though that may know the same names and keys.
+// though that may know the same names and keys; and since an event log does not say who
+// sent what, steps take it by name alone.
 func importedInto(sig *Signal) (flow string, imported bool) {
 	if sig.AsOf == 0 {
 		return "", false
@@ -122,7 +123,7 @@ func (s *Set) Match(sig *Signal, hits []Hit) []Hit {
 			continue
 		}
 		m := t.flow.match(t.step)
-		if m.Source != "" && m.Source != sig.Source || m.Service != "" && m.Service != sig.service() {
+		if !imported && (m.Source != "" && m.Source != sig.Source || m.Service != "" && m.Service != sig.service()) {
 			continue
 		}
 		failed := sig.Failed
