@@ -308,7 +308,7 @@ func (r *runner) judgeDue(ctx context.Context, now time.Time) {
 }
 
 // publish sends the numbers of changed flows to the live pages: the first change at once,
-// then at most ten times a second each, the latest state.
+// then each as often as publishEvery says, the latest state.
 func (r *runner) publish(now time.Time) {
 	for flow, due := range r.pending {
 		if now.Before(due) {
