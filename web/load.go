@@ -165,7 +165,7 @@ func (s *Server) flowNow(ctx context.Context, f *flows.Flow, rng views.Range) vi
 	live, ok := s.hub.Health(f.Name)
 	trend := s.hub.Trend(f.Name, clock().Now)
 	if ok && rng == views.RangeHour {
-		return views.FlowNow{Flow: f, Health: live, Range: rng, InFlight: trend.InFlight, Stuck: trend.Stuck}
+		return views.FlowNow{Flow: f, Health: live, Range: rng, InFlight: trend.InFlight, Stuck: trend.Stuck, Had: s.had(f.Name)}
 	}
 	name := fmt.Sprintf("health %s@%s %s", f.Name, f.Version, rng)
 	stored, known, err := ask(ctx, s.past, name, func(ctx context.Context) (flows.Health, error) {
@@ -180,7 +180,7 @@ func (s *Server) flowNow(ctx context.Context, f *flows.Flow, rng views.Range) vi
 	if ok {
 		stored = withGauges(stored, live)
 	}
-	return views.FlowNow{Flow: f, Health: stored, Range: rng, InFlight: trend.InFlight, Stuck: trend.Stuck}
+	return views.FlowNow{Flow: f, Health: stored, Range: rng, InFlight: trend.InFlight, Stuck: trend.Stuck, Had: s.had(f.Name)}
 }
 
 // withGauges puts what is in flight now into the counts of another window.

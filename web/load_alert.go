@@ -26,6 +26,22 @@ func (s *Server) openAlerts(flow, step string) []views.Alert {
 	return open
 }
 
+// had are the steps of a flow whose open alerts all have somebody, or tell nobody.
+func (s *Server) had(flow string) map[string]bool {
+	var had map[string]bool
+	for _, a := range s.hub.Alerts() {
+		if a.Flow != flow || a.ResolvedAt != flows.NoTime {
+			continue
+		}
+		if had == nil {
+			had = map[string]bool{}
+		}
+		calm, other := had[a.Step]
+		had[a.Step] = (calm || !other) && (a.Ack.Given() || a.Silenced)
+	}
+	return had
+}
+
 // viewAlert adds what the flow knows: the limit that was passed, and whose key names the instances.
 func (s *Server) viewAlert(a Alert) views.Alert {
 	v := views.Alert{Cohort: a.Cohort, ID: a.ID, StartsAt: a.StartsAt, ResolvedAt: a.ResolvedAt, Silenced: a.Silenced, Ack: a.Ack, Silences: a.Silences, Acts: s.OnCall != nil}

@@ -752,7 +752,7 @@ func stepRail(v FlowDetail) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for _, s := range v.Now.steps() {
-			var templ_7745c5c3_Var49 = []any{s.state.class, templ.KV("branch", s.exit || s.Optional)}
+			var templ_7745c5c3_Var49 = []any{s.look().class, templ.KV("branch", s.exit || s.Optional)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var49...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err

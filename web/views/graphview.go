@@ -205,7 +205,10 @@ func drawNode(v FlowDetail, n graphNode, s stepNow) drawnNode {
 	}
 	switch {
 	case s.state == lookStuck:
-		d.class, d.badge = "stuck", count(s.Overdue)+" stuck"
+		d.class, d.badge = s.look().class, count(s.Overdue)+" stuck"
+		if s.had {
+			d.badgeClass = "acked"
+		}
 		if worth := money(v.atRisk(s.ID)); worth != "" && len([]rune(d.badge+worth)) < badgeLetters {
 			d.badge += " " + worth
 		}

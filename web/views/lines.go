@@ -77,7 +77,7 @@ func throughline(f FlowNow, width int) tlLine {
 		radius = 2.5
 	}
 	for i, s := range steps {
-		dot := tlDot{class: s.state.class, x: at(i), r: radius}
+		dot := tlDot{class: s.look().class, x: at(i), r: radius}
 		switch s.state {
 		case lookQuiet:
 			dot.r -= 0.5

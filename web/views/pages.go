@@ -68,6 +68,9 @@ type FlowNow struct {
 	InFlight, Stuck []float64
 	// ImportedAsOf is the clock of a flow that holds imported signals only; else NoTime or 0.
 	ImportedAsOf flows.Time
+	// Had are the steps whose open alerts somebody has, or nobody is told of: they are drawn
+	// calm. "" stands for an alert of the whole flow.
+	Had map[string]bool
 }
 
 // Alert is one incident: a cohort that is, or was, stuck.

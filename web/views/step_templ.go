@@ -122,7 +122,7 @@ func StepHead(v StepDetail) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = Pill(v.step().state).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = Pill(v.step().look()).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -46,7 +46,7 @@ func (f FlowNow) look() look {
 	}
 	switch f.Health.Health {
 	case flows.HealthStuck:
-		return lookStuck
+		return f.stuckLook()
 	case flows.HealthUnknown:
 		return lookUnknown
 	case flows.HealthLate:
@@ -60,13 +60,34 @@ func (f FlowNow) look() look {
 	return lookQuiet
 }
 
+// stuckLook is filled unless somebody has every step that is stuck.
+func (f FlowNow) stuckLook() look {
+	had, any := f.Had[""]
+	if any && !had {
+		return lookStuck
+	}
+	for _, s := range f.steps() {
+		if s.state != lookStuck {
+			continue
+		}
+		if !s.had {
+			return lookStuck
+		}
+		any = true
+	}
+	if !any { // past a limit, and no alert yet
+		return lookStuck
+	}
+	return lookStuck.calm()
+}
+
 // needsCare is the badness from which on a flow needs attention.
 const needsCare = 3
 
 // badness orders flows: worst first.
 func (f FlowNow) badness() int {
 	switch f.look() {
-	case lookStuck:
+	case lookStuck, lookStuck.calm():
 		return 5
 	case lookUnknown:
 		return 4
@@ -107,6 +128,8 @@ func rowClass(l look) string {
 	switch l.class {
 	case "stuck", "late", "deaf":
 		return "is-" + l.class
+	case "stuck acked":
+		return "is-stuck"
 	}
 	return ""
 }
@@ -118,6 +141,15 @@ type stepNow struct {
 	pos   int
 	exit  bool
 	state look
+	had   bool // somebody has what is stuck here: drawn calm
+}
+
+// look is the state as it is drawn.
+func (s stepNow) look() look {
+	if s.had {
+		return s.state.calm()
+	}
+	return s.state
 }
 
 // steps pairs the flow's steps with their numbers; a step without numbers has none.
@@ -131,7 +163,7 @@ func (f FlowNow) steps() []stepNow {
 		h := health[step.ID]
 		list[i] = stepNow{
 			Step: step, StepHealth: h, pos: i, state: stepLook(step, h),
-			exit: step.End == flows.Failed || step.End == flows.Cancelled,
+			exit: step.End == flows.Failed || step.End == flows.Cancelled, had: f.Had[step.ID],
 		}
 	}
 	return list
