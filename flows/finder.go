@@ -43,10 +43,11 @@ func (f *finder) note(index map[string][]int, name string, typ int) {
 	}
 }
 
-// AssignKeys sets the signal's keys: of each key type in use those of the first place
+// AssignKeys sets the signal's keys, and its system where systems.yaml names it: of each key type in use those of the first place
 // that has any, in normal form. A list gives a key for each of its values. On an error,
 // which names the key, the signal has no keys.
 func (s *Set) AssignKeys(sig *Signal) error {
+	s.naming.name(sig)
 	var resolution bool
 	if sig.Keys, resolution = resolvedKeys(sig); resolution {
 		return nil

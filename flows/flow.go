@@ -24,7 +24,8 @@ type Flow struct {
 	Reopen     bool          // a start signal after the end begins another instance, key#2
 	Holds      []Hold
 	Steps      []Step
-	Cases      []Case // the file's own tests
+	Cases      []Case  // the file's own tests
+	Notes      []Fault // what is right in the file but not in use
 
 	planOnce sync.Once
 	planned  plan

@@ -29,7 +29,7 @@ const (
 var (
 	flowFields = []string{
 		"flow", "title", "capability", "owner", "runbook", "key", "links", "value", "segments", "idle", "expire",
-		"reopen", "holds", "steps", "cases",
+		"reopen", "sampling", "holds", "steps", "objectives", "cases",
 	}
 	stepFields = []string{
 		"id", "title", "system", "match", "after", "choice", "within", "each", "expect", "optional", "repeat", "start", "end",
@@ -65,6 +65,7 @@ func (r Refs) Parse(file string, b []byte) (*Flow, []Fault) {
 	hash := sha256.New()
 	hash.Write(b)
 	hash.Write([]byte(referred(flow)))
+	flow.Notes = p.notes
 	flow.Version = hex.EncodeToString(hash.Sum(nil))[:12]
 	return flow, nil
 }
@@ -93,6 +94,20 @@ type parser struct {
 	file   string
 	refs   Refs
 	faults []Fault
+	notes  []Fault
+	noted  map[string]bool // subjects of notes
+}
+
+// note says once in a file that a subject, which is right, is not in use.
+func (p *parser) note(n *yaml.Node, subject, message string) {
+	if n == nil || p.noted[subject] {
+		return
+	}
+	if p.noted == nil {
+		p.noted = map[string]bool{}
+	}
+	p.noted[subject] = true
+	p.notes = append(p.notes, Fault{p.file, max(n.Line, 1), max(n.Column, 1), "`" + subject + "` " + message})
 }
 
 func (p *parser) fault(n *yaml.Node, format string, args ...any) {

@@ -168,7 +168,7 @@ func TestParseFaults(t *testing.T) {
 	f("flow: f\nkey: \nsteps: ["+a+"]", "2:5 `key` must be text")
 	f("flow: f\nkey: [a]\nsteps: ["+a+"]", "2:6 `key` must be text")
 	f("flow: f\nkey: k\nflow: g\nsteps: ["+a+"]", "3:1 `flow` stands twice")
-	f("flow: f\nkey: k\nobjectives: []\nsteps: ["+a+"]", "3:1 unknown field `objectives`; allowed here: `flow`, `title`")
+	f("flow: f\nkey: k\nmining: []\nsteps: ["+a+"]", "3:1 unknown field `mining`; allowed here: `flow`, `title`")
 	f("flow: f\nkey: k\nsegmnets: [a]\nsteps: ["+a+"]", "3:1 unknown field `segmnets`; did you mean `segments`?")
 	f("flow: f\nkey: k\n? [a]\n: b\nsteps: ["+a+"]", "3:3 name must be a word")
 	f("flow: f\nkey: &k k\ntitle: *k\nsteps: ["+a+"]", "3:8 is an alias")
@@ -191,7 +191,7 @@ func TestParseFaults(t *testing.T) {
 	f("flow: f\nkey: k\nidle: 0s\nsteps: ["+a+"]", "3:7 more than 0")
 	f("flow: f\nkey: k\nexpire: 999999d\nsteps: ["+a+"]", "3:9 more than 292 years")
 	f(minimal(a, "{id: b, match: {event: b}, after: a, within: [8h]}"), "5:48 must be one duration")
-	f(minimal(a, "{id: b, match: {event: b}, after: a, within: learned}"), "5:48 `within`: duration `learned` has no number")
+	f(minimal(a, "{id: b, match: {event: b}, after: a, within: learnt}"), "5:48 `within`: duration `learnt` has no number")
 	f(minimal(a, "{id: b, match: {event: b}, within: 5m}"), "5:38 has `within` but no `after`")
 
 	// Steps.

@@ -3,6 +3,7 @@ package flows
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -58,6 +59,8 @@ func (p *parser) flow(root *yaml.Node) *Flow {
 		}
 	}
 	p.value(fields["value"], f)
+	p.sampling(fields["sampling"])
+	p.objectives(fields["objectives"])
 	p.holds(fields["holds"], f)
 	p.steps(fields["steps"], f)
 	p.cases(fields["cases"], f)
@@ -270,6 +273,10 @@ func (p *parser) where(n *yaml.Node) *Where {
 // within reads a duration, or working time as {business: 8h, calendar: C}.
 func (p *parser) within(n *yaml.Node, d *draft) {
 	d.within = n
+	if n != nil && n.Kind == yaml.ScalarNode && strings.TrimSpace(n.Value) == learned {
+		p.note(n, learned, "is taken, but no deadline is learned yet: the step is waited for and never overdue")
+		return
+	}
 	if n == nil || n.Kind != yaml.MappingNode {
 		d.Within = p.duration(n, "within")
 		return

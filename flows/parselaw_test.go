@@ -144,6 +144,8 @@ func TestParseSystemsFaults(t *testing.T) {
 	f("a: x", "1:4 system `a` must be a mapping")
 	f("a: {match: x}", "1:12 `match` must be a mapping")
 	f("a: {match: {servic: [x]}}", "1:13 unknown field `servic`")
+	f("a: {heartbeat: often}", "1:16 `heartbeat`: duration `often`")
+	f("a: {match: {service: [x]}}\nb: {match: {source: [x]}}\nc: {match: {service: [y, x]}}", "3:12 service `x` is matched by system `a` already; keep one")
 	f("a: {downtime: x}", "1:15 `downtime` must be a list")
 	f("a: {downtime: [x]}", "1:16 a downtime must be a mapping")
 	f("a: {downtime: [{from: 2026-12-01T22:00:00Z}]}", "1:16 lacks `until`")

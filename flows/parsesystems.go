@@ -18,10 +18,19 @@ type System struct {
 	Service  []string   // service.name that this system reports under
 	Source   []string   // source of CloudEvents that this system reports under
 	Downtime []Interval // planned, in order and apart
+	Notes    []Fault    // what is right in its part of the file but not in use
+}
+
+// unusedOfSystems are the fields that are checked and wait for their use.
+var unusedOfSystems = map[string]string{
+	"heartbeat": "is taken, but silence is not judged yet: what waits on a silent system is stuck",
+	"calendar":  "of a system is taken, but silence is not judged yet; a step's `within` names its own calendar",
+	"title":     "of a system is taken, but not shown yet",
+	"owner":     "of a system is taken, but not shown yet; alerts go by the flow's `owner`",
 }
 
 var (
-	systemFields   = []string{"title", "calendar", "owner", "match", "downtime"}
+	systemFields   = []string{"title", "heartbeat", "calendar", "owner", "match", "downtime"}
 	selectFields   = []string{"service", "source"}
 	downtimeFields = []string{"from", "until"}
 )
@@ -34,7 +43,7 @@ const maxDowntime = 1000
 // by name, or every fault of the file in the order of their places.
 func ParseSystems(file string, b []byte, calendars map[string]*Calendar) (map[string]*System, []Fault) {
 	p := &parser{file: file, refs: Refs{Calendars: calendars}}
-	systems := map[string]*System{}
+	systems, claims := map[string]*System{}, map[string]string{}
 	if root := p.document(b, "systems"); root != nil {
 		for i := 0; i+1 < len(root.Content); i += 2 {
 			name := p.str(root.Content[i], "a system's name")
@@ -45,7 +54,8 @@ func ParseSystems(file string, b []byte, calendars map[string]*Calendar) (map[st
 				p.fault(root.Content[i], "system `%s` stands twice; keep one", name)
 				continue
 			}
-			systems[name] = p.system(name, root.Content[i+1])
+			systems[name] = p.system(name, root.Content[i+1], claims)
+			systems[name].Notes, p.notes = p.notes, nil
 		}
 	}
 	if faults := p.sorted(); len(faults) > 0 {
@@ -54,7 +64,7 @@ func ParseSystems(file string, b []byte, calendars map[string]*Calendar) (map[st
 	return systems, nil
 }
 
-func (p *parser) system(name string, n *yaml.Node) *System {
+func (p *parser) system(name string, n *yaml.Node, claims map[string]string) *System {
 	s := &System{Name: name, Title: name}
 	if n.Kind != yaml.MappingNode {
 		p.fault(n, "system `%s` must be a mapping, as {title: Carrier feed, owner: logistics}", shortened(name))
@@ -69,6 +79,10 @@ func (p *parser) system(name string, n *yaml.Node) *System {
 	if s.Calendar != "" {
 		p.knownCalendar(fields["calendar"], s.Calendar)
 	}
+	p.duration(fields["heartbeat"], "heartbeat")
+	for field, why := range unusedOfSystems {
+		p.note(fields[field], field, why)
+	}
 	if m := fields["match"]; m != nil {
 		if m.Kind != yaml.MappingNode {
 			p.fault(m, "`match` must be a mapping, as {service: [dhl-poller, ups-poller]}")
@@ -76,6 +90,7 @@ func (p *parser) system(name string, n *yaml.Node) *System {
 		}
 		by := p.fields(m, selectFields)
 		s.Service, s.Source = p.words(by["service"], "service", p.str), p.words(by["source"], "source", p.str)
+		p.reporters(m, s, claims)
 	}
 	p.downtime(fields["downtime"], s)
 	return s

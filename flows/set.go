@@ -15,6 +15,7 @@ type Set struct {
 	keys    []string
 	primary []string
 	finder  finder
+	naming  Naming
 	names   [2]map[string][]target
 }
 
@@ -123,7 +124,7 @@ func (s *Set) Match(sig *Signal, hits []Hit) []Hit {
 			continue
 		}
 		m := t.flow.match(t.step)
-		if !imported && (m.Source != "" && m.Source != sig.Source || m.Service != "" && m.Service != sig.service()) {
+		if !imported && (m.Source != "" && m.Source != sig.Source || m.Service != "" && !sig.reportsAs(m.Service)) {
 			continue
 		}
 		failed := sig.Failed
@@ -138,16 +139,23 @@ func (s *Set) Match(sig *Signal, hits []Hit) []Hit {
 	return hits
 }
 
-// service is what a step's `service` filter speaks of: service.name, which is a span's
-// source; else who reports.
-func (s *Signal) service() string {
-	if s.Kind == Span {
-		return s.Source
+// reporter is service.name, which is a span's source; of an event without it its source.
+func (s *Signal) reporter() string {
+	if s.Kind == Event {
+		if name, ok := s.Attributes["service.name"].(string); ok {
+			return name
+		}
 	}
-	if name, ok := s.Attributes["service.name"].(string); ok {
-		return name
+	return s.Source
+}
+
+// reportsAs is what a step's `service` filter asks: service.name, else who reports.
+func (s *Signal) reportsAs(service string) bool {
+	if s.reporter() == service {
+		return true
 	}
-	return s.System
+	_, named := s.Attributes["service.name"].(string)
+	return s.Kind == Event && !named && s.System == service
 }
 
 // Occur is what the fold needs of a signal that matched a position of this flow.

@@ -14,11 +14,12 @@ import (
 
 // testFlow runs the cases of one flow, each in an engine of its own, and prints a line for
 // each and what was not as expected.
-func testFlow(flow *flows.Flow, keys *flows.Keys, file string, stdout io.Writer) (passed, failed int, err error) {
+func testFlow(flow *flows.Flow, keys *flows.Keys, naming flows.Naming, file string, stdout io.Writer) (passed, failed int, err error) {
 	set, err := flows.NewKeyedSet([]*flows.Flow{flow}, keys)
 	if err != nil {
 		return 0, 0, err
 	}
+	set = set.Named(naming)
 	for i := range flow.Cases {
 		run := &caseRun{flow: flow, set: set, test: &flow.Cases[i], records: map[string]flows.InstanceRecord{}}
 		if err := run.run(); err != nil {

@@ -39,14 +39,14 @@ func (c *testCmd) Run(w *world) error {
 // testFlows runs the cases of the flow files of a path and prints what came of them. A
 // file with faults is an error, and all of them are printed.
 func testFlows(path string, stdout io.Writer) (passed, failed int, err error) {
-	faults, err := check([]string{path}, stdout)
+	faults, _, err := examine(path)
 	if err != nil {
 		return 0, 0, err
 	}
-	if faults > 0 {
-		return 0, 0, fmt.Errorf("%d faults; no case was run", faults)
+	if len(faults) > 0 {
+		return 0, 0, errors.Join(printFaults(stdout, "", faults), fmt.Errorf("%d faults; no case was run", len(faults)))
 	}
-	refs, _, err := checkRefs(path)
+	refs, _, _, err := checkRefs(path)
 	if err != nil {
 		return 0, 0, fmt.Errorf("test: %w", err)
 	}
@@ -67,7 +67,7 @@ func testFlows(path string, stdout io.Writer) (passed, failed int, err error) {
 		if len(wrong) > 0 { // it was changed since it was checked
 			return passed, failed, errors.New(wrong[0].String())
 		}
-		ok, bad, err := testFlow(flow, keys, file, stdout)
+		ok, bad, err := testFlow(flow, keys, flows.NewNaming(refs.Systems), file, stdout)
 		if passed, failed = passed+ok, failed+bad; err != nil {
 			return passed, failed, fmt.Errorf("test: %w", err)
 		}

@@ -14,78 +14,103 @@ import (
 )
 
 // check reads flow files and the files that they refer to, and prints a line for each of
-// their faults. A path is a file, a config_dir, or its folder of flows. An error says that
-// a path could not be read.
+// their faults, and for what is right but not in use. A path is a file, a config_dir, or
+// its folder of flows. An error says that a path could not be read.
 func check(paths []string, stdout io.Writer) (faults int, err error) {
 	for _, path := range paths {
-		files, err := flowFiles(path)
+		wrong, notes, err := examine(path)
 		if err != nil {
 			return faults, fmt.Errorf("check: %w", err)
 		}
-		refs, all, err := checkRefs(path)
-		if err != nil {
+		if err := errors.Join(printFaults(stdout, "", wrong), printFaults(stdout, "note: ", notes)); err != nil {
 			return faults, fmt.Errorf("check: %w", err)
 		}
-		owners := map[string]string{}
-		for _, file := range files {
-			text, err := readFlowFile(file)
-			if err != nil {
-				all = append(all, unreadable(file, err))
-				continue
-			}
-			if filepath.Base(file) == keysName {
-				_, wrong := flows.ParseKeys(file, text)
-				all = append(all, wrong...)
-				continue
-			}
-			if isRef(file) {
-				continue // its faults are known
-			}
-			flow, wrong := refs.Parse(file, text)
-			all = append(all, wrong...)
-			if flow == nil {
-				continue
-			}
-			if other, ok := owners[flow.Name]; ok {
-				all = append(all, twice(file, text, flow.Name, other))
-				continue
-			}
-			owners[flow.Name] = file
-		}
-		slices.SortStableFunc(all, flows.CompareFaults)
-		for _, fault := range all {
-			if _, err := fmt.Fprintln(stdout, fault); err != nil {
-				return faults, fmt.Errorf("check: %w", err)
-			}
-			faults++
-		}
+		faults += len(wrong)
 	}
 	return faults, nil
 }
 
+func printFaults(stdout io.Writer, kind string, faults []flows.Fault) error {
+	for _, fault := range faults {
+		fault.Message = kind + fault.Message
+		if _, err := fmt.Fprintln(stdout, fault); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// examine finds the faults of the files of a path, and notes of what is not in use, both by place.
+func examine(path string) (faults, notes []flows.Fault, err error) {
+	files, err := flowFiles(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	refs, faults, notes, err := checkRefs(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	owners := map[string]string{}
+	for _, file := range files {
+		text, err := readFlowFile(file)
+		if err != nil {
+			faults = append(faults, unreadable(file, err))
+			continue
+		}
+		if filepath.Base(file) == keysName {
+			_, wrong := flows.ParseKeys(file, text)
+			faults = append(faults, wrong...)
+			continue
+		}
+		if isRef(file) {
+			continue // its faults are known
+		}
+		flow, wrong := refs.Parse(file, text)
+		faults = append(faults, wrong...)
+		if flow == nil {
+			continue
+		}
+		notes = append(notes, flow.Notes...)
+		if other, ok := owners[flow.Name]; ok {
+			faults = append(faults, twice(file, text, flow.Name, other))
+			continue
+		}
+		owners[flow.Name] = file
+	}
+	slices.SortStableFunc(faults, flows.CompareFaults)
+	slices.SortStableFunc(notes, flows.CompareFaults)
+	return faults, notes, nil
+}
+
 // checkRefs reads the calendars and systems of the config_dir that a path is, or lies in,
-// and returns their faults where the path means them.
-func checkRefs(path string) (flows.Refs, []flows.Fault, error) {
+// and returns their faults and notes where the path means them.
+func checkRefs(path string) (refs flows.Refs, faults, notes []flows.Fault, err error) {
 	dir, err := configDirOf(path)
 	if err != nil {
-		return flows.Refs{}, nil, err
+		return refs, nil, nil, err
 	}
 	files := refFiles{calendars: map[string]*calendarFile{}}
 	if _, _, err := files.look(dir, true); err != nil {
-		return flows.Refs{}, nil, err
+		return refs, nil, nil, err
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return flows.Refs{}, nil, err
+		return refs, nil, nil, err
 	}
-	var meant []flows.Fault
-	for _, fault := range files.faults() {
-		fault.File = filepath.Join(dir, filepath.FromSlash(fault.File))
-		if fault.File == filepath.Clean(path) || info.IsDir() {
-			meant = append(meant, fault)
+	meant := func(list []flows.Fault) (some []flows.Fault) {
+		for _, fault := range list {
+			fault.File = filepath.Join(dir, filepath.FromSlash(fault.File))
+			if fault.File == filepath.Clean(path) || info.IsDir() {
+				some = append(some, fault)
+			}
 		}
+		return some
 	}
-	return files.refs, meant, nil
+	notes = files.notes()
+	if _, err := os.Stat(filepath.Join(dir, capabilitiesName)); err == nil {
+		notes = append(notes, flows.Fault{File: capabilitiesName, Line: 1, Col: 1, Message: "this file is not read yet; a flow's `capability` is shown as it is written"})
+	}
+	return files.refs, meant(files.faults()), meant(notes), nil
 }
 
 // configDirOf is the config_dir that a path is, or lies in.
@@ -132,7 +157,9 @@ func flowFiles(path string) ([]string, error) {
 }
 
 // otherFiles stand in a config_dir, or beside it, and are no flows.
-var otherFiles = []string{"throughline.yaml", "alertmanager.yml", keysName, systemsName, "capabilities.yaml"}
+var otherFiles = []string{"throughline.yaml", "alertmanager.yml", keysName, systemsName, capabilitiesName}
+
+const capabilitiesName = "capabilities.yaml"
 
 // listFlowFiles are the flow files of a folder, sorted. Hidden files are not among them:
 // editors and mounted volumes keep their own there.

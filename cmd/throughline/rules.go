@@ -44,6 +44,7 @@ type rules struct {
 type rulesNow struct {
 	set     *flows.Set
 	keys    *flows.Keys
+	naming  flows.Naming
 	faults  []flows.Fault
 	sources map[string]string // text of the running version by flow
 }
@@ -302,16 +303,18 @@ func (r *rules) settle() (changed bool, err error) {
 // put brings flows into force, where they differ from those that are.
 func (r *rules) put(running []*flows.Flow, faults []flows.Fault, sources map[string]string) (changed bool, err error) {
 	slices.SortStableFunc(faults, flows.CompareFaults)
-	next := &rulesNow{faults: faults, sources: sources, keys: r.keys.good}
+	next := &rulesNow{faults: faults, sources: sources, keys: r.keys.good, naming: flows.NewNaming(r.refs.refs.Systems)}
 	before := r.now.Load()
-	if before != nil && before.keys == next.keys && sameFlows(before.set.Flows(), running) {
+	if before != nil && before.keys == next.keys && before.naming.Equal(next.naming) && sameFlows(before.set.Flows(), running) {
 		next.set = before.set
 		r.now.Store(next)
 		return false, nil
 	}
-	if next.set, err = flows.NewKeyedSet(running, next.keys); err != nil {
+	set, err := flows.NewKeyedSet(running, next.keys)
+	if err != nil {
 		return false, err
 	}
+	next.set = set.Named(next.naming)
 	r.now.Store(next)
 	return before != nil, nil
 }

@@ -143,3 +143,17 @@ func (r *refFiles) faults() []flows.Fault {
 	}
 	return all
 }
+
+// notes are what is right in the files but not in use, once a field.
+func (r *refFiles) notes() (all []flows.Fault) {
+	known := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(r.refs.Systems)) {
+		for _, note := range r.refs.Systems[name].Notes {
+			if !known[note.Message] {
+				known[note.Message] = true
+				all = append(all, note)
+			}
+		}
+	}
+	return all
+}

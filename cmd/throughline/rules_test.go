@@ -394,6 +394,19 @@ func TestCheck(t *testing.T) {
 	try(systems, faults[2:]...)
 	f.write("../calendars/office.yaml", "zone: Europe/Berlin\nhours: {mon: [\"08:00-17:00\"]}\n")
 	try(f.path("b.yaml"))
+	f.write("../systems.yaml", "erp: {heartbeat: 5m, title: ERP}\ncrm: {title: CRM}\n")
+	f.write("../capabilities.yaml", "sales: {}\n")
+	var out strings.Builder
+	n, err := check([]string{f.dir}, &out)
+	got := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	notes := []string{
+		filepath.Join(f.dir, capabilitiesName) + ":1:1: note: this file is not read yet",
+		systems + ":1:18: note: `heartbeat` is taken, but",
+		systems + ":1:29: note: `title` of a system is taken, but",
+	}
+	if n != 0 || err != nil || !slices.EqualFunc(got, notes, strings.HasPrefix) {
+		t.Errorf("%d faults, %v\n%s\nwant %q", n, err, out.String(), notes)
+	}
 	if _, err := check([]string{f.path("none.yaml")}, &strings.Builder{}); err == nil {
 		t.Error("a path that does not exist is no error")
 	}
