@@ -53,19 +53,22 @@ func (s *Set) AssignKeys(sig *Signal) error {
 		return nil
 	}
 	f := &s.finder
+	var room [8]Key // most signals have no more, and what they have is taken over at once
+	found := room[:0]
 	if f.places <= 4 || len(sig.Attributes)+len(sig.Data) > 4*f.places {
 		for _, typ := range f.types {
-			sig.Keys = typ.find(sig, sig.Keys)
+			found = typ.find(sig, found)
 		}
 	} else {
 		var few [16]int
 		for _, i := range f.candidates(sig, few[:0]) {
-			sig.Keys = f.types[i].find(sig, sig.Keys)
+			found = f.types[i].find(sig, found)
 		}
 	}
-	if len(sig.Keys) == 0 {
+	if len(found) == 0 {
 		return nil
 	}
+	sig.Keys = append(make([]Key, 0, len(found)), found...)
 	return settleKeys(sig)
 }
 
@@ -116,8 +119,10 @@ func (s *Set) KeyRules(flow *Flow) string {
 
 // settleKeys sorts the keys and holds them to their limits.
 func settleKeys(sig *Signal) error {
-	slices.SortFunc(sig.Keys, CompareKeys)
-	sig.Keys = slices.Compact(sig.Keys)
+	if len(sig.Keys) > 1 {
+		slices.SortFunc(sig.Keys, CompareKeys)
+		sig.Keys = slices.Compact(sig.Keys)
+	}
 	var err error
 	if n := len(sig.Keys); n > maxKeys {
 		err = fmt.Errorf("signal has %d keys, the first is %s; at most %d are taken", n, shortened(sig.Keys[0].String()), maxKeys)

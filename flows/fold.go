@@ -322,19 +322,9 @@ func (d *folder) deviations(end int) {
 	}
 	afterEnd := end >= 0 && end < d.lastStep
 	noStart := d.plan.hasStart && !started && in.State == Completed
-	for _, found := range []struct {
-		holds     bool
-		deviation Deviation
-	}{
-		{skipped, DeviationSkipped},
-		{order, DeviationOrder},
-		{repeat, DeviationRepeat},
-		{surplus, DeviationSurplus},
-		{afterEnd, DeviationAfterEnd},
-		{noStart, DeviationNoStart},
-	} {
-		if found.holds {
-			in.Deviations = append(in.Deviations, found.deviation)
+	for i, holds := range [...]bool{skipped, order, repeat, surplus, afterEnd, noStart} {
+		if holds {
+			in.Deviations = append(in.Deviations, allDeviations[i])
 		}
 	}
 	in.Conforming = in.State == Completed && len(in.Deviations) == 0

@@ -2,6 +2,9 @@ package flows
 
 import (
 	"encoding/json"
+	"fmt"
+	"math/bits"
+	"strings"
 	"testing"
 )
 
@@ -32,6 +35,43 @@ func TestContentHash(t *testing.T) {
 		if c.ContentHash() == a.ContentHash() {
 			t.Errorf("another %s gives the same hash", what)
 		}
+	}
+}
+
+// Signals that differ in little have hashes that differ in about half of their bits, and
+// none is that of another.
+func TestContentHashSpreads(t *testing.T) {
+	known := map[uint64]string{}
+	var flipped, pairs int
+	last := uint64(0)
+	note := func(what string, s *Signal) {
+		h := s.ContentHash()
+		if other, ok := known[h]; ok {
+			t.Fatalf("%s has the hash of %s", what, other)
+		}
+		known[h] = what
+		flipped, pairs, last = flipped+bits.OnesCount64(h^last), pairs+1, h
+	}
+	for i := range 20_000 {
+		n := fmt.Sprint(i)
+		note("id "+n, &Signal{ID: n})
+		note("source "+n, &Signal{Source: n})
+		note("time "+n, &Signal{Time: Time(i + 1)})
+		note("number "+n, &Signal{Data: map[string]any{"n": int64(i)}})
+		note("name "+n, &Signal{Data: map[string]any{n: nil}})
+		note("text "+n, &Signal{Data: map[string]any{"n": n}})
+		note("nested "+n, &Signal{Data: map[string]any{"n": []any{n}}})
+		note("two "+n, &Signal{Data: map[string]any{"a": int64(i + 1), "b": int64(-i)}})
+	}
+	for size := range 70 {
+		text := strings.Repeat("x", size)
+		note("size "+fmt.Sprint(size), &Signal{Name: text})
+		for i := range size {
+			note(fmt.Sprintf("size %d, letter %d", size, i), &Signal{Name: text[:i] + "y" + text[i+1:]})
+		}
+	}
+	if share := float64(flipped) / float64(pairs); share < 31.8 || share > 32.2 {
+		t.Errorf("%.2f of 64 bits differ", share)
 	}
 }
 

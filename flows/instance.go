@@ -66,6 +66,10 @@ const (
 	DeviationNoStart  Deviation = "no-start"  // completed without a start step
 )
 
+var allDeviations = [...]Deviation{
+	DeviationSkipped, DeviationOrder, DeviationRepeat, DeviationSurplus, DeviationAfterEnd, DeviationNoStart,
+}
+
 // Occurrence is what the fold needs of one signal that matched a step or a hold of a flow,
 // or resolves an instance.
 type Occurrence struct {

@@ -280,7 +280,7 @@ func (k *KeyType) each(v any, whole func(part string) string, keys []Key) []Key 
 // may have.
 func (k *KeyType) part(v any) (string, bool) {
 	text, ok := Text(v)
-	if !ok || strings.TrimSpace(text) == "" || strings.Contains(text, environmentMark) {
+	if !ok || strings.TrimSpace(text) == "" || strings.IndexByte(text, environmentMark[0]) >= 0 {
 		return "", false
 	}
 	return k.normal(text), true

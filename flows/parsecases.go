@@ -52,9 +52,6 @@ var (
 	expectFields = []string{
 		"at", "key", "absent", "state", "reason", "step", "waiting_on", "path", "deviations", "conforming", "recovered_late", "reopened",
 	}
-	deviationWords = []Deviation{
-		DeviationSkipped, DeviationOrder, DeviationRepeat, DeviationSurplus, DeviationAfterEnd, DeviationNoStart,
-	}
 	reasonWords = []Reason{ReasonDeadline, ReasonIdle, ReasonHeld}
 
 	// caseStart is a Monday morning.
@@ -252,7 +249,7 @@ func (p *parser) expectState(fields map[string]*yaml.Node, e *Expectation) {
 	if n := fields["reason"]; n != nil {
 		e.Reason = new(Reason(p.among(n, "reason", texts(reasonWords))))
 	}
-	if list := p.idList(fields["deviations"], "deviations", texts(deviationWords)); list != nil {
+	if list := p.idList(fields["deviations"], "deviations", texts(allDeviations[:])); list != nil {
 		e.Deviations = new([]Deviation)
 		for _, word := range *list {
 			*e.Deviations = append(*e.Deviations, Deviation(word))

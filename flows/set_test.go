@@ -255,6 +255,34 @@ func TestParseAmount(t *testing.T) {
 	f(map[string]any{}, "")
 }
 
+// Numbers give the amount that their text gives, to the digit.
+func TestParseAmountOfNumbersIsThatOfTheirText(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	check := func(v any) {
+		t.Helper()
+		text, _ := Text(v)
+		got, ok := ParseAmount(v)
+		want, wantOK := ParseAmount(text)
+		if ok != wantOK || ok && (!got.Equal(want) || got.Exponent() != want.Exponent()) {
+			t.Fatalf("%v: %v e%d %v, as text %v e%d %v", v, got, got.Exponent(), ok, want, want.Exponent(), wantOK)
+		}
+	}
+	for range 50_000 {
+		n := rng.Int64() >> rng.IntN(64)
+		check(n)
+		check(-n)
+		for _, by := range []float64{1, 10, 100, 1000, 3} {
+			check(float64(n) / by)
+			check(-float64(n) / by)
+		}
+		check(math.Float64frombits(rng.Uint64()))
+		check(rng.Float64() * 1000)
+		check(math.Nextafter(float64(n%1e6)/100, 1e9))
+	}
+	check(math.Copysign(0, -1))
+	check(int64(math.MinInt64))
+}
+
 // manyFlows are n flows of ten steps each, every one with keys of its own.
 func manyFlows(t testing.TB, n int) *Set {
 	flows := make([]*Flow, n)

@@ -109,6 +109,9 @@ func (s *Signal) Lookup(name string) (any, bool) {
 	if v, ok := s.Data[name]; ok {
 		return v, true
 	}
+	if len(s.Data) == 0 || strings.IndexByte(name, '.') < 0 {
+		return nil, false
+	}
 	fields := s.Data
 	for {
 		head, rest, dotted := strings.Cut(name, ".")

@@ -35,6 +35,9 @@ func (d *folder) stuckTime() {
 		} else if in.Steps[s].Skipped && in.Steps[s].Passed != NoTime {
 			cleared = in.Steps[s].Passed
 		}
+		if cleared <= limit {
+			continue
+		}
 		add(limit, cleared, union(d.held, d.flow.Steps[s].Downtime))
 	}
 	if d.flow.Idle > 0 {
