@@ -10,6 +10,28 @@ type Ack struct {
 // Given says whether somebody has the alert.
 func (a Ack) Given() bool { return a.By != "" }
 
+// LogWord names what was done about an alert.
+type LogWord string
+
+// The words of an alert's log. Its beginning and its end are in the alert itself.
+const (
+	LogAcknowledged LogWord = "acknowledged"
+	LogTakenBack    LogWord = "taken back"     // nobody has it any more
+	LogSilenced     LogWord = "silenced"       // until LogEntry.Until
+	LogSilenceEnded LogWord = "silence ended"  // before its time
+	LogTold         LogWord = "told"           // a receiver was
+	LogToldResolved LogWord = "told that over" // a receiver was told that it is over
+)
+
+// LogEntry is one thing that was done about an alert.
+type LogEntry struct {
+	At    Time    `json:"at"`
+	What  LogWord `json:"what"`
+	By    string  `json:"by"` // a person; of a notification its receiver, as alertmanager.yml names it
+	Note  string  `json:"note"`
+	Until Time    `json:"until"` // of a silence; else NoTime
+}
+
 // Silence is a time in which nobody is told of an alert, because a person said so.
 type Silence struct {
 	ID    string `json:"id"` // Alertmanager's

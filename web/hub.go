@@ -15,11 +15,12 @@ type Alert struct {
 	ID          string // stable while members come and go; names the page /alerts/{id}
 	Labels      map[string]string
 	Annotations map[string]string
-	StartsAt    flows.Time      // when its first member became stuck
-	ResolvedAt  flows.Time      // NoTime while it fires
-	Silenced    bool            // nobody is told
-	Ack         flows.Ack       // who looks after it; kept when it is resolved
-	Silences    []flows.Silence // that hold now, the last to end first
+	StartsAt    flows.Time       // when its first member became stuck
+	ResolvedAt  flows.Time       // NoTime while it fires
+	Silenced    bool             // nobody is told
+	Ack         flows.Ack        // who looks after it; kept when it is resolved
+	Silences    []flows.Silence  // that hold now, the last to end first
+	Log         []flows.LogEntry // what was done about it, the latest last
 }
 
 // Hub holds the latest numbers of every flow and the alerts, and hands them to whoever

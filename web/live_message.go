@@ -163,6 +163,7 @@ type alertJSON struct {
 	Silenced    bool          `json:"silenced"`
 	Ack         *flows.Ack    `json:"ack"`      // null while nobody has it
 	Silences    []silenceJSON `json:"silences"` // that hold now, the last to end first
+	Log         []logJSON     `json:"log"`      // what was done about it, the latest last
 	StartedAt   flows.Time    `json:"started_at"`
 	ResolvedAt  flows.Time    `json:"resolved_at"`
 	Title       string        `json:"title"`
@@ -183,6 +184,14 @@ type silenceJSON struct {
 	Until flows.Time `json:"until"`
 }
 
+type logJSON struct {
+	At    flows.Time    `json:"at"`
+	What  flows.LogWord `json:"what"`
+	By    string        `json:"by"`
+	Note  string        `json:"note"`
+	Until flows.Time    `json:"until"` // null but of a silence
+}
+
 func alertToJSON(a Alert) alertJSON {
 	state := "firing"
 	if a.ResolvedAt != flows.NoTime {
@@ -196,8 +205,12 @@ func alertToJSON(a Alert) alertJSON {
 	for i, one := range a.Silences {
 		silences[i] = silenceJSON{one.ID, one.By, one.Why, one.From, one.Until}
 	}
+	log := make([]logJSON, len(a.Log))
+	for i, e := range a.Log {
+		log[i] = logJSON(e)
+	}
 	return alertJSON{
-		Ack: ack, Silences: silences,
+		Ack: ack, Silences: silences, Log: log,
 		ID: a.ID, State: state, Flow: a.Flow, Step: a.Step, System: a.System, Reason: string(a.Reason), Count: a.Count,
 		Since: a.Since, Oldest: a.Oldest, ValueAtRisk: a.AtRisk, Keys: nonNil(a.Keys), Silenced: a.Silenced,
 		StartedAt: a.StartsAt, ResolvedAt: a.ResolvedAt, Title: a.Title, Capability: a.Capability, Owner: a.Owner,

@@ -44,7 +44,7 @@ func (s *Server) had(flow string) map[string]bool {
 
 // viewAlert adds what the flow knows: the limit that was passed, and whose key names the instances.
 func (s *Server) viewAlert(a Alert) views.Alert {
-	v := views.Alert{Cohort: a.Cohort, ID: a.ID, StartsAt: a.StartsAt, ResolvedAt: a.ResolvedAt, Silenced: a.Silenced, Ack: a.Ack, Silences: a.Silences, Acts: s.OnCall != nil}
+	v := views.Alert{Cohort: a.Cohort, ID: a.ID, StartsAt: a.StartsAt, ResolvedAt: a.ResolvedAt, Silenced: a.Silenced, Ack: a.Ack, Silences: a.Silences, Log: a.Log, Acts: s.OnCall != nil}
 	f, ok := s.rules.Set().Flow(a.Flow)
 	if !ok {
 		return v

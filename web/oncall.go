@@ -23,9 +23,9 @@ import (
 // and everything else for "cannot take it now".
 type OnCall interface {
 	Acknowledge(id, by, note string) error
-	Unacknowledge(id string) error
+	Unacknowledge(id, by string) error
 	Silence(id, by, why string, until time.Time) error
-	Unsilence(id string) error
+	Unsilence(id, by string) error
 }
 
 const (
@@ -65,7 +65,11 @@ func (s *Server) postAck(r *http.Request) (any, error) {
 
 // deleteAck is DELETE /api/v1/alerts/{id}/ack.
 func (s *Server) deleteAck(r *http.Request) (any, error) {
-	a, err := s.unacknowledge(r.Context(), r.PathValue("id"))
+	by, fault := nameOf(r, "")
+	if fault != nil {
+		return nil, fault
+	}
+	a, err := s.unacknowledge(r.Context(), r.PathValue("id"), by)
 	return alertToJSON(a), err
 }
 
@@ -97,8 +101,8 @@ func (s *Server) acknowledge(ctx context.Context, id, by, note string) (Alert, e
 	return s.awaitAlert(ctx, id, func(a Alert) bool { return a.Ack.By == by && a.Ack.Note == note }), nil
 }
 
-func (s *Server) unacknowledge(ctx context.Context, id string) (Alert, error) {
-	if err := s.OnCall.Unacknowledge(id); err != nil {
+func (s *Server) unacknowledge(ctx context.Context, id, by string) (Alert, error) {
+	if err := s.OnCall.Unacknowledge(id, by); err != nil {
 		return Alert{}, s.refused(ctx, id, err)
 	}
 	return s.awaitAlert(ctx, id, func(a Alert) bool { return !a.Ack.Given() }), nil
@@ -191,8 +195,12 @@ func (s *Server) formAck(w http.ResponseWriter, r *http.Request) (Alert, error) 
 	return s.acknowledge(r.Context(), r.PathValue("id"), by, strings.TrimSpace(r.PostForm.Get("note")))
 }
 
-func (s *Server) formUnack(_ http.ResponseWriter, r *http.Request) (Alert, error) {
-	return s.unacknowledge(r.Context(), r.PathValue("id"))
+func (s *Server) formUnack(w http.ResponseWriter, r *http.Request) (Alert, error) {
+	by, err := signed(w, r)
+	if err != nil {
+		return Alert{}, err
+	}
+	return s.unacknowledge(r.Context(), r.PathValue("id"), by)
 }
 
 func (s *Server) formSilence(w http.ResponseWriter, r *http.Request) (Alert, error) {
@@ -233,9 +241,13 @@ func silenceEnd(form url.Values, c views.Clock) (time.Time, *Problem) {
 	return c.Now.Std().Add(d), nil
 }
 
-func (s *Server) formUnsilence(_ http.ResponseWriter, r *http.Request) (Alert, error) {
+func (s *Server) formUnsilence(w http.ResponseWriter, r *http.Request) (Alert, error) {
+	by, err := signed(w, r)
+	if err != nil {
+		return Alert{}, err
+	}
 	id := r.PathValue("id")
-	if err := s.OnCall.Unsilence(id); err != nil {
+	if err := s.OnCall.Unsilence(id, by); err != nil {
 		return Alert{}, s.refused(r.Context(), id, err)
 	}
 	return s.awaitAlert(r.Context(), id, func(a Alert) bool {

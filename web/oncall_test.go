@@ -41,8 +41,8 @@ func (d *desk) Acknowledge(id, by, note string) error {
 	return d.change(id, func(a *Alert) { a.Ack = flows.Ack{By: by, Note: note, At: noon} })
 }
 
-func (d *desk) Unacknowledge(id string) error {
-	d.said = append(d.said, "unack")
+func (d *desk) Unacknowledge(id, by string) error {
+	d.said = append(d.said, "unack "+by)
 	return d.change(id, func(a *Alert) { a.Ack = flows.Ack{} })
 }
 
@@ -56,8 +56,8 @@ func (d *desk) Silence(id, by, why string, until time.Time) error {
 	})
 }
 
-func (d *desk) Unsilence(id string) error {
-	d.said = append(d.said, "unsilence")
+func (d *desk) Unsilence(id, by string) error {
+	d.said = append(d.said, "unsilence "+by)
 	return d.change(id, func(a *Alert) { a.Silenced, a.Silences = false, nil })
 }
 

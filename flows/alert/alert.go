@@ -85,6 +85,7 @@ type Router struct {
 
 	wake      chan struct{} // capacity 1: something is due
 	saver     saver
+	tellings  tellings
 	closeOnce sync.Once
 	closeErr  error
 
@@ -162,7 +163,10 @@ func (r *Router) open() error {
 		return fmt.Errorf("register metrics of alerts: %w", err)
 	}
 	// Both call back on every change of their own, with their lock held.
-	r.log.SetBroadcast(func([]byte) { r.changed(logFile) })
+	r.log.SetBroadcast(func(entry []byte) {
+		r.tellings.add(entry)
+		r.changed(logFile)
+	})
 	r.silences.SetBroadcast(func([]byte) { r.changed(silencesFile) })
 	if _, err := restore(&r.saver, incidentsFile, func(file string) (struct{}, error) {
 		return struct{}{}, r.book.load(file, time.Now())
@@ -210,6 +214,7 @@ func (r *Router) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		now := time.Now()
+		r.noteTellings()
 		r.mu.Lock()
 		due := r.book.due(now)
 		r.mu.Unlock()
@@ -315,6 +320,7 @@ func (r *Router) Close() error {
 			current.stop()
 		}
 		r.alerts.Close()
+		r.noteTellings()
 		r.saver.markAll()
 		if !r.save() {
 			r.closeErr = errors.New("the state of alerts was not written; see the log")

@@ -51,6 +51,7 @@ type incident struct {
 	startsAt    flows.Time
 	resolvedAt  flows.Time // NoTime while active
 	ack         flows.Ack
+	log         []flows.LogEntry // latest last, at most maxLog
 
 	seenAt  time.Time // first
 	grewAt  time.Time // count changed last
@@ -238,7 +239,7 @@ func (b *book) list(quiet func(*incident) (bool, []flows.Silence)) []Alert {
 func (in *incident) shown(id model.Fingerprint) Alert {
 	return Alert{
 		Cohort: in.cohort, ID: id.String(), Labels: plain(in.labels), Annotations: plain(in.annotations),
-		StartsAt: in.startsAt, ResolvedAt: in.resolvedAt, Ack: in.ack,
+		StartsAt: in.startsAt, ResolvedAt: in.resolvedAt, Ack: in.ack, Log: slices.Clone(in.log),
 	}
 }
 
@@ -251,6 +252,8 @@ type stored struct {
 	ResolvedAt  flows.Time     `json:"resolved_at"`
 	Told        bool           `json:"told"`
 	Ack         flows.Ack      `json:"ack"`
+
+	Log []flows.LogEntry `json:"log"`
 }
 
 // load reads what save wrote; a file that is not there is an empty book.
@@ -269,7 +272,7 @@ func (b *book) load(file string, clock time.Time) error {
 	for _, s := range incidents {
 		in := &incident{
 			cohort: s.Cohort, labels: s.Labels, annotations: s.Annotations, startsAt: s.StartsAt, resolvedAt: s.ResolvedAt,
-			seenAt: clock, grewAt: clock, fired: true, before: true, told: s.Told, ack: s.Ack,
+			seenAt: clock, grewAt: clock, fired: true, before: true, told: s.Told, ack: s.Ack, log: s.Log,
 		}
 		if in.resolvedAt == flows.NoTime {
 			b.active[in.labels.Fingerprint()] = in
@@ -285,7 +288,7 @@ func (b *book) save() ([]byte, error) {
 	incidents := []stored{}
 	for _, in := range slices.Concat(b.resolved, slices.Collect(maps.Values(b.active))) {
 		if in.fired || in.ack.Given() {
-			incidents = append(incidents, stored{in.cohort, in.labels, in.annotations, in.startsAt, in.resolvedAt, in.told, in.ack})
+			incidents = append(incidents, stored{in.cohort, in.labels, in.annotations, in.startsAt, in.resolvedAt, in.told, in.ack, in.log})
 		}
 	}
 	return json.Marshal(incidents)

@@ -21,11 +21,12 @@ type Alert struct {
 	ID          string // fingerprint of the labels: stable while members come and go
 	Labels      map[string]string
 	Annotations map[string]string
-	StartsAt    flows.Time      // when the first member became stuck, as it was when it fired
-	ResolvedAt  flows.Time      // NoTime while it fires
-	Silenced    bool            // by a silence or an inhibition: nobody is told
-	Ack         flows.Ack       // who looks after it; kept when it is resolved
-	Silences    []flows.Silence // that hold now, the last to end first
+	StartsAt    flows.Time       // when the first member became stuck, as it was when it fired
+	ResolvedAt  flows.Time       // NoTime while it fires
+	Silenced    bool             // by a silence or an inhibition: nobody is told
+	Ack         flows.Ack        // who looks after it; kept when it is resolved
+	Silences    []flows.Silence  // that hold now, the last to end first
+	Log         []flows.LogEntry // what was done about it, the latest last; a copy
 }
 
 // labelsOf is what a cohort is.

@@ -32,13 +32,16 @@ func (r *Router) Acknowledge(id, by, note string) error {
 	if err := checkWords(by, note); err != nil {
 		return err
 	}
-	return r.note(id, flows.Ack{By: by, Note: note, At: flows.At(time.Now())})
+	now := flows.At(time.Now())
+	return r.note(id, flows.Ack{By: by, Note: note, At: now}, flows.LogEntry{At: now, What: flows.LogAcknowledged, By: by, Note: note, Until: flows.NoTime})
 }
 
 // Unacknowledge takes the word back. It is an error only where nothing with that id fires.
-func (r *Router) Unacknowledge(id string) error { return r.note(id, flows.Ack{}) }
+func (r *Router) Unacknowledge(id, by string) error {
+	return r.note(id, flows.Ack{}, flows.LogEntry{At: flows.At(time.Now()), What: flows.LogTakenBack, By: by, Until: flows.NoTime})
+}
 
-func (r *Router) note(id string, ack flows.Ack) error {
+func (r *Router) note(id string, ack flows.Ack, entry flows.LogEntry) error {
 	r.mu.Lock()
 	in := r.book.find(id)
 	if in == nil {
@@ -46,6 +49,7 @@ func (r *Router) note(id string, ack flows.Ack) error {
 		return flows.ErrNotFound
 	}
 	in.ack = ack
+	in.enter(entry)
 	r.mu.Unlock()
 	r.saver.mark(incidentsFile)
 	r.refresh()
@@ -106,29 +110,39 @@ func (r *Router) Silence(id, by, why string, until time.Time) error {
 	if err != nil {
 		return fmt.Errorf("silence alert %s: %w", id, err)
 	}
-	return r.expire(before)
+	r.enter(id, flows.LogEntry{At: flows.At(now), What: flows.LogSilenced, By: by, Note: why, Until: flows.At(until)})
+	_, err = r.expire(before)
+	return err
 }
 
 // Unsilence ends the silences that are of this alert alone; others are not its to end.
-func (r *Router) Unsilence(id string) error {
+func (r *Router) Unsilence(id, by string) error {
 	labels, ok := r.labels(id)
 	if !ok {
 		return flows.ErrNotFound
 	}
-	return r.expire(r.silencesOf(labels))
+	ended, err := r.expire(r.silencesOf(labels))
+	if ended > 0 {
+		r.enter(id, flows.LogEntry{At: flows.At(time.Now()), What: flows.LogSilenceEnded, By: by, Until: flows.NoTime})
+		r.refresh()
+		err = errors.Join(err, r.keep())
+	}
+	return err
 }
 
-func (r *Router) expire(silences []flows.Silence) error {
+// expire ends those that are of one alert alone, and says how many.
+func (r *Router) expire(silences []flows.Silence) (ended int, err error) {
 	for _, s := range silences {
 		if !s.Own {
 			continue
 		}
 		if err := r.silences.Expire(context.Background(), s.ID); err != nil && !errors.Is(err, silence.ErrNotFound) {
-			return fmt.Errorf("end silence %s: %w", s.ID, err)
+			return ended, fmt.Errorf("end silence %s: %w", s.ID, err)
 		}
+		ended++
 	}
 	r.refresh()
-	return r.keep()
+	return ended, r.keep()
 }
 
 func (r *Router) labels(id string) (model.LabelSet, bool) {

@@ -46,7 +46,7 @@ func TestAcknowledgeIsKept(t *testing.T) {
 	if ack := r.Alerts()[0].Ack; ack != before {
 		t.Errorf("after a restart it is %+v, before it was %+v", ack, before)
 	}
-	if err := r.Unacknowledge(id); err != nil {
+	if err := r.Unacknowledge(id, "Anna"); err != nil {
 		t.Fatal(err)
 	}
 	r = again()
@@ -81,9 +81,9 @@ func TestAcknowledgeRefuses(t *testing.T) {
 	for _, unknown := range []string{"", "nope", "0000000000000000"} {
 		for name, do := range map[string]func() error{
 			"acknowledge":   func() error { return r.Acknowledge(unknown, "Anna", "") },
-			"unacknowledge": func() error { return r.Unacknowledge(unknown) },
+			"unacknowledge": func() error { return r.Unacknowledge(unknown, "Anna") },
 			"silence":       func() error { return r.Silence(unknown, "Anna", "why", time.Now().Add(time.Hour)) },
-			"unsilence":     func() error { return r.Unsilence(unknown) },
+			"unsilence":     func() error { return r.Unsilence(unknown, "Anna") },
 		} {
 			if err := do(); !errors.Is(err, flows.ErrNotFound) {
 				t.Errorf("%s %q: %v", name, unknown, err)
@@ -137,7 +137,7 @@ func TestSilenceIsAlertmanagers(t *testing.T) {
 	now := time.Now()
 	r.Set([]flows.Cohort{invoices(1, now)}, now)
 	expectNone(t, got, "silenced, and back")
-	if err := r.Unsilence(id); err != nil {
+	if err := r.Unsilence(id, "Ben"); err != nil {
 		t.Fatal(err)
 	}
 	if a := r.Alerts()[0]; a.Silenced || len(a.Silences) != 0 {
@@ -146,4 +146,61 @@ func TestSilenceIsAlertmanagers(t *testing.T) {
 	expectNone(t, got, "for the receiver it fires still")
 	r.Set(nil, time.Now())
 	expect(t, got, "resolved")
+}
+
+// Who was told, who said what, and when: kept over a restart and past the end.
+func TestLog(t *testing.T) {
+	t.Parallel()
+	r, got, again := fired(t)
+	id := r.Alerts()[0].ID
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	logged(t, r, 1) // the receiver has it before the notification log
+	must(r.Acknowledge(id, "Anna", "rolling back"))
+	must(r.Unacknowledge(id, "Anna"))
+	must(r.Silence(id, "Ben", "planned", time.Now().Add(time.Hour)))
+	must(r.Unsilence(id, "Ben"))
+	must(r.Unsilence(id, "Ben")) // nothing is left to end
+	r = again()
+	r.Set(nil, time.Now())
+	expect(t, got, "resolved")
+	want := []string{"told hook", "acknowledged Anna", "taken back Anna", "silenced Ben", "silence ended Ben", "told that over hook"}
+	logged(t, r, len(want))
+	for i, e := range r.Alerts()[0].Log {
+		if said := string(e.What) + " " + e.By; said != want[i] {
+			t.Errorf("entry %d is %q, want %q", i, said, want[i])
+		}
+	}
+	if e := r.Alerts()[0].Log[1]; e.Note != "rolling back" || e.Until != flows.NoTime {
+		t.Errorf("the acknowledgement is kept as %+v", e)
+	}
+}
+
+// logged waits until the first alert's log has n entries.
+func logged(t *testing.T, r *Router, n int) {
+	t.Helper()
+	now, next, stop := r.Subscribe()
+	defer stop()
+	late := time.After(20 * time.Second)
+	for len(now[0].Log) < n {
+		select {
+		case now = <-next:
+		case <-late:
+			t.Fatalf("the log stays %+v", now[0].Log)
+		}
+	}
+}
+
+func TestLogIsBounded(t *testing.T) {
+	var in incident
+	for i := range 3 * maxLog {
+		in.enter(flows.LogEntry{At: flows.Time(i)})
+	}
+	if len(in.log) != maxLog || in.log[0].At != 0 || in.log[maxLog-1].At != 3*maxLog-1 || in.log[1].At != 2*maxLog+1 {
+		t.Errorf("%d entries, from %d, %d to %d", len(in.log), in.log[0].At, in.log[1].At, in.log[len(in.log)-1].At)
+	}
 }

@@ -78,13 +78,14 @@ type Alert struct {
 	flows.Cohort
 	ID         string
 	StartsAt   flows.Time
-	ResolvedAt flows.Time      // NoTime or 0 while it fires
-	Silenced   bool            // nobody is told
-	Ack        flows.Ack       // who has it
-	Silences   []flows.Silence // that hold now, the last to end first
-	Acts       bool            // it can be acknowledged and silenced here
-	Limit      time.Duration   // the step's within, or the flow's idle; 0 where not known
-	Key        string          // type of the flow's primary key, which names its instances; may be empty
+	ResolvedAt flows.Time       // NoTime or 0 while it fires
+	Silenced   bool             // nobody is told
+	Ack        flows.Ack        // who has it
+	Silences   []flows.Silence  // that hold now, the last to end first
+	Log        []flows.LogEntry // what was done about it, the latest last
+	Acts       bool             // it can be acknowledged and silenced here
+	Limit      time.Duration    // the step's within, or the flow's idle; 0 where not known
+	Key        string           // type of the flow's primary key, which names its instances; may be empty
 }
 
 // Overview is the page /.
