@@ -130,5 +130,6 @@ type SeenSignal struct {
 	Source     string
 	Count      int
 	Last       Time     // latest reception
+	First      Time     // earliest, by the time of the signals themselves
 	Attributes []string // names of attributes and top-level data fields, sorted
 }

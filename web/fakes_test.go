@@ -26,6 +26,9 @@ type fakeHistory struct {
 	health   flows.Health
 	page     flows.InstancePage
 	detail   flows.InstanceDetail
+	tries    []flows.Tries
+	failures map[string]string
+	texts    []flows.FlowText
 	variants flows.Variants
 	follows  flows.DirectlyFollows
 	signals  []flows.Signal
@@ -74,6 +77,22 @@ func (h *fakeHistory) Search(context.Context, string, int) (flows.Found, error) 
 
 func (h *fakeHistory) SignalNames(context.Context, flows.Time, int) ([]flows.SeenSignal, error) {
 	return h.seen, h.err
+}
+
+func (h *fakeHistory) Tries(context.Context, flows.Match, flows.Time, flows.Time) ([]flows.Tries, error) {
+	return h.tries, h.err
+}
+
+func (h *fakeHistory) Shared(context.Context, *flows.Flow, string, flows.Time) ([]flows.SharedValue, error) {
+	return nil, h.err
+}
+
+func (h *fakeHistory) Failures(context.Context, []string) (map[string]string, error) {
+	return h.failures, h.err
+}
+
+func (h *fakeHistory) FlowTexts(context.Context, string, int) ([]flows.FlowText, error) {
+	return h.texts, h.err
 }
 
 // fakeRules are flow files in force.

@@ -24,6 +24,13 @@ type History interface {
 	Search(ctx context.Context, text string, limit int) (flows.Found, error)
 	// SignalNames lists the names that signals received since then carried, latest first.
 	SignalNames(ctx context.Context, since flows.Time, limit int) ([]flows.SeenSignal, error)
+
+	// Tries, Shared and Failures are evidence of why a step does not come.
+	Tries(ctx context.Context, m flows.Match, from, since flows.Time) ([]flows.Tries, error)
+	Shared(ctx context.Context, f *flows.Flow, step string, since flows.Time) ([]flows.SharedValue, error)
+	Failures(ctx context.Context, traces []string) (map[string]string, error) // by flows.Signal.ID of a span
+	// FlowTexts are the versions of a flow's file that ran, the last loaded first.
+	FlowTexts(ctx context.Context, flow string, limit int) ([]flows.FlowText, error)
 }
 
 // Rules are the flow files as they are in force now.

@@ -124,14 +124,15 @@ func (s *Store) SignalNames(ctx context.Context, since flows.Time, limit int) (s
 			kind  string
 			count uint64
 			last  int64
+			first int64
 		)
-		if err := rows.Scan(&kind, &g.Name, &g.Source, &count, &last, &g.Attributes); err != nil {
+		if err := rows.Scan(&kind, &g.Name, &g.Source, &count, &last, &first, &g.Attributes); err != nil {
 			return nil, fmt.Errorf("scan a name of signals: %w", err)
 		}
 		if kind == flows.Span.String() {
 			g.Kind = flows.Span
 		}
-		g.Count, g.Last = int(count), flows.Time(last)
+		g.Count, g.Last, g.First = int(count), flows.Time(last), flows.Time(first)
 		seen = append(seen, g)
 	}
 	if err := rows.Err(); err != nil {

@@ -206,9 +206,9 @@ func TestSignalNames(t *testing.T) {
 	}
 	fields, last := []string{"note", "total"}, lately
 	want := []flows.SeenSignal{
-		{Name: "invoice.created", Source: "/shop", Count: 2, Last: last, Attributes: fields},
-		{Name: "invoice.posted", Source: "/shop", Count: 1, Last: last, Attributes: fields},
-		{Name: "order.noted", Source: "/shop", Count: 3, Last: last, Attributes: fields},
+		{Name: "invoice.created", Source: "/shop", Count: 2, Last: last, First: epoch.Add(3 * time.Minute), Attributes: fields},
+		{Name: "invoice.posted", Source: "/shop", Count: 1, Last: last, First: epoch.Add(4 * time.Minute), Attributes: fields},
+		{Name: "order.noted", Source: "/shop", Count: 3, Last: last, First: epoch.Add(3 * time.Minute), Attributes: fields},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)

@@ -5,6 +5,7 @@ SELECT
     source,
     count() AS signals,
     toUnixTimestamp64Nano(max(received)) AS last,
+    toUnixTimestamp64Nano(min(time)) AS first,
     arraySort(groupUniqArrayArray(200)(arrayConcat(JSONExtractKeys(attributes), JSONExtractKeys(data)))) AS fields
 FROM signals
 WHERE received >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
