@@ -133,3 +133,20 @@ type SeenSignal struct {
 	First      Time     // earliest, by the time of the signals themselves
 	Attributes []string // names of attributes and top-level data fields, sorted
 }
+
+// SystemTraffic is what arrived from one system in a window.
+type SystemTraffic struct {
+	System  string
+	Signals int   // receptions in the window, wanted by a flow or not; 0 for one that was silent in it
+	Buckets []int // of them, oldest first, the window in equal parts; nil for none
+	Last    Time  // latest reception, also from before the window
+	// LongestGap is the longest time between two receptions in the window. It is exact where
+	// it is longer than Resolution, else 0.
+	LongestGap, Resolution time.Duration
+	// How long after its own time a signal arrived: of Judged signals the least, half of them,
+	// and all but one in a hundred. A Least below zero says how far the system's clock is
+	// ahead of ours, at least.
+	Judged          int
+	Least, P50, P99 time.Duration
+	Skewed          int // arrived more than 1 h before or 1 y after their own time
+}

@@ -47,6 +47,10 @@ func (s *Server) load(ctx context.Context, t target) (loaded, error) {
 		return s.loadFlow(ctx, t)
 	case viewStep:
 		return s.loadStep(ctx, t)
+	case viewSystems:
+		return s.loadSystems(ctx, t)
+	case viewSystem:
+		return s.loadSystem(ctx, t)
 	case viewAlerts:
 		return s.loadAlerts(t)
 	case viewAlert:

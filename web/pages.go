@@ -24,6 +24,8 @@ var livePages = map[string]view{
 	"GET /flows/{flow}":              viewFlow,
 	"GET /flows/{flow}/steps/{step}": viewStep,
 	"GET /flows/{flow}/instances":    viewInstances,
+	"GET /systems":                   viewSystems,
+	"GET /systems/{system}":          viewSystem,
 	"GET /alerts":                    viewAlerts,
 	"GET /alerts/{id}":               viewAlert,
 	"GET /instances/{flow}/{key}":    viewInstance,
@@ -38,6 +40,8 @@ func (s *Server) pageRoutes() {
 		switch v {
 		case viewFlows:
 			page = asFile(page, s.file(s.flowsFile))
+		case viewSystems:
+			page = asFile(page, s.file(s.systemsFile))
 		case viewAlerts:
 			page = asFile(page, s.file(s.alertsFile))
 		case viewInstances:

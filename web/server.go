@@ -115,6 +115,7 @@ func (s *Server) routes() {
 		"GET /api/v1/flows/{flow}/instances/{key}":  s.getInstance,
 		"GET /api/v1/flows/{flow}/variants":         s.getVariants,
 		"GET /api/v1/flows/{flow}/directly-follows": s.getDirectlyFollows,
+		"GET /api/v1/systems":                       s.getSystems,
 		"GET /api/v1/timeline":                      s.getTimeline,
 		"GET /api/v1/search":                        s.getSearch,
 	} {

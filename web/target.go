@@ -17,6 +17,8 @@ const (
 	viewFlows     view = "flows"
 	viewFlow      view = "flow"
 	viewStep      view = "step"
+	viewSystems   view = "systems"
+	viewSystem    view = "system"
 	viewAlerts    view = "alerts"
 	viewAlert     view = "alert"
 	viewInstance  view = "instance"
@@ -26,15 +28,16 @@ const (
 // target is what a live page shows: all of it is in the page's address, and again in that of
 // its socket, so that both are made by the same code.
 type target struct {
-	view view
-	flow string
-	step string
-	id   string // of an alert
-	key  string // of an instance
-	list string // what a list of instances is asked, as params.listOf wrote it
-	rng  views.Range
-	at   flows.Time // hindsight, which is not live; NoTime for now
-	site string     // scheme and host as the reader asked for them
+	view   view
+	flow   string
+	step   string
+	id     string // of an alert
+	system string
+	key    string // of an instance
+	list   string // what a list of instances is asked, as params.listOf wrote it
+	rng    views.Range
+	at     flows.Time // hindsight, which is not live; NoTime for now
+	site   string     // scheme and host as the reader asked for them
 	// reader is the name that the reader's browser kept. It is not in the socket's address:
 	// live elements are the same for all who look at a page.
 	reader string
@@ -43,7 +46,7 @@ type target struct {
 // socket is the address of the target's websocket.
 func (t target) socket() string {
 	q := url.Values{"view": {string(t.view)}}
-	for name, value := range map[string]string{"flow": t.flow, "step": t.step, "id": t.id, "key": t.key, "list": t.list} {
+	for name, value := range map[string]string{"flow": t.flow, "step": t.step, "id": t.id, "key": t.key, "list": t.list, "system": t.system} {
 		if value != "" {
 			q.Set(name, value)
 		}
@@ -58,7 +61,7 @@ func (t target) socket() string {
 func pageTarget(r *http.Request, v view) (target, *Problem) {
 	p := pageQuery(r)
 	t := target{
-		view: v, flow: r.PathValue("flow"), step: r.PathValue("step"), id: r.PathValue("id"), key: r.PathValue("key"),
+		view: v, flow: r.PathValue("flow"), step: r.PathValue("step"), id: r.PathValue("id"), key: r.PathValue("key"), system: r.PathValue("system"),
 		at: p.time("at"), site: site(r), reader: keptName(r),
 	}
 	t.rng = p.rangeOf()
@@ -70,9 +73,9 @@ func pageTarget(r *http.Request, v view) (target, *Problem) {
 
 // socketTarget reads what target.socket wrote.
 func socketTarget(r *http.Request) (target, *Problem) {
-	p := query(r, "view", "flow", "step", "id", "key", "list", "range")
+	p := query(r, "view", "flow", "step", "id", "key", "list", "range", "system")
 	t := target{
-		view: view(p.text("view")), flow: p.text("flow"), step: p.text("step"), id: p.text("id"), key: p.text("key"), list: p.text("list"),
+		view: view(p.text("view")), flow: p.text("flow"), step: p.text("step"), id: p.text("id"), key: p.text("key"), list: p.text("list"), system: p.text("system"),
 		at: flows.NoTime, site: site(r),
 	}
 	t.rng = p.rangeOf()
@@ -101,7 +104,7 @@ func site(r *http.Request) string {
 // comes from history about as often as it may have changed.
 func (t target) pace() (rest, poll time.Duration) {
 	switch {
-	case t.view == viewInstance, t.view == viewInstances:
+	case t.view == viewInstance, t.view == viewInstances, t.view == viewSystems, t.view == viewSystem:
 		return time.Second, 2 * time.Second
 	case t.view == viewStep, t.view == viewAlert, t.view == viewFlow, t.rng != views.RangeHour:
 		return 200 * time.Millisecond, 5 * time.Second

@@ -26,6 +26,8 @@
 //	/flows       flow-{name} for each flow
 //	/flows/{f}   flow-head, flow-stats, flow-graph, flow-variants, flow-stuck, flow-steps
 //	/flows/{f}/steps/{s}  step-head, step-stats, step-instances
+//	/systems     systems-stats, systems
+//	/systems/{s} system-head, system-say, system-stats, system-chart, system-steps, system-names
 //	/alerts      alerts-open, alerts-resolved
 //	/alerts/{id} alert-head, alert-verdict, alert-stats, alert-flow, alert-instances
 //	/instances/{f}/{key}  instance-head, instance-verdict, instance-timeline,

@@ -176,6 +176,8 @@ func TestEscape(t *testing.T) {
 		"entity":   EntityTimeline{Clock: v.Clock, Key: flows.Key{Type: evil, Value: evil}, Signals: v.Detail.Signals, Known: []*flows.Flow{f}}.Body(),
 		"model":    FlowModel{Clock: v.Clock, Flow: f, File: evil, Text: evil, Faults: []flows.Fault{{File: evil, Line: 1, Message: evil}}}.Body(),
 		"problem":  Problem{Status: 404, Title: evil, Text: evil, There: []Link{{Text: evil, Href: "/flows/x", Note: evil}}}.Body(),
+		"systems":  SystemList{Clock: v.Clock, Systems: []SystemNow{{Name: evil, Steps: []SystemStep{{Flow: f}}}}, Known: true}.Body(),
+		"system":   SystemDetail{Clock: v.Clock, Now: SystemNow{Name: evil, Steps: []SystemStep{{Flow: f}}}, Known: true, Names: []flows.SeenSignal{{Name: evil}}, Wanted: []WantedName{{Name: evil, Flow: f}}, Alerts: []Alert{alert}}.Body(),
 		"first":    FirstRun{Clock: v.Clock, EventsURL: evil, ConfigDir: evil, OTLPHTTP: evil, Seen: []flows.SeenSignal{{Name: evil, Source: evil, Attributes: []string{evil}}}}.Body(),
 	} {
 		shell := sampleShell(PlaceSearch, evil)

@@ -52,6 +52,8 @@ func samplePages(t testing.TB) []samplePage {
 		{"flows", busy, list.Body(), list.Parts()},
 		{"flow", sampleShell(PlaceFlows, "Web order to cash"), detail.Body(), detail.Parts()},
 		{"step", sampleShell(PlaceFlows, "Invoice posted"), step.Body(), step.Parts()},
+		{"systems", sampleShell(PlaceSystems, "Systems"), SystemList{Clock: c, Systems: sampleSystems(t), Known: true}.Body(), SystemList{Clock: c, Systems: sampleSystems(t), Known: true}.Parts()},
+		{"system", sampleShell(PlaceSystems, "ERP"), sampleSystem(t).Body(), sampleSystem(t).Parts()},
 		{"alerts", sampleShell(PlaceAlerts, "Alerts"), alerts.Body(), alerts.Parts()},
 		{"alert", sampleShell(PlaceAlerts, "Invoice posted is stuck"), alert.Body(), alert.Parts()},
 		{"alert-acked", sampleShell(PlaceAlerts, "Invoice posted is stuck"), acked.Body(), acked.Parts()},

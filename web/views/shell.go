@@ -26,6 +26,7 @@ const (
 	PlaceOverview Place = "overview"
 	PlaceFlows    Place = "flows"
 	PlaceAlerts   Place = "alerts"
+	PlaceSystems  Place = "systems"
 	PlaceSearch   Place = "search"
 )
 

@@ -4,7 +4,7 @@ import { keep, kept } from './look.js';
 import { togglePause } from './live.js';
 import { acknowledgeMeant, silenceMeant } from './oncall.js';
 
-const places = { o: '/', f: '/flows', a: '/alerts' };
+const places = { o: '/', f: '/flows', a: '/alerts', s: '/systems' };
 const rowLinks = 'main tbody tr .name[href], main .hit, main .rows .name[href], main .alert h3 a';
 
 function typing() {

@@ -1,0 +1,67 @@
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"throughline/flows"
+)
+
+// TestSystems holds the words that can be told without a learned rhythm, and that none is told
+// where none holds.
+func TestSystems(t *testing.T) {
+	h := newHouse(t, nil)
+	publish(t, h.hub, orderHealth(12, 2))
+	now := flows.At(time.Now())
+	heard := func(system string, silent, gap time.Duration) flows.SystemTraffic {
+		return flows.SystemTraffic{System: system, Signals: 120, Last: now.Add(-silent), LongestGap: gap, Resolution: 10 * time.Second, Buckets: make([]int, 360), Judged: 120, Least: -time.Minute, P50: time.Second, P99: 2 * time.Second}
+	}
+	h.history.traffic = []flows.SystemTraffic{heard("crm", 5*time.Second, 0), heard("erp", 10*time.Minute, time.Minute), heard("payments", 10*time.Minute, 9*time.Minute)}
+	var answer struct {
+		Systems []systemJSON `json:"systems"`
+	}
+	body := h.get(t, "/api/v1/systems").Body.Bytes()
+	if err := json.Unmarshal(body, &answer); err != nil {
+		t.Fatal(err)
+	}
+	var whole any
+	if err := json.Unmarshal(body, &whole); err != nil {
+		t.Fatal(err)
+	}
+	doc := readDocument(t, h)
+	for _, fault := range doc.check("systems", doc.Paths["/api/v1/systems"]["get"].Responses["200"].Content["application/json"].Schema, whole) {
+		t.Error(fault)
+	}
+	got := map[string]string{}
+	for _, s := range answer.Systems {
+		got[s.System] = "none"
+		if s.State != nil {
+			got[s.System] = *s.State
+		}
+	}
+	// erp waits for what reaches it, and nothing is due from it; 12 orders wait for payments,
+	// which is silent for longer than before; webshop was never heard.
+	for system, want := range map[string]string{"crm": "live", "erp": "starved", "payments": "none", "webshop": "blind"} {
+		if got[system] != want {
+			t.Errorf("%s is %q, want %q", system, got[system], want)
+		}
+	}
+	if n := len(answer.Systems); n != 4 || answer.Systems[2].Waiting != 12 || answer.Systems[2].Overdue != 2 || answer.Systems[0].PerMinute != 2 || answer.Systems[0].Delay.Least != -60 {
+		t.Errorf("%d systems: %s", n, body)
+	}
+	page := h.get(t, "/systems/payments").Body.String()
+	for _, want := range []string{"payments", "/flows/order-to-cash/instances?state=open,held,stuck,unknown&amp;step=paid", "Silent"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page of payments has no %s", want)
+		}
+	}
+	if w := h.get(t, "/systems/nobody"); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "webshop") {
+		t.Errorf("an unknown system: %d", w.Code)
+	}
+	if file := h.get(t, "/systems.csv").Body.String(); strings.Count(file, "\n") != 5 || !strings.Contains(file, "\nwebshop,blind,") {
+		t.Errorf("file:\n%s", file)
+	}
+}

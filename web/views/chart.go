@@ -1,0 +1,179 @@
+package views
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"throughline/flows"
+)
+
+// chart is a picture of counts over a span of time, in buckets of equal length.
+type chart struct {
+	Clock
+	id, title, note string
+	from, to        flows.Time
+	lines           []chartLine
+	marks           []chartMark
+	least           float64 // the scale goes up to this at least
+}
+
+// chartLine is one series, oldest first; all of a chart have the same length.
+type chartLine struct {
+	class  string // "", this, soft, stuck
+	name   string
+	values []float64
+}
+
+// chartMark is an instant with a name.
+type chartMark struct {
+	at   flows.Time
+	text string
+	href string
+}
+
+// The room of the lines inside the picture, in pixels from the top and the bottom, and in
+// parts of its width from the left.
+const (
+	chartHeight = 176
+	chartTop    = 22
+	chartFloor  = 150
+	chartLeft   = 0.06
+)
+
+// top is the end of the scale: 1, 2 or 5 times a power of ten, at least what is shown.
+func (c chart) top() float64 {
+	most := max(c.least, 1)
+	for _, l := range c.lines {
+		if len(l.values) > 0 {
+			most = max(most, slices.Max(l.values))
+		}
+	}
+	for power := 1.0; ; power *= 10 {
+		for _, step := range []float64{1, 2, 5} {
+			if step*power >= most {
+				return step * power
+			}
+		}
+	}
+}
+
+// points of a line in the box of 1000 by 1000 that is stretched over the room of the lines: a
+// value stands in the middle of its bucket.
+func (c chart) points(l chartLine) string {
+	top := c.top()
+	var b strings.Builder
+	for i, v := range l.values {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		x := (float64(i) + 0.5) * 1000 / float64(len(l.values))
+		b.WriteString(number(x) + "," + number(1000-v/top*1000))
+	}
+	return b.String()
+}
+
+// rung is a line of the scale with its value.
+type rung struct{ y, text string }
+
+func (c chart) rungs() []rung {
+	top := c.top()
+	var list []rung
+	for _, part := range []float64{0, 0.5, 1} {
+		value := top * part
+		text := strconv.FormatFloat(value, 'f', -1, 64)
+		if value >= 1000 && value == math.Trunc(value) {
+			text = count(int(value))
+		}
+		list = append(list, rung{number(chartFloor - part*(chartFloor-chartTop)), text})
+	}
+	return list
+}
+
+func (c chart) place(t flows.Time) float64 {
+	return float64(t.Sub(c.from)) / float64(max(c.to.Sub(c.from), 1))
+}
+
+// across is a place on the time axis as a part of the picture's width.
+func across(part float64) string { return share(chartLeft + part*(1-chartLeft)) }
+
+// tick is a clock time on the axis.
+type tick struct{ x, text, anchor string }
+
+func (c chart) ticks() []tick {
+	length := c.to.Sub(c.from)
+	clock := "15:04"
+	switch {
+	case length <= 5*time.Minute:
+		clock = "15:04:05"
+	case length > 36*time.Hour:
+		clock = "2" + nb + "Jan"
+	}
+	var list []tick
+	for i := range 5 {
+		part := float64(i) / 4
+		anchor := "middle"
+		if i == 0 {
+			anchor = "start"
+		} else if i == 4 {
+			anchor = "end"
+		}
+		list = append(list, tick{across(part), c.local(c.from.Add(time.Duration(part * float64(length)))).Format(clock), anchor})
+	}
+	return list
+}
+
+// shownMarks are the marks inside, with the side on which their name has room.
+func (c chart) shownMarks() []drawnMark {
+	var list []drawnMark
+	for _, m := range c.marks {
+		part := c.place(m.at)
+		if part < 0 || part > 1 {
+			continue
+		}
+		d := drawnMark{chartMark: m, x: across(part), anchor: "start", dx: "5", y: number(12)}
+		if part > 0.6 {
+			d.anchor, d.dx = "end", "-5"
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
+type drawnMark struct {
+	chartMark
+	x, y, dx, anchor string
+}
+
+// about says in words what the picture shows.
+func (c chart) about() string {
+	var parts []string
+	for _, l := range c.lines {
+		total, least, most := 0.0, math.Inf(1), 0.0
+		for _, v := range l.values {
+			total, least, most = total+v, min(least, v), max(most, v)
+		}
+		if len(l.values) > 0 {
+			parts = append(parts, l.name+": "+number(total)+" in all, "+number(least)+" to "+number(most)+" at a time, last "+number(l.values[len(l.values)-1]))
+		}
+	}
+	for _, m := range c.shownMarks() {
+		parts = append(parts, c.at(m.at)+" "+m.text)
+	}
+	return c.title + ", " + c.at(c.from) + " to " + c.at(c.to) + ". " + strings.Join(parts, "; ")
+}
+
+// each names the length of a bucket: "per minute", "per 15 s".
+func each(bucket time.Duration) string {
+	switch bucket {
+	case time.Minute:
+		return "per minute"
+	case time.Hour:
+		return "per hour"
+	case 24 * time.Hour:
+		return "per day"
+	}
+	return "per " + strings.Replace(span(bucket), ".0"+nb, nb, 1)
+}

@@ -1,0 +1,366 @@
+package views
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"throughline/flows"
+)
+
+// SystemState is a word of FLOWS.md section 7.
+type SystemState string
+
+// The states that can be told without a learned rhythm. SystemUnjudged is none of them: the
+// numbers stand without a verdict.
+const (
+	SystemUnjudged SystemState = ""
+	SystemLive     SystemState = "live"    // speaks, or is silent for no longer than it was before in the last hour
+	SystemStarved  SystemState = "starved" // silent for longer, and nothing is due from it
+	SystemBlind    SystemState = "blind"   // named by a flow, never heard
+)
+
+// SystemNow is one system: what was heard from it in the last hour, and what waits for it now.
+type SystemNow struct {
+	Name    string
+	State   SystemState
+	Traffic flows.SystemTraffic
+	Steps   []SystemStep // that name it, by flow
+}
+
+// SystemStep is a step that waits for a system.
+type SystemStep struct {
+	Flow                      *flows.Flow
+	Step                      int // position in Flow.Steps
+	Waiting, Overdue, Reached int
+}
+
+// Waiting is how many waits for it there are now, over all its steps.
+func (n *SystemNow) Waiting() (sum int) {
+	for _, s := range n.Steps {
+		sum += s.Waiting
+	}
+	return sum
+}
+
+// Overdue is how many of them are past the limit.
+func (n *SystemNow) Overdue() (sum int) {
+	for _, s := range n.Steps {
+		sum += s.Overdue
+	}
+	return sum
+}
+
+// Fed says that it acts only on what reaches it: each of its steps comes after another one.
+func (n *SystemNow) Fed() bool {
+	for _, s := range n.Steps {
+		if len(s.Flow.Steps[s.Step].After) == 0 {
+			return false
+		}
+	}
+	return len(n.Steps) > 0
+}
+
+// SystemList is the page /systems.
+type SystemList struct {
+	Clock
+	Systems []SystemNow // by name
+	Known   bool        // false where history cannot be read: then there is nothing but what waits
+}
+
+// Body is the page without its frame.
+func (v SystemList) Body() templ.Component { return systemListBody(v) }
+
+// Parts are the live elements.
+func (v SystemList) Parts() []Part {
+	return []Part{{"systems-stats", SystemsStats(v)}, {"systems", SystemsPanel(v)}}
+}
+
+// WantedName is a name of signals that a step of a system matches.
+type WantedName struct {
+	Kind flows.Kind
+	Name string
+	Flow *flows.Flow
+	Step int
+}
+
+// SystemDetail is the page /systems/{system}.
+type SystemDetail struct {
+	Clock
+	Now    SystemNow
+	Known  bool
+	Names  []flows.SeenSignal // what it sent in the last hour, most frequent first; nil where not known
+	Wanted []WantedName
+	Alerts []Alert // open ones that wait for it
+}
+
+// Body is the page without its frame.
+func (v SystemDetail) Body() templ.Component { return systemBody(v) }
+
+// Parts are the live elements.
+func (v SystemDetail) Parts() []Part {
+	return []Part{
+		{"system-head", SystemHead(v)},
+		{"system-say", SystemSay(v)},
+		{"system-stats", SystemStats(v)},
+		{"system-chart", SystemChart(v)},
+		{"system-steps", SystemSteps(v)},
+		{"system-names", SystemNames(v)},
+	}
+}
+
+func systemURL(name string) string { return "/systems/" + url.PathEscape(name) }
+
+// look is how the system's state is drawn. A silence that no word explains is amber where
+// something is due, else plain.
+func (n *SystemNow) look() look {
+	switch n.State {
+	case SystemLive:
+		return lookOK.with("Live")
+	case SystemStarved:
+		return lookQuiet.with("Starved")
+	case SystemBlind:
+		return look{"blind", "blind", "Blind"}
+	}
+	if n.Overdue() > 0 {
+		return lookLate.with("Silent")
+	}
+	return lookQuiet.with("Silent")
+}
+
+// why says what the state rests on.
+func (n *SystemNow) why() string {
+	switch t := &n.Traffic; {
+	case n.State == SystemBlind:
+		return "named by a flow, never heard"
+	case n.State == SystemStarved:
+		return "nothing is due from it"
+	case n.State == SystemLive && t.LongestGap > 0:
+		return "longest gap " + span(t.LongestGap)
+	case n.State == SystemLive:
+		return "no gap over " + span(t.Resolution)
+	case t.Buckets == nil:
+		return "nothing in the last hour"
+	default:
+		return "longer than its longest gap, " + span(max(t.LongestGap, t.Resolution))
+	}
+}
+
+func (n *SystemNow) perMinute() float64 { return float64(n.Traffic.Signals) / 60 }
+
+// minutes are the receptions of each of the last sixty minutes.
+func (n *SystemNow) minutes() []float64 { return regrouped(n.Traffic.Buckets, 60) }
+
+// regrouped adds neighbours up until n are left.
+func regrouped(buckets []int, n int) []float64 {
+	if len(buckets) == 0 {
+		return nil
+	}
+	list := make([]float64, n)
+	for i, v := range buckets {
+		list[i*n/len(buckets)] += float64(v)
+	}
+	return list
+}
+
+// flows names the flows that wait for it.
+func (n *SystemNow) flows() []*flows.Flow {
+	var list []*flows.Flow
+	for _, s := range n.Steps {
+		if !slices.Contains(list, s.Flow) {
+			list = append(list, s.Flow)
+		}
+	}
+	return list
+}
+
+// clockWords says how its clock stands to ours, as far as arrivals tell.
+func (n *SystemNow) clockWords() string {
+	t := &n.Traffic
+	switch {
+	case t.Judged == 0:
+		return "–"
+	case t.Least < -time.Second:
+		return span(-t.Least) + " ahead"
+	}
+	return "not ahead"
+}
+
+func (n *SystemNow) delayWords() string {
+	if n.Traffic.Judged == 0 {
+		return "–"
+	}
+	return span(max(n.Traffic.P50, 0)) + " · " + span(max(n.Traffic.P99, 0))
+}
+
+func (v SystemList) stats() []stat {
+	var live, silent, blind, waiting, overdue, skewed int
+	perMinute := 0.0
+	var late []string
+	for i := range v.Systems {
+		n := &v.Systems[i]
+		waiting, overdue, skewed, perMinute = waiting+n.Waiting(), overdue+n.Overdue(), skewed+n.Traffic.Skewed, perMinute+n.perMinute()
+		switch n.State {
+		case SystemLive:
+			live++
+		case SystemBlind:
+			blind++
+		default:
+			silent++
+			late = append(late, n.Name)
+		}
+	}
+	here := safe("#systems")
+	silence := stat{means: "systems-silent", label: "Silent for longer than before", value: count(silent), note: "no rhythm learned: no verdict", href: here}
+	if len(late) > 0 {
+		silence.note = strings.Join(late[:min(len(late), 3)], ", ")
+	}
+	due := stat{means: "systems-waiting", label: "Waits for a system", value: count(waiting), note: "none past its limit", href: here}
+	if overdue > 0 {
+		due.class, due.note = "stuck", count(overdue)+" past the limit"
+	}
+	list := []stat{
+		{means: "systems-live", label: "Speaking", value: count(live), unit: " of " + count(len(v.Systems)), note: "systems, last hour", href: here},
+		silence,
+		{means: "systems-blind", label: "Never heard", value: count(blind), note: "named by a flow", href: here},
+		{means: "systems-rate", label: "Signals", value: rate(perMinute), unit: "/min", note: "wanted or not, last 60" + nb + "min", href: here},
+		due,
+		{means: "systems-skew", label: "Far off in time", value: count(skewed), note: "1 h early or 1 y late", href: here},
+	}
+	return sourced(list, "/api/v1/systems")
+}
+
+// sourced gives tiles that rest on stored arrivals their freshness and source.
+func sourced(list []stat, path string) []stat {
+	for i := range list {
+		list[i].fresh, list[i].source = freshStored, safe(path)
+	}
+	return list
+}
+
+func (v SystemDetail) stats() []stat {
+	n, t := &v.Now, &v.Now.Traffic
+	heard := stat{means: "system-heard", label: "Last heard", value: "never", note: n.why(), href: "#system-names"}
+	if known(t.Last) {
+		heard.value, heard.since = waited(v.Clock.Now.Sub(t.Last)), t.Last
+	}
+	due := stat{means: "systems-waiting", label: "Waiting for it", value: count(n.Waiting()), note: "none past its limit", href: "#system-steps"}
+	if n.Overdue() > 0 {
+		due.class, due.note = "stuck", count(n.Overdue())+" past the limit"
+	}
+	delay := stat{means: "system-delay", label: "Arrives after", value: "–", note: "nothing arrived", href: "#system-chart"}
+	ahead := stat{means: "system-clock", label: "Its clock", value: "–", note: "nothing arrived", href: "#system-chart"}
+	if t.Judged > 0 {
+		delay.value, delay.note = span(max(t.P50, 0)), "p99 "+span(max(t.P99, 0))
+		ahead.value, ahead.note = "not ahead", "as far as arrivals tell"
+		if t.Least < -time.Second {
+			ahead.class, ahead.value, ahead.note = "late", span(-t.Least), "ahead of ours, at least"
+		}
+		if t.Skewed > 0 {
+			ahead.note = count(t.Skewed) + " far off in time"
+		}
+	}
+	gap := "no gap over " + span(t.Resolution)
+	if t.LongestGap > 0 {
+		gap = "longest gap " + span(t.LongestGap)
+	}
+	return sourced([]stat{
+		heard,
+		{means: "systems-rate", label: "Signals", value: rate(n.perMinute()), unit: "/min", note: count(t.Signals) + " in 60" + nb + "min, " + gap, href: "#system-names"},
+		due, delay, ahead,
+	}, "/api/v1/systems")
+}
+
+func (v SystemDetail) chart() chart {
+	end := v.Clock.Now
+	return chart{
+		Clock: v.Clock, id: "system-chart", title: "Signals per minute", note: "receptions, wanted by a flow or not", from: end.Add(-time.Hour), to: end,
+		lines: []chartLine{{name: "received", class: "this", values: v.Now.minutes()}}, marks: alertMarks(v.Alerts),
+	}
+}
+
+// alertMarks are when alerts began.
+func alertMarks(alerts []Alert) []chartMark {
+	var marks []chartMark
+	for _, a := range alerts {
+		marks = append(marks, chartMark{at: a.Since, text: a.where() + " stuck", href: alertURL(a.ID)})
+	}
+	return marks
+}
+
+// wanted are the steps that a name of signals is for.
+func (v SystemDetail) wanted(s flows.SeenSignal) []WantedName {
+	var list []WantedName
+	for _, w := range v.Wanted {
+		if w.Kind == s.Kind && w.Name == s.Name {
+			list = append(list, w)
+		}
+	}
+	return list
+}
+
+// unheard are the names that steps wait for and that did not come in the last hour.
+func (v SystemDetail) unheard() []WantedName {
+	var list []WantedName
+	for _, w := range v.Wanted {
+		if !slices.ContainsFunc(v.Names, func(s flows.SeenSignal) bool { return s.Kind == w.Kind && s.Name == w.Name }) {
+			list = append(list, w)
+		}
+	}
+	return list
+}
+
+// silenceWords end the sentence on when it was heard.
+func (v SystemDetail) silenceWords() string {
+	switch t := &v.Now.Traffic; {
+	case v.Now.State == SystemLive && t.LongestGap > 0:
+		return "as usual in this hour, whose longest gap was " + span(t.LongestGap) + "."
+	case v.Now.State == SystemLive:
+		return "as usual in this hour, which had no gap over " + span(t.Resolution) + "."
+	case v.Now.State == SystemStarved:
+		return "and nothing is due from it."
+	case t.Buckets == nil:
+		return "and not in the last hour. Whether that is usual is not known yet."
+	}
+	return v.Now.why() + " in this hour. Whether that is usual is not known yet."
+}
+
+func (v SystemDetail) waitWords() string {
+	if v.Now.Waiting() == 1 {
+		return "waits for it now,"
+	}
+	return "wait for it now,"
+}
+
+// order puts what is waited for past the limit first, then what is silent, then the rest, by name.
+func (v SystemList) order() []int {
+	list := make([]int, len(v.Systems))
+	for i := range list {
+		list[i] = i
+	}
+	rank := func(n *SystemNow) int {
+		switch {
+		case n.Overdue() > 0:
+			return 0
+		case n.State == SystemUnjudged:
+			return 1
+		case n.State == SystemBlind:
+			return 2
+		}
+		return 3
+	}
+	slices.SortStableFunc(list, func(a, b int) int { return cmp.Compare(rank(&v.Systems[a]), rank(&v.Systems[b])) })
+	return list
+}
+
+// commaAfter is what stands behind the i-th of n words.
+func commaAfter(i, n int) string {
+	if i < n-1 {
+		return ", "
+	}
+	return ""
+}
