@@ -80,7 +80,6 @@ func (h *fakeHistory) SignalNames(context.Context, flows.Time, int) ([]flows.See
 	return h.seen, h.err
 }
 
-<<<<<<< HEAD
 func (h *fakeHistory) Tries(context.Context, flows.Match, flows.Time, flows.Time) ([]flows.Tries, error) {
 	return h.tries, h.err
 }
@@ -95,14 +94,14 @@ func (h *fakeHistory) Failures(context.Context, []string) (map[string]string, er
 
 func (h *fakeHistory) FlowTexts(context.Context, string, int) ([]flows.FlowText, error) {
 	return h.texts, h.err
-=======
+}
+
 func (h *fakeHistory) Systems(context.Context, []string, flows.Time, flows.Time) ([]flows.SystemTraffic, error) {
 	return h.traffic, h.err
 }
 
 func (h *fakeHistory) SystemNames(context.Context, string, flows.Time, int) ([]flows.SeenSignal, error) {
 	return h.seen, h.err
->>>>>>> f0e3ea9 (web: show systems, who is heard and what waits for them)
 }
 
 // fakeRules are flow files in force.

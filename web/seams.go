@@ -24,7 +24,6 @@ type History interface {
 	Search(ctx context.Context, text string, limit int) (flows.Found, error)
 	// SignalNames lists the names that signals received since then carried, latest first.
 	SignalNames(ctx context.Context, since flows.Time, limit int) ([]flows.SeenSignal, error)
-<<<<<<< HEAD
 
 	// Tries, Shared and Failures are evidence of why a step does not come.
 	Tries(ctx context.Context, m flows.Match, from, since flows.Time) ([]flows.Tries, error)
@@ -32,12 +31,10 @@ type History interface {
 	Failures(ctx context.Context, traces []string) (map[string]string, error) // by flows.Signal.ID of a span
 	// FlowTexts are the versions of a flow's file that ran, the last loaded first.
 	FlowTexts(ctx context.Context, flow string, limit int) ([]flows.FlowText, error)
-=======
 	// Systems tells what arrived from each system in [from, to), and when those of asked that
 	// were silent were heard last.
 	Systems(ctx context.Context, asked []string, from, to flows.Time) ([]flows.SystemTraffic, error)
 	SystemNames(ctx context.Context, system string, since flows.Time, limit int) ([]flows.SeenSignal, error)
->>>>>>> f0e3ea9 (web: show systems, who is heard and what waits for them)
 }
 
 // Rules are the flow files as they are in force now.
