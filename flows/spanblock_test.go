@@ -113,3 +113,31 @@ func FuzzSpanBlock(f *testing.F) {
 		}
 	})
 }
+
+// TestSpanBlockKeep: the rows that are kept are as if only they had been packed.
+func TestSpanBlockKeep(t *testing.T) {
+	blocks := someSpans(60)
+	whole := blocks[0]
+	all := whole.Keep(func(int) bool { return true })
+	if !bytes.Equal(all.AppendTo(nil), whole.AppendTo(nil)) {
+		t.Error("a block of all its rows is another")
+	}
+	odd := func(row int) bool { return row%2 == 1 }
+	kept := whole.Keep(odd)
+	if _, err := ParseSpanBlock(kept.AppendTo(nil)); err != nil || kept.Rows != 30 {
+		t.Fatalf("%d rows, %v", kept.Rows, err)
+	}
+	ids := kept.Column(SpanIDs)
+	for i := range kept.Rows {
+		var id []byte
+		if id, ids = SpanText(ids); string(id) != fmt.Sprintf("%016x", 2*i+1) {
+			t.Fatalf("row %d is span %s", i, id)
+		}
+	}
+	rest := whole.Keep(func(row int) bool { return !odd(row) })
+	for c := range spanColumns {
+		if len(kept.Column(c))+len(rest.Column(c)) != len(whole.Column(c)) {
+			t.Errorf("column %d: bytes are lost or doubled", c)
+		}
+	}
+}

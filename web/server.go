@@ -43,6 +43,7 @@ type Options struct {
 	// These bound the bodies that they take; nothing else reads a body.
 	Events       http.Handler // POST /api/v1/events
 	Import       http.Handler // POST /api/v1/flows/{flow}/import
+	DeadLetters  http.Handler // GET /api/v1/dead-letters, POST /api/v1/dead-letters/replay
 	OnCall       OnCall       // nil: alerts cannot be acknowledged or silenced from the pages
 	Resolve      Resolve      // POST /api/v1/flows/{flow}/instances/{key}/resolve
 	Alertmanager http.Handler // Alertmanager's API, serves paths that begin with /api/v2/
@@ -130,6 +131,10 @@ func (s *Server) routes() {
 	}
 	if s.Import != nil {
 		s.mux.Handle("POST /api/v1/flows/{flow}/import", s.Import)
+	}
+	if s.DeadLetters != nil {
+		s.mux.Handle("GET /api/v1/dead-letters", s.DeadLetters)
+		s.mux.Handle("POST /api/v1/dead-letters/replay", s.DeadLetters)
 	}
 	if s.Resolve != nil {
 		s.mux.HandleFunc("POST /api/v1/flows/{flow}/instances/{key}/resolve", s.api(s.postResolve))

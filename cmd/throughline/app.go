@@ -44,6 +44,8 @@ type app struct {
 	runner     *runner
 	intake     *ingest.Intake
 	accepted   acceptedCounter
+	repeats    store.Repeats // of the spans' writer
+	setAside   atomic.Uint64 // rows that ClickHouse refused for good
 
 	stop    context.CancelFunc // ends the background work, after intake ended
 	work    *errgroup.Group

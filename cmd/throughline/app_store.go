@@ -121,41 +121,6 @@ func (a *app) awaitStore() bool {
 	}
 }
 
-const (
-	// spansPause keeps a trickle of spans visible within 100 ms, by no more than 17 inserts
-	// a second; each makes a part that ClickHouse has to merge.
-	spansPause = 60 * time.Millisecond
-	// maxSpans of one insert: the more, the fewer merges. They wait in memory, 300 to 500
-	// bytes each.
-	maxSpans = 50_000
-)
-
-// storeName names the readers of the streams that bring them to the store.
-const storeName = "store"
-
-func (a *app) writeSignals() error {
-	if !a.awaitStore() {
-		return nil
-	}
-	config := bus.RangesConfig{Stream: bus.Signals, Name: storeName, Pause: 100 * time.Millisecond}
-	return a.bus.Ranges(a.ctx, config, func(ctx context.Context, d bus.Delivery) error {
-		return a.store.InsertSignals(ctx, d.Token(), d.Signals)
-	})
-}
-
-func (a *app) writeSpans() error {
-	if !a.awaitStore() {
-		return nil
-	}
-	config := bus.RangesConfig{Stream: bus.Spans, Name: storeName, Pause: spansPause, MaxItems: maxSpans}
-	return a.bus.Ranges(a.ctx, config, func(ctx context.Context, d bus.Delivery) error {
-		if err := a.store.InsertSpans(ctx, d.Token(), d.Spans, d.LastReceived); err != nil {
-			return err
-		}
-		return a.store.InsertLogs(ctx, d.Token(), d.Logs, d.LastReceived)
-	})
-}
-
 // trim removes from the bus what is stored, and applied by the engine.
 func (a *app) trim() error {
 	if !a.awaitStore() {

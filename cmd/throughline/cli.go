@@ -31,6 +31,7 @@ type cli struct {
 	Test    testCmd    `cmd:"" help:"Run the test cases that stand in the flow files."`
 	Import  importCmd  `cmd:"" help:"Load history from an event log (CSV or XES, gzip too). The same file twice changes nothing."`
 	Migrate migrateCmd `cmd:"" help:"Apply the ClickHouse schema, or show what is applied."`
+	Letters lettersCmd `cmd:"" name:"dead-letters" help:"List what was set aside because ClickHouse refused it for good, or send it again."`
 	Bench   benchCmd   `cmd:"" help:"Measure a running Throughline with real clients."`
 }
 

@@ -20,7 +20,7 @@ const (
 )
 
 const (
-	deadLetters = "DEAD_LETTERS" // messages that could not be read, with the reason as a header
+	deadLetters = "DEAD_LETTERS" // what could not be read or stored, with the reason as a header
 	positions   = "positions"    // key-value bucket: how far each reader of Ranges is
 )
 
@@ -152,17 +152,18 @@ func (b *Bus) prepare(ctx context.Context) error {
 		}
 		b.epochs[name] = stream.CachedInfo().Created.UnixNano()
 	}
-	_, err := b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	letters, err := b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name:     deadLetters,
-		Subjects: []string{deadLetters},
+		Subjects: []string{deadLetters, deadLetters + ".>"}, // the first is that of versions before
 		Storage:  jetstream.FileStorage,
-		Discard:  jetstream.DiscardOld,
+		Discard:  jetstream.DiscardNew, // full means that who sets aside waits, not that a letter goes
 		MaxBytes: smallState / 2,
 		Replicas: b.cfg.Replicas,
 	})
 	if err != nil {
 		return fmt.Errorf("create stream %s: %w", deadLetters, err)
 	}
+	b.epochs[deadLetters] = letters.CachedInfo().Created.UnixNano()
 	b.kv, err = b.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket:   positions,
 		Storage:  jetstream.FileStorage,

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"throughline/flows"
@@ -21,6 +21,8 @@ type Delivery struct {
 	LastReceived flows.Time // when the bus stored message Last
 	Pending      uint64     // messages stored behind Last when it was sent to us
 	flows.Batch
+	// Refused are the parts of the range that its handler called so, in that order.
+	Refused []Refusal
 
 	epoch int64
 }
@@ -31,6 +33,11 @@ type Delivery struct {
 func (d *Delivery) Token() string {
 	return d.Stream + "@" + strconv.FormatInt(d.epoch, 36) + ":" +
 		strconv.FormatUint(d.First, 10) + "-" + strconv.FormatUint(d.Last, 10)
+}
+
+// RefusedAs is the place of a part among those refused, -1 where it is not.
+func (d *Delivery) RefusedAs(part string) int {
+	return slices.IndexFunc(d.Refused, func(r Refusal) bool { return r.Part == part })
 }
 
 func (d *Delivery) items() int { return len(d.Signals) + d.SpanCount() + len(d.Logs) }
@@ -71,7 +78,7 @@ type FollowConfig struct {
 func (b *Bus) Follow(ctx context.Context, cfg FollowConfig, handle func(context.Context, Delivery) error) error {
 	ctx, cancel := b.running(ctx)
 	defer cancel()
-	feed, err := b.feed(ctx, cfg.Stream, max(cfg.From, 1))
+	feed, err := b.feed(ctx, cfg.Stream, max(cfg.From, 1), nil)
 	if err != nil {
 		return err
 	}
@@ -115,6 +122,9 @@ func (b *Bus) delivery(stream string) Delivery {
 	return Delivery{Stream: stream, epoch: b.epochs[stream]}
 }
 
+// burial puts away a message that cannot be read, with the reason.
+type burial func(ctx context.Context, seq uint64, data []byte, reason error) error
+
 // feed is the messages of a stream from a position on, decoded, without gaps.
 type feed struct {
 	messages chan message // closed at the end, then err says why
@@ -123,7 +133,10 @@ type feed struct {
 	done     chan struct{}
 }
 
-func (b *Bus) feed(ctx context.Context, stream string, from uint64) (*feed, error) {
+// feed reads a stream. Messages that cannot be read are given to bury, which returns when
+// they are safe; without one they are left to those readers who have it. They then count as
+// empty and hold nobody up.
+func (b *Bus) feed(ctx context.Context, stream string, from uint64, bury burial) (*feed, error) {
 	last, err := b.LastSeq(ctx, stream)
 	if err != nil {
 		return nil, err
@@ -151,7 +164,7 @@ func (b *Bus) feed(ctx context.Context, stream string, from uint64) (*feed, erro
 		defer close(f.messages)
 		defer messages.Stop()
 		defer unhook()
-		f.err = b.pump(ctx, messages, f.messages)
+		f.err = b.pump(ctx, messages, f.messages, bury)
 	}()
 	return f, nil
 }
@@ -173,7 +186,7 @@ func (f *feed) next(ctx context.Context) (message, error) {
 	}
 }
 
-func (b *Bus) pump(ctx context.Context, from jetstream.MessagesContext, to chan<- message) error {
+func (b *Bus) pump(ctx context.Context, from jetstream.MessagesContext, to chan<- message, bury burial) error {
 	for {
 		raw, err := from.Next()
 		if err != nil {
@@ -185,7 +198,13 @@ func (b *Bus) pump(ctx context.Context, from jetstream.MessagesContext, to chan<
 		}
 		m := message{seq: meta.Sequence.Stream, stored: flows.At(meta.Timestamp), pending: meta.NumPending}
 		if m.batch, err = decode(raw.Data()); err != nil {
-			b.bury(ctx, raw, meta, err)
+			b.poisoned.Add(1)
+			b.cfg.Log.Error("bus message cannot be read", "stream", meta.Stream, "message", m.seq, "reason", err)
+			if bury != nil {
+				if err := bury(ctx, m.seq, raw.Data(), err); err != nil {
+					return err
+				}
+			}
 		}
 		select {
 		case to <- m:
@@ -193,22 +212,6 @@ func (b *Bus) pump(ctx context.Context, from jetstream.MessagesContext, to chan<
 			return ctx.Err()
 		}
 	}
-}
-
-// bury puts a message that cannot be read aside, with the reason; it then counts as empty
-// and holds nobody up. Every reader of its stream meets it, so a copy within the server's
-// window for duplicates is not stored again.
-func (b *Bus) bury(ctx context.Context, raw jetstream.Msg, meta *jetstream.MsgMetadata, reason error) {
-	b.poisoned.Add(1)
-	id := fmt.Sprintf("%s:%d", meta.Stream, meta.Sequence.Stream)
-	letter := nats.NewMsg(deadLetters)
-	letter.Data = raw.Data()
-	letter.Header.Set("Throughline-Message", id)
-	letter.Header.Set("Throughline-Reason", reason.Error())
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	_, err := b.js.PublishMsg(ctx, letter, jetstream.WithMsgID(id))
-	b.cfg.Log.Error("bus message cannot be read, put into "+deadLetters, "message", id, "reason", reason, "error", err)
 }
 
 // Poisoned is how often this process met a message that it could not read.

@@ -18,7 +18,7 @@ import (
 // Errors: ErrFull and ErrUnavailable pass; ErrTooLarge and ErrInvalid do not, and nothing
 // of the batch is stored then.
 func (b *Bus) Publish(ctx context.Context, batch flows.Batch) error {
-	limit := int(b.conn.MaxPayload()) - 1024 // headers, and the frame
+	limit := b.itemLimit()
 	signals, err := encodeSignals(batch.Signals, limit)
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
@@ -44,6 +44,10 @@ func (b *Bus) Publish(ctx context.Context, batch flows.Batch) error {
 	}
 	return err
 }
+
+// itemLimit bounds one item in bytes: room stays for the frame, and for the headers with
+// which it may be set aside.
+func (b *Bus) itemLimit() int { return int(b.conn.MaxPayload()) - 4096 }
 
 func (b *Bus) enqueue(ctx context.Context, signals, spans []chunk, acks chan error) error {
 	b.gate.RLock()

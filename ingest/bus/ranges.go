@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,8 @@ var ErrTaken = errors.New("another reader of that name is at work")
 // again, once the handler returned nil and that was recorded.
 //
 // A failing handler is tried again with growing, jittered pauses for as long as ctx lives.
+// One that returns a Refused is called again at once, when that is recorded, with a delivery
+// that says so: a handler that takes a range in parts comes to the same parts after a crash.
 // Ranges returns nil when ctx ends or the bus closes, else ErrTaken or ErrPosition.
 func (b *Bus) Ranges(ctx context.Context, cfg RangesConfig, handle func(context.Context, Delivery) error) error {
 	if cfg.MaxItems == 0 {
@@ -43,7 +46,7 @@ func (b *Bus) Ranges(ctx context.Context, cfg RangesConfig, handle func(context.
 		return ended(ctx, fmt.Errorf("read %s as %s: %w", cfg.Stream, cfg.Name, err))
 	}
 	var err error
-	if r.feed, err = b.feed(ctx, cfg.Stream, r.at.Done+1); err != nil {
+	if r.feed, err = b.feed(ctx, cfg.Stream, r.at.Done+1, r.bury); err != nil {
 		return ended(ctx, fmt.Errorf("read %s as %s: %w", cfg.Stream, cfg.Name, err))
 	}
 	defer r.feed.close()
@@ -61,6 +64,8 @@ type position struct {
 	// Owner is drawn by each call of Ranges: it tells a write of ours whose answer was lost
 	// from one of another reader.
 	Owner string `json:"owner"`
+	// Refused are the parts of the range that is handed out which its handler called so.
+	Refused []Refusal `json:"refused,omitempty"`
 }
 
 type ranger struct {
@@ -92,12 +97,31 @@ func (r *ranger) step(ctx context.Context) error {
 			return err
 		}
 	}
-	if d.items() > 0 {
-		if err := r.retry(ctx, "handle "+d.Token(), func(ctx context.Context) error { return r.handle(ctx, d) }); err != nil {
+	for d.items() > 0 {
+		d.Refused = r.at.Refused
+		err := r.retry(ctx, "handle "+d.Token(), func(ctx context.Context) error { return r.call(ctx, d) })
+		refused, ok := errors.AsType[*Refused](err)
+		if err != nil && !ok {
+			return err
+		}
+		if !ok {
+			break
+		}
+		at := r.at
+		at.Refused = append(slices.Clone(at.Refused), Refusal{refused.Part, oneLine(refused.Err.Error())})
+		if err := r.record(ctx, at); err != nil {
 			return err
 		}
 	}
 	return r.record(ctx, position{Done: r.at.Last, Last: r.at.Last})
+}
+
+func (r *ranger) call(ctx context.Context, d Delivery) error {
+	err := r.handle(ctx, d)
+	if refused, ok := errors.AsType[*Refused](err); ok && d.RefusedAs(refused.Part) < 0 {
+		return backoff.Permanent(err)
+	}
+	return err
 }
 
 func (r *ranger) next(ctx context.Context) (message, error) {
