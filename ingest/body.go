@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -17,6 +19,7 @@ import (
 type Body struct {
 	Bytes  []byte
 	budget *semaphore.Weighted
+	share  *semaphore.Weighted // of the sender in the budget; nil for no bound
 	held   int64
 }
 
@@ -26,7 +29,13 @@ func (b *Body) Grow(n int) error {
 	if b.held+int64(n) > maxInFlight {
 		return Refuse(TooLarge, "the request takes too much memory; send smaller batches")
 	}
+	if b.share != nil && !b.share.TryAcquire(int64(n)) {
+		return Refuse(Busy, "too much is being taken in at once of this token; send it again")
+	}
 	if !b.budget.TryAcquire(int64(n)) {
+		if b.share != nil {
+			b.share.Release(int64(n))
+		}
 		return Refuse(Busy, "too much is being taken in at once; send it again")
 	}
 	b.held += int64(n)
@@ -37,6 +46,9 @@ func (b *Body) Grow(n int) error {
 // is no longer needed.
 func (b *Body) Free() {
 	b.budget.Release(b.held)
+	if b.share != nil {
+		b.share.Release(b.held)
+	}
 	b.held = 0
 }
 
@@ -45,7 +57,9 @@ func (b *Body) read(w http.ResponseWriter, r *http.Request, decoder *zstd.Decode
 	if r.ContentLength > MaxBody {
 		return nil, tooLarge()
 	}
-	src := http.MaxBytesReader(w, r.Body, MaxBody)
+	waiting := &patient{body: r.Body, conn: http.NewResponseController(w), until: time.Now().Add(bodyWithin)}
+	defer waiting.done()
+	src := http.MaxBytesReader(w, waiting, MaxBody)
 	switch encoding := strings.ToLower(strings.Join(r.Header.Values("Content-Encoding"), ",")); encoding {
 	case "", "identity":
 		return b.readAll(src)
@@ -116,5 +130,36 @@ func unreadable(err error, what string) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return tooLarge()
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return Refuse(Slow, fmt.Sprintf("the body did not come: nothing for %v, or not all within %v; send smaller batches", silentWithin, bodyWithin))
+	}
 	return Refuse(Invalid, fmt.Sprintf("the body is not %s: %v", what, err))
+}
+
+// patient reads a body as long as some of it comes now and then, and not for ever: who sends
+// a byte at a time, or stops, holds what was read so far for a bounded time.
+type patient struct {
+	body  io.ReadCloser
+	conn  *http.ResponseController
+	until time.Time
+}
+
+// Read implements io.Reader.
+func (p *patient) Read(b []byte) (int, error) {
+	next := time.Now().Add(silentWithin)
+	if next.After(p.until) {
+		next = p.until
+	}
+	if err := p.conn.SetReadDeadline(next); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, fmt.Errorf("wait for the body: %w", err)
+	}
+	return p.body.Read(b) //nolint:wrapcheck // it is looked at by type
+}
+
+// Close implements io.Closer.
+func (p *patient) Close() error { return p.body.Close() } //nolint:wrapcheck // as Read
+
+// done gives the connection its own time again: its next request may be long in coming.
+func (p *patient) done() {
+	_ = p.conn.SetReadDeadline(p.until) // where it cannot be set, it was not set before
 }

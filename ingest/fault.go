@@ -21,6 +21,7 @@ const (
 	ReasonAttributes Reason = "attributes" // too many
 	ReasonNesting    Reason = "nesting"    // too deep
 	ReasonKey        Reason = "key"        // a business key that cannot be one
+	ReasonSystem     Reason = "system"     // a system that the sender may not speak for
 )
 
 // Fault is what is wrong with one signal. Its text is written for the sender.

@@ -57,6 +57,16 @@ func TestAdmitIsBounded(t *testing.T) {
 	}
 }
 
+// enter passes a door where anybody may send.
+func enter(t *testing.T, door *ingest.Door) *ingest.Visit {
+	t.Helper()
+	visit, err := door.Enter("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return visit
+}
+
 // zeros is n zero bytes that are nowhere in memory.
 type zeros struct{ n int }
 
@@ -101,7 +111,7 @@ func TestBodiesAreBounded(t *testing.T) {
 			"a bomb":  request(t, bytes.NewReader(bomb.Bytes()), "Content-Encoding", "gzip"),
 			"limit+1": request(t, &zeros{ingest.MaxBody + 1}),
 		} {
-			_, err := door.Read(httptest.NewRecorder(), r)
+			_, err := enter(t, door).Read(httptest.NewRecorder(), r)
 			if class(t, err) != ingest.TooLarge {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -111,7 +121,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	if perBody := (after.TotalAlloc - before.TotalAlloc) / (3 * rounds); perBody > 4*ingest.MaxBody {
 		t.Errorf("%d bytes allocated for a refused body", perBody)
 	}
-	body, err := door.Read(httptest.NewRecorder(), request(t, &zeros{ingest.MaxBody}))
+	body, err := enter(t, door).Read(httptest.NewRecorder(), request(t, &zeros{ingest.MaxBody}))
 	if err != nil || len(body.Bytes) != ingest.MaxBody {
 		t.Fatalf("a body of the limit: %v", err)
 	}
@@ -124,7 +134,7 @@ func TestBudgetOfBodies(t *testing.T) {
 	door := in.Door("test")
 	var frees []func()
 	for {
-		body, err := door.Read(httptest.NewRecorder(), request(t, &zeros{1 << 20}))
+		body, err := enter(t, door).Read(httptest.NewRecorder(), request(t, &zeros{1 << 20}))
 		if err != nil {
 			if class(t, err) != ingest.Busy {
 				t.Error(err)
@@ -139,7 +149,7 @@ func TestBudgetOfBodies(t *testing.T) {
 	for _, free := range frees {
 		free()
 	}
-	body, err := door.Read(httptest.NewRecorder(), request(t, &zeros{ingest.MaxBody}))
+	body, err := enter(t, door).Read(httptest.NewRecorder(), request(t, &zeros{ingest.MaxBody}))
 	if err != nil {
 		t.Fatalf("all is free: %v", err)
 	}
@@ -160,14 +170,14 @@ func TestPublishCountsAfterTheBus(t *testing.T) {
 	}
 	batch := flows.Batch{Signals: []flows.Signal{{Kind: flows.Event}, {Kind: flows.Span}}, Spans: spans.Blocks(), Logs: make([]flows.LogRecord, 3)}
 	bus.Fail(errors.New("gone"))
-	if err := door.Publish(t.Context(), batch, nil); class(t, err) != ingest.Unavailable {
+	if err := enter(t, door).Publish(t.Context(), batch, nil); class(t, err) != ingest.Unavailable {
 		t.Error(err)
 	}
 	if n := meter.Sum(t, "throughline.ingest.accepted", "protocol", "test"); n != 0 {
 		t.Errorf("counted %d before the bus had them", n)
 	}
 	bus.Fail(nil)
-	if err := door.Publish(t.Context(), batch, ingest.Rejected{ingest.ReasonKey: 2}); err != nil {
+	if err := enter(t, door).Publish(t.Context(), batch, ingest.Rejected{ingest.ReasonKey: 2}); err != nil {
 		t.Error(err)
 	}
 	for kind, want := range map[string]int64{"event": 1, "span": 1, "log": 3} {

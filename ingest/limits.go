@@ -14,13 +14,26 @@ const (
 	// hundreds of usual ones.
 	maxInFlight = 256 << 20
 
+	// maxShare is what one token may hold of maxInFlight, so that one does not keep all
+	// others out.
+	maxShare = maxInFlight / 2
+
+	// expected is held of maxInFlight for a gRPC message that is not here yet: at most
+	// 1,024 are read at once. What a stream may send unasked is less (64 KiB).
+	expected = 256 << 10
+
+	// A body that is silent for silentWithin, or is not here after bodyWithin, is given up.
+	// At the least, 16 MiB take 2.3 Mbit/s.
+	silentWithin = 10 * time.Second
+	bodyWithin   = time.Minute
+
 	// Estimates of decoded memory, without the texts, which the body's bytes stand for.
 	SignalCost    = 1 << 10 // a span as record and as signal, with its maps
 	AttributeCost = 64      // an entry of a map
 	JSONValueCost = 64      // what encoding/json keeps of a value until it is mapped
 
-	// maxRequests bounds the requests at work at once. Each waits for the bus for some
-	// milliseconds, so this is above 10,000 requests a second.
+	// maxRequests bounds the requests at work at once, from the end of their bodies on. Each
+	// waits for the bus for some milliseconds, so this is above 10,000 requests a second.
 	maxRequests = 256
 
 	// MaxSignals bounds the events, spans or log records of one request, so that one made

@@ -53,7 +53,7 @@ func (m *meters) of(protocol string) counters {
 		reasons: make(map[Reason]metric.MeasurementOption),
 	}
 	for _, reason := range [...]Reason{
-		ReasonSyntax, ReasonIdentity, ReasonName, ReasonTime, ReasonText, ReasonAttributes, ReasonNesting, ReasonKey,
+		ReasonSyntax, ReasonIdentity, ReasonName, ReasonTime, ReasonText, ReasonAttributes, ReasonNesting, ReasonKey, ReasonSystem,
 	} {
 		c.reasons[reason] = with("reason", string(reason))
 	}

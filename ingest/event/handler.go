@@ -53,20 +53,24 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // take does everything up to the answer. Its result is durable.
 func (h *handler) take(w http.ResponseWriter, r *http.Request) (*result, error) {
+	visit, err := h.door.Enter(r.Header.Get("Authorization"))
+	if err != nil {
+		return nil, err
+	}
+	body, err := visit.Read(w, r)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Free()
 	leave, err := h.door.Admit()
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	body, err := h.door.Read(w, r)
-	if err != nil {
-		return nil, err
-	}
-	defer body.Free()
-	m := mapper{rules: h.door.Rules(), received: h.door.Now(), grow: body.Grow}
+	m := mapper{rules: visit.Rules(), received: h.door.Now(), grow: body.Grow}
 	res, err := m.decode(r.Header, body.Bytes)
 	if err != nil {
 		return nil, err
 	}
-	return res, h.door.Publish(r.Context(), res.batch, res.rejected)
+	return res, visit.Publish(r.Context(), res.batch, res.rejected)
 }

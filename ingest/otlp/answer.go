@@ -55,10 +55,14 @@ func (s *signal) answerJSON(r *result) ([]byte, error) {
 // code is the gRPC status code of a class, as the OTLP specification maps them.
 func code(c ingest.Class) codes.Code {
 	switch c {
-	case ingest.Busy, ingest.TooLarge:
+	case ingest.Busy, ingest.OverRate, ingest.TooLarge:
 		return codes.ResourceExhausted
-	case ingest.Unavailable:
+	case ingest.Unavailable, ingest.Slow:
 		return codes.Unavailable
+	case ingest.Unauthenticated:
+		return codes.Unauthenticated
+	case ingest.Forbidden:
+		return codes.PermissionDenied
 	case ingest.NotFound, ingest.NoMethod:
 		return codes.Unimplemented
 	}

@@ -179,7 +179,16 @@ func TestOneBadAmong500(t *testing.T) {
 		}
 		group = append(group, message(2, span)...)
 	}
-	answer, err := service.take(t.Context(), message(1, message(2, group)))
+	visit, err := service.door.Enter("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := visit.Expect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Free()
+	answer, err := service.keep(t.Context(), visit, body, message(1, message(2, group)))
 	if err != nil {
 		t.Fatal(err)
 	}

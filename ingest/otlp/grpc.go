@@ -2,21 +2,55 @@ package otlp
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
-	_ "google.golang.org/grpc/encoding/gzip" // exporters compress by default
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/emptypb"
 
 	"throughline/ingest"
 )
 
-// ServerOptions are the bounds that a gRPC server needs before it hands a request on:
-// the size of a message, after decompression too, and the streams of one connection.
+// Limits of a connection, beside those of ingest.
+const (
+	// maxStreams of one connection. The collector sends ten requests at once over one.
+	maxStreams = 128
+	// handshakeWithin is the time for TLS and HTTP/2 to begin.
+	handshakeWithin = 10 * time.Second
+	// idleWithin ends a connection that sends nothing; clients open another by themselves.
+	idleWithin = 5 * time.Minute
+	// A peer that does not answer a ping in time is gone. pingLeast is how often a client
+	// may ping us.
+	pingAfter, pingWithin, pingLeast = time.Minute, 20 * time.Second, 10 * time.Second
+	// maxHeader bounds the metadata of a request; a token takes a hundred bytes of it.
+	maxHeader = 64 << 10
+	// messageWithin is the time for a message to come. At the least, 16 MiB take 4.5 Mbit/s.
+	messageWithin = 30 * time.Second
+)
+
+// ServerOptions are the bounds that a gRPC server needs before it hands a request on, and
+// the codec of our services, which leaves messages as they came.
 func ServerOptions() []grpc.ServerOption {
-	return []grpc.ServerOption{grpc.MaxRecvMsgSize(ingest.MaxBody), grpc.MaxConcurrentStreams(128)}
+	return []grpc.ServerOption{
+		grpc.ForceServerCodecV2(rawCodec{}), grpc.MaxRecvMsgSize(ingest.MaxBody),
+		grpc.MaxConcurrentStreams(maxStreams), grpc.ConnectionTimeout(handshakeWithin), grpc.MaxHeaderListSize(maxHeader),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleWithin, Time: pingAfter, Timeout: pingWithin}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingLeast, PermitWithoutStream: true}),
+		grpc.InTapHandle(withCut),
+	}
+}
+
+// cut ends a stream whose message does not come, which nothing else that a handler has can do.
+type cut struct{}
+
+func withCut(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	ctx, cancel := context.WithCancel(ctx) // ends with its parent, when the stream does
+	return context.WithValue(ctx, cut{}, cancel), nil
 }
 
 // RegisterGRPC registers TraceService and LogsService. What else OTLP has, the server
@@ -28,10 +62,12 @@ func RegisterGRPC(s grpc.ServiceRegistrar, in *ingest.Intake) {
 		"opentelemetry.proto.collector.logs.v1.LogsService":   &logs,
 	} {
 		service := &service{door, signal}
+		// As a stream of one message and one answer, which on the wire is what a unary call
+		// is: so we are asked before the message is read, and hear of one that is refused.
 		s.RegisterService(&grpc.ServiceDesc{
 			ServiceName: name,
 			HandlerType: (*any)(nil),
-			Methods:     []grpc.MethodDesc{{MethodName: "Export", Handler: service.handle(name)}},
+			Streams:     []grpc.StreamDesc{{StreamName: "Export", Handler: service.handle, ClientStreams: true, ServerStreams: true}},
 		}, service)
 	}
 }
@@ -41,65 +77,91 @@ type service struct {
 	signal *signal
 }
 
-// handle is what generated code would be, but for the messages: they are of type Empty,
-// whose unknown fields are the whole message in bytes, for our own decoder.
-func (s *service) handle(name string) grpc.MethodHandler {
-	return func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-		var request emptypb.Empty
-		if err := decode(&request); err != nil {
-			return nil, s.refuse(ctx, ingest.Refuse(ingest.Invalid, "the message is not protobuf"))
-		}
-		export := func(ctx context.Context, request any) (any, error) {
-			return s.export(ctx, request.(*emptypb.Empty).ProtoReflect().GetUnknown())
-		}
-		if interceptor == nil {
-			return export(ctx, &request)
-		}
-		return interceptor(ctx, &request, &grpc.UnaryServerInfo{Server: srv, FullMethod: "/" + name + "/Export"}, export)
-	}
-}
-
-func (s *service) export(ctx context.Context, message []byte) (*emptypb.Empty, error) {
-	answer, err := s.take(ctx, message)
+func (s *service) handle(_ any, stream grpc.ServerStream) error {
+	answer, err := s.take(stream)
 	if err != nil {
-		return nil, s.refuse(ctx, err)
+		return s.refuse(stream.Context(), err)
 	}
-	var response emptypb.Empty
-	response.ProtoReflect().SetUnknown(answer)
-	return &response, nil
+	return stream.SendMsg(answer) //nolint:wrapcheck // grpc's own status
 }
 
-// take does everything up to the answer, which it returns. The data is durable then.
-func (s *service) take(ctx context.Context, message []byte) ([]byte, error) {
+// take does everything up to the answer, which it returns.
+func (s *service) take(stream grpc.ServerStream) ([]byte, error) {
+	ctx := stream.Context()
+	visit, err := s.door.Enter(authorization(ctx))
+	if err != nil {
+		return nil, err
+	}
+	body, err := visit.Expect()
+	if err != nil {
+		return nil, err
+	}
+	defer body.Free()
+	message, err := receive(stream)
+	if err != nil {
+		return nil, err
+	}
+	return s.keep(ctx, visit, body, message)
+}
+
+// keep takes a message that is here. With the answer the data is durable.
+func (s *service) keep(ctx context.Context, visit *ingest.Visit, body *ingest.Body, message []byte) ([]byte, error) {
 	leave, err := s.door.Admit()
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	body, err := s.door.Hold(ctx, message)
-	if err != nil {
+	if err := visit.Hold(ctx, body, message); err != nil {
 		return nil, err
 	}
-	defer body.Free()
-	res, err := s.signal.proto(mapper{s.door.Rules(), s.door.Now(), body.Grow}, body.Bytes)
+	res, err := s.signal.proto(mapper{visit.Rules(), s.door.Now(), body.Grow}, body.Bytes)
 	if err != nil {
 		return nil, err
 	}
 	defer res.free()
-	if err := s.door.Publish(ctx, res.batch, res.rejected); err != nil {
+	if err := visit.Publish(ctx, res.batch, res.rejected); err != nil {
 		return nil, err
 	}
 	return s.signal.answerProto(res), nil
+}
+
+// authorization is the metadata that senders put their token in.
+func authorization(ctx context.Context) string {
+	if values := metadata.ValueFromIncomingContext(ctx, "authorization"); len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// receive reads the message. Where that fails, grpc has answered with its own words already;
+// the refusal is for our counters.
+func receive(stream grpc.ServerStream) ([]byte, error) {
+	ctx := stream.Context()
+	if cancel, ok := ctx.Value(cut{}).(context.CancelFunc); ok {
+		late := time.AfterFunc(messageWithin, cancel)
+		defer late.Stop()
+	}
+	var message []byte
+	err := stream.RecvMsg(&message)
+	switch status.Code(err) {
+	case codes.OK:
+		return message, nil
+	case codes.ResourceExhausted:
+		return nil, ingest.Refuse(ingest.TooLarge, "the message is larger than is taken; send smaller batches")
+	case codes.Canceled, codes.DeadlineExceeded:
+		return nil, ingest.Refuse(ingest.Slow, "the message did not come in time; send smaller batches")
+	}
+	return nil, ingest.Refuse(ingest.Invalid, "the message cannot be read")
 }
 
 // refuse is the status of a refusal, with RetryInfo where the sender shall try again.
 func (s *service) refuse(ctx context.Context, err error) error {
 	refusal := s.door.Refused(ctx, err)
 	st := status.New(code(refusal.Class), refusal.Detail)
-	if refusal.Class.Retry() {
-		if detailed, err := st.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(ingest.RetryAfter)}); err == nil {
+	if wait := refusal.Wait(); wait > 0 {
+		if detailed, err := st.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(wait)}); err == nil {
 			st = detailed
 		}
 	}
-	return st.Err()
+	return st.Err() //nolint:wrapcheck // a status is what grpc sends
 }

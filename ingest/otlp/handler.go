@@ -50,16 +50,20 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // take does everything up to the answer, which it returns. The data is durable then.
 func (h *handler) take(w http.ResponseWriter, r *http.Request, known, asJSON bool) ([]byte, error) {
+	visit, err := h.door.Enter(r.Header.Get("Authorization"))
+	if err != nil {
+		return nil, err
+	}
+	body, err := visit.Read(w, r)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Free()
 	leave, err := h.door.Admit()
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	body, err := h.door.Read(w, r)
-	if err != nil {
-		return nil, err
-	}
-	defer body.Free()
 	if !known {
 		return nil, ingest.Refuse(ingest.Unsupported, "Content-Type "+ingest.Excerpt(r.Header.Get("Content-Type"))+
 			" is not taken; send "+typeProto+" or "+typeJSON)
@@ -68,12 +72,12 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request, known, asJSON boo
 	if asJSON {
 		decode = h.signal.json
 	}
-	res, err := decode(mapper{h.door.Rules(), h.door.Now(), body.Grow}, body.Bytes)
+	res, err := decode(mapper{visit.Rules(), h.door.Now(), body.Grow}, body.Bytes)
 	if err != nil {
 		return nil, err
 	}
 	defer res.free()
-	if err := h.door.Publish(r.Context(), res.batch, res.rejected); err != nil {
+	if err := visit.Publish(r.Context(), res.batch, res.rejected); err != nil {
 		return nil, err
 	}
 	if asJSON {

@@ -90,6 +90,7 @@ func (r *result) enter(res *resource, sc scope) *group {
 	g := &r.group
 	if g.res != res || g.scope != sc {
 		origin, fault := res.origin(sc)
+		fault = cmp.Or(fault, ingest.CheckSystem(r.rules, res.service))
 		*g = group{res: res, scope: sc, origin: origin, fault: fault}
 		for name := range res.attributes {
 			g.keyed = g.keyed || r.rules.NamesAttribute(name)
@@ -148,7 +149,7 @@ func (r *result) named(s *flows.SpanRecord) bool {
 // addLog takes one decoded log record: an event where it has an event's name. What it
 // returns refuses the request.
 func (r *result) addLog(l *logRecord, res *resource, sc scope, err error) error {
-	if err = cmp.Or(res.fault, sc.fault, err); err != nil {
+	if err = cmp.Or(res.fault, sc.fault, ingest.CheckSystem(r.rules, res.service), err); err != nil {
 		r.reject(err)
 		return r.count(0)
 	}
