@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +49,11 @@ type Options struct {
 	Resolve      Resolve      // POST /api/v1/flows/{flow}/instances/{key}/resolve
 	Alertmanager http.Handler // Alertmanager's API, serves paths that begin with /api/v2/
 	Metrics      http.Handler // GET /metrics
+	Tokens       http.Handler // /api/v1/tokens
+
+	// Guard lets requests through from who may; it serves /login, too. nil lets in everybody.
+	Guard func(http.Handler) http.Handler
+	Known func(*http.Request) bool // whether /readyz may say why; nil for everybody
 
 	// Host is the address that the server is bound to, host or host:port. On a loopback
 	// address only requests for loopback names are served, against DNS rebinding.
@@ -148,6 +154,11 @@ func (s *Server) routes() {
 	if s.Metrics != nil {
 		s.mux.Handle("GET /metrics", s.Metrics)
 	}
+	if s.Tokens != nil {
+		s.mux.Handle("GET /api/v1/tokens", s.Tokens)
+		s.mux.Handle("POST /api/v1/tokens", s.Tokens)
+		s.mux.Handle("DELETE /api/v1/tokens/{token}", s.Tokens)
+	}
 	if s.OnCall != nil {
 		s.mux.HandleFunc("POST /api/v1/alerts/{id}/ack", s.api(s.postAck))
 		s.mux.HandleFunc("DELETE /api/v1/alerts/{id}/ack", s.api(s.deleteAck))
@@ -207,6 +218,12 @@ func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
 	if s.Ready != nil {
 		answer.Parts = nonNil(s.Ready())
 	}
+	if s.Known != nil && !s.Known(r) {
+		answer.Refused, answer.Parts = []flows.Fault{}, slices.Clone(answer.Parts)
+		for i := range answer.Parts {
+			answer.Parts[i].Detail = "" // it may name machines and files
+		}
+	}
 	status := http.StatusOK
 	for _, part := range answer.Parts {
 		if !part.Ready {
@@ -217,12 +234,15 @@ func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
 }
 
 // around puts what holds for every request around next, outermost first: own telemetry,
-// headers, the host asked for, the site that asks.
+// headers, the host asked for, the site that asks, who asks.
 func (s *Server) around(next http.Handler) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
 	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		WriteProblem(w, r, *problem(http.StatusForbidden, "A page of another site may not send this. Send it from a page of this host, or from a program without an Origin."))
 	}))
+	if s.Guard != nil {
+		next = s.Guard(next)
+	}
 	next = s.knownHost(secured(crossOrigin.Handler(next)))
 	options := []otelhttp.Option{
 		otelhttp.WithFilter(func(r *http.Request) bool { return !isSocket(r.URL.Path) }), // they last for hours
