@@ -20,6 +20,7 @@ import (
 	"throughline/ingest"
 	"throughline/ingest/bus"
 	"throughline/web"
+	"throughline/web/auth"
 )
 
 // stopTimeout bounds the whole of an orderly stop.
@@ -42,6 +43,8 @@ type app struct {
 	alerts     *alert.Router
 	hub        *web.Hub
 	runner     *runner
+	tokens     *auth.Tokens
+	guard      *auth.Guard // nil where nobody is asked
 	intake     *ingest.Intake
 	accepted   acceptedCounter
 	repeats    store.Repeats // of the spans' writer
@@ -105,7 +108,7 @@ func open(ctx context.Context, c Config, getenv func(string) string, log *slog.L
 	steps := []func(context.Context) error{
 		func(ctx context.Context) error { return a.openTelemetry(ctx, getenv) },
 		func(ctx context.Context) error { return a.openStore(ctx, getenv(libVariable)) },
-		a.openBus, a.openRules, a.openAlerts, a.openEngine, a.openIntake, a.openMetrics,
+		a.openBus, a.openRules, a.openAlerts, a.openEngine, a.openAuth, a.openIntake, a.openMetrics,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -297,10 +300,14 @@ func (a *app) Publish(ctx context.Context, b flows.Batch) error {
 }
 
 func (a *app) openIntake(context.Context) (err error) {
-	a.intake, err = ingest.New(ingest.Deps{
+	deps := ingest.Deps{
 		Publisher: a, Rules: func() ingest.Rules { return a.rules.Set() }, Meter: a.telemetry.meters.Meter("throughline/ingest"),
 		Log: a.log, Now: time.Now,
-	})
+	}
+	if a.guard != nil {
+		deps.Who = a.sender
+	}
+	a.intake, err = ingest.New(deps)
 	if err != nil {
 		return fmt.Errorf("open intake: %w", err)
 	}

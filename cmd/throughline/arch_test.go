@@ -60,6 +60,7 @@ var rooms = map[string]room{
 	"ingest/ingesttest":        {reaches: []string{"flows", "ingest"}}, // a publisher to test against
 	"ingest/bus":               {reaches: []string{"flows"}},
 	"web":                      {reaches: []string{"flows", "web/views", "web/assets"}},
+	"web/auth":                 {reaches: []string{"flows", "web/views", "web/assets"}}, // flows through the views
 	"web/views":                {reaches: []string{"flows"}, never: []ban{noHTTP}},
 	"web/assets":               {},
 	"cmd/throughline/simulate": {},

@@ -30,6 +30,7 @@ type cli struct {
 	Check   checkCmd   `cmd:"" help:"Check flow files and the configuration; print file:line:col and what to write instead."`
 	Test    testCmd    `cmd:"" help:"Run the test cases that stand in the flow files."`
 	Import  importCmd  `cmd:"" help:"Load history from an event log (CSV or XES, gzip too). The same file twice changes nothing."`
+	Token   tokenCmd   `cmd:"" help:"Create, list and revoke the tokens that auth.mode local asks for."`
 	Migrate migrateCmd `cmd:"" help:"Apply the ClickHouse schema, or show what is applied."`
 	Letters lettersCmd `cmd:"" name:"dead-letters" help:"List what was set aside because ClickHouse refused it for good, or send it again."`
 	Bench   benchCmd   `cmd:"" help:"Measure a running Throughline with real clients."`

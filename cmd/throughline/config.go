@@ -57,9 +57,15 @@ type NATSConfig struct {
 	Sync            string // interval: an ack survives kill -9; always: power loss too
 }
 
+// The modes of auth.
+const (
+	authNone  = "none"
+	authLocal = "local"
+)
+
 // AuthConfig says who may come in.
 type AuthConfig struct {
-	Mode string // none
+	Mode string // none: anybody; local: tokens of this data folder
 }
 
 // RetentionConfig says how long each class of data is kept after its reception.
@@ -77,7 +83,7 @@ func defaultConfig() Config {
 		ClickHouse:   ClickHouseConfig{Mode: modeEmbedded, Protocol: "native", Database: "throughline", Username: "default"},
 		NATS:         NATSConfig{Mode: modeEmbedded, Replicas: 1, Sync: "interval"},
 		ConfigDir:    "./config",
-		Auth:         AuthConfig{Mode: "none"},
+		Auth:         AuthConfig{Mode: authNone},
 		Retention:    RetentionConfig{Spans: 14 * day, Signals: 90 * day, Instances: 400 * day},
 	}
 }
@@ -111,7 +117,7 @@ func (c *Config) settings() []setting {
 		count("nats.replicas", &c.NATS.Replicas, 1, 5),
 		word("nats.sync", &c.NATS.Sync, "interval", "always"),
 		text("config_dir", &c.ConfigDir),
-		word("auth.mode", &c.Auth.Mode, "none"),
+		word("auth.mode", &c.Auth.Mode, authNone, authLocal),
 		span("retention.spans", &c.Retention.Spans),
 		span("retention.signals", &c.Retention.Signals),
 		span("retention.instances", &c.Retention.Instances),
@@ -321,14 +327,14 @@ func checkAddr(addr, authMode string) error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("%q: the port is a number from 0 (any free one) to 65535", addr)
 	}
-	if authMode != "none" || host == "localhost" {
+	if authMode != authNone || host == "localhost" {
 		return nil
 	}
 	if ip, err := netip.ParseAddr(host); err == nil && ip.Unmap().IsLoopback() {
 		return nil
 	}
 	return fmt.Errorf("%q is refused: auth.mode is none, and anyone who reaches an address that is not loopback"+
-		" could read and change everything; use 127.0.0.1:%s, and let a proxy that asks who it is stand in front", addr, port)
+		" could read and change everything; use 127.0.0.1:%s, or auth.mode: local, which asks everybody for a token", addr, port)
 }
 
 // LogValue is the effective configuration for the log. Secrets are in files, which it

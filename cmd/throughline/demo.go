@@ -40,6 +40,9 @@ func (d *demoCmd) Run(w *world) (err error) {
 	if err != nil {
 		return err
 	}
+	if c.Auth.Mode != authNone {
+		return usage("auth.mode: the demo sends without a token; leave it at none, on loopback addresses")
+	}
 	if err := installExamples(c.ConfigDir); err != nil {
 		return err
 	}

@@ -313,6 +313,7 @@ func (i *importCmd) send(w *world) (s importSummary, err error) {
 	}
 	request.ContentLength = info.Size()
 	request.Header.Set("Content-Type", "application/octet-stream")
+	w.authorize(request)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return s, unreachable("import: %w", err)

@@ -145,14 +145,19 @@ func stopGRPC(ctx context.Context, s *grpc.Server) error {
 
 func (a *app) pages() (*web.Server, error) {
 	c := a.config
-	server, err := web.New(web.Options{
+	options := web.Options{
 		History: a.store, Rules: a.rules, Hub: a.hub, Log: a.log, Ready: a.parts, Intake: a.taken,
 		Events: event.NewHandler(a.intake), Alertmanager: a.alerts.Handler(), OnCall: a.alerts, Metrics: a.telemetry.handler(),
 		Import: http.HandlerFunc(a.serveImport), Resolve: a.resolve,
 		DeadLetters: http.HandlerFunc(a.serveLetters),
 		Host:        c.HTTPAddr, OTLPHTTP: c.OTLPHTTPAddr, OTLPGRPC: c.OTLPGRPCAddr, ConfigDir: c.ConfigDir,
 		TracerProvider: a.telemetry.traces, MeterProvider: a.telemetry.meters, Propagator: a.telemetry.propagator,
-	})
+		Tokens: a.tokensAPI(),
+	}
+	if a.guard != nil {
+		options.Guard, options.Known = a.guard.Wrap, a.guard.Known
+	}
+	server, err := web.New(options)
 	if err != nil {
 		return nil, fmt.Errorf("lay out pages: %w", err)
 	}
