@@ -26,16 +26,23 @@ func CompareFaults(a, b Fault) int {
 // didYouMean is "; did you mean `x`?" for the known word nearest to what was written, ""
 // where none is near.
 func didYouMean(written string, known []string) string {
-	best, at := 1+min(2, (len(written)+1)/3), ""
-	for _, word := range known {
-		if d := distance(strings.ToLower(written), strings.ToLower(word), best); d < best {
-			best, at = d, word
-		}
-	}
-	if at == "" {
+	near := Nearest(written, known)
+	if near == "" {
 		return ""
 	}
-	return fmt.Sprintf("; did you mean `%s`?", at)
+	return fmt.Sprintf("; did you mean `%s`?", near)
+}
+
+// Nearest is the known word that somebody who wrote another one may have meant; "" where
+// none is near.
+func Nearest(written string, known []string) (near string) {
+	best := 1 + min(2, (len(written)+1)/3)
+	for _, word := range known {
+		if d := distance(strings.ToLower(written), strings.ToLower(word), best); d < best {
+			best, near = d, word
+		}
+	}
+	return near
 }
 
 // distance is the number of letters to change, add, drop or swap with a neighbour to get

@@ -14,12 +14,13 @@ import (
 
 // testFlow runs the cases of one flow, each in an engine of its own, and prints a line for
 // each and what was not as expected.
-func testFlow(flow *flows.Flow, keys *flows.Keys, naming flows.Naming, file string, stdout io.Writer) (passed, failed int, err error) {
+func testFlow(flow *flows.Flow, keys *flows.Keys, naming flows.Naming, file string, text []byte, stdout io.Writer) (passed, failed int, err error) {
 	set, err := flows.NewKeyedSet([]*flows.Flow{flow}, keys)
 	if err != nil {
 		return 0, 0, err
 	}
 	set = set.Named(naming)
+	lines := strings.Split(string(text), "\n")
 	for i := range flow.Cases {
 		run := &caseRun{flow: flow, set: set, test: &flow.Cases[i], records: map[string]flows.InstanceRecord{}}
 		if err := run.run(); err != nil {
@@ -31,14 +32,7 @@ func testFlow(flow *flows.Flow, keys *flows.Keys, naming flows.Naming, file stri
 			continue
 		}
 		failed++
-		fmt.Fprintf(stdout, "FAIL  %s: %s\n", flow.Name, run.test.Name)
-		for _, w := range run.wrong {
-			fmt.Fprintf(stdout, "  %s:%d: %s\n", file, w.line, w.where)
-			for _, d := range w.differences {
-				fmt.Fprintf(stdout, "    %s\n", d)
-			}
-		}
-		fmt.Fprintf(stdout, "  what happened:\n%s", run.story())
+		run.report(stdout, file, lines)
 	}
 	return passed, failed, nil
 }
@@ -49,8 +43,16 @@ type caseRun struct {
 	flow    *flows.Flow
 	set     *flows.Set
 	test    *flows.Case
+	engine  *engine.Engine
 	records map[string]flows.InstanceRecord // by key
 	wrong   []unexpected
+	story   []happened
+}
+
+// happened is something that a case did, at an instant of its clock.
+type happened struct {
+	at   flows.Time
+	what string
 }
 
 // unexpected is an expectation that was not met.
@@ -84,26 +86,60 @@ func (c *caseRun) run() error {
 		}
 	}
 	slices.SortStableFunc(expect, func(a, b flows.Expectation) int { return cmp.Compare(a.At, b.At) })
-	e := engine.New(c.set)
+	c.engine = engine.New(c.set)
 	for _, x := range expect {
 		for len(signals) > 0 && signals[0].Arrives <= x.At {
-			e.Roll(signals[0].Arrives)
-			e.Advance(signals[0].Arrives)
-			e.Apply([]flows.Signal{signals[0].Signal}, signals[0].Arrives)
+			c.advance(signals[0].Arrives)
+			c.tell(signals[0].Arrives, c.what(&signals[0]))
+			c.engine.Apply([]flows.Signal{signals[0].Signal}, signals[0].Arrives)
+			c.take(signals[0].Arrives)
 			signals = signals[1:]
 		}
-		e.Roll(x.At)
-		e.Advance(x.At)
-		for _, r := range e.Take().Instances {
-			c.records[r.Key] = r
-			if r.Deleted {
-				delete(c.records, r.Key)
-			}
-		}
+		c.advance(x.At)
 		c.compare(&x)
+	}
+	for i := range signals {
+		c.tell(signals[i].Arrives, c.what(&signals[i])+", after all that is expected: it was left out")
 	}
 	return nil
 }
+
+// advance moves the clock, and stops whenever a verdict changes.
+func (c *caseRun) advance(to flows.Time) {
+	for next := c.engine.Next(); next <= to; {
+		c.engine.Roll(next)
+		c.engine.Advance(next)
+		c.take(next)
+		after := c.engine.Next()
+		if after <= next { // more than one call may take
+			break
+		}
+		next = after
+	}
+	c.engine.Roll(to)
+	c.engine.Advance(to)
+	c.take(to)
+}
+
+// take notes how instances changed.
+func (c *caseRun) take(at flows.Time) {
+	rows := c.engine.Take().Instances
+	slices.SortFunc(rows, func(a, b flows.InstanceRecord) int { return cmp.Compare(a.Key, b.Key) })
+	for _, r := range rows {
+		before, known := c.records[r.Key]
+		switch {
+		case r.Deleted:
+			delete(c.records, r.Key)
+			c.tell(at, fmt.Sprintf("  %s %s is gone: its signals belong elsewhere", c.flow.Key, r.Key))
+			continue
+		case !known || before.State != r.State || before.Reason != r.Reason || before.ReasonStep != r.ReasonStep:
+			c.tell(at, fmt.Sprintf("  %s %s is %s", c.flow.Key, r.Key, c.verdict(&r)))
+		}
+		c.records[r.Key] = r
+	}
+}
+
+func (c *caseRun) tell(at flows.Time, what string) { c.story = append(c.story, happened{at, what}) }
 
 // compare notes what differs from one expectation.
 func (c *caseRun) compare(x *flows.Expectation) {
@@ -123,11 +159,13 @@ func (c *caseRun) compare(x *flows.Expectation) {
 	var differ []string
 	switch {
 	case x.Absent && ok:
-		differ = []string{fmt.Sprintf("instance %s is there, in state %s; none is expected", key, r.State)}
+		differ = []string{fmt.Sprintf("instance %s is there, %s; none is expected", key, c.verdict(&r))}
+	case !x.Absent && !ok && len(c.records) > 0:
+		differ = []string{"no such instance is there; there are " + strings.Join(slices.Sorted(maps.Keys(c.records)), ", ")}
 	case !x.Absent && !ok:
-		differ = []string{"no such instance is there"}
+		differ = []string{"no instance is there: no signal so far is a step of this flow"}
 	case ok:
-		differ = differences(x, &r)
+		differ = c.differences(x, &r)
 	}
 	if len(differ) > 0 {
 		if key != "" {
@@ -137,19 +175,22 @@ func (c *caseRun) compare(x *flows.Expectation) {
 	}
 }
 
-// differences are a line for each field that was expected otherwise.
-func differences(x *flows.Expectation, r *flows.InstanceRecord) (lines []string) {
+// differences are lines for each field that was expected otherwise.
+func (c *caseRun) differences(x *flows.Expectation, r *flows.InstanceRecord) (lines []string) {
 	waiting := make([]string, len(r.WaitingOn))
 	for i, w := range r.WaitingOn {
 		waiting[i] = w.Step
 	}
+	same := func(a, b bool) bool { return a == b }
 	differ(&lines, "state", x.State, r.State, func(a, b flows.State) bool { return a == b })
+	if len(lines) > 0 {
+		lines[len(lines)-1] = strings.Replace(lines[len(lines)-1], r.State.String(), c.verdict(r), 1)
+	}
 	differ(&lines, "reason", x.Reason, r.Reason, func(a, b flows.Reason) bool { return a == b })
 	differ(&lines, "step", x.Step, r.ReasonStep, func(a, b string) bool { return a == b })
 	differ(&lines, "waiting_on", x.WaitingOn, waiting, slices.Equal)
 	differ(&lines, "path", x.Path, r.Path, slices.Equal)
 	differ(&lines, "deviations", x.Deviations, r.Deviations, slices.Equal)
-	same := func(a, b bool) bool { return a == b }
 	differ(&lines, "conforming", x.Conforming, r.Conforming, same)
 	differ(&lines, "recovered_late", x.Recovered, r.Recovered, same)
 	differ(&lines, "reopened", x.Reopened, r.Reopened, same)
@@ -158,49 +199,6 @@ func differences(x *flows.Expectation, r *flows.InstanceRecord) (lines []string)
 
 func differ[T any](lines *[]string, field string, want *T, got T, same func(T, T) bool) {
 	if want != nil && !same(*want, got) {
-		*lines = append(*lines, fmt.Sprintf("%-14s is %s, want %s", field, written(got), written(*want)))
+		*lines = append(*lines, fmt.Sprintf("%-14s want %s", field, written(*want)), fmt.Sprintf("%-14s got  %s", "", written(got)))
 	}
-}
-
-// written is a value as one would write it in the file.
-func written(v any) string {
-	switch v := v.(type) {
-	case []string:
-		return "[" + strings.Join(v, ", ") + "]"
-	case []flows.Deviation:
-		return strings.ReplaceAll(fmt.Sprint(v), " ", ", ")
-	}
-	if text := fmt.Sprint(v); text != "" {
-		return text
-	}
-	return "none"
-}
-
-// when is an instant as the case would write it, and as the clock shows it.
-func (c *caseRun) when(at flows.Time) string {
-	return fmt.Sprintf("+%s (%s)", at.Sub(c.test.Start), at)
-}
-
-// story lists the signals, and what of the flow each is.
-func (c *caseRun) story() string {
-	var b strings.Builder
-	for _, s := range c.test.Signals {
-		var steps []string
-		for _, hit := range c.set.Match(&s.Signal, nil) {
-			what := c.flow.Position(hit.Step)
-			if hit.Failed {
-				what += " (a failed try)"
-			}
-			steps = append(steps, what)
-		}
-		if len(steps) == 0 {
-			steps = []string{"nothing of this flow"}
-		}
-		fmt.Fprintf(&b, "    +%-8s %s %s: %s", s.Signal.OccursAt().Sub(c.test.Start), s.Signal.Kind, s.Signal.Name, strings.Join(steps, ", "))
-		if s.Arrives != s.Signal.OccursAt() {
-			fmt.Fprintf(&b, ", arrives +%s", s.Arrives.Sub(c.test.Start))
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
 }

@@ -87,22 +87,55 @@ func TestCasesOfAFlow(t *testing.T) {
 	file := f.path("orders.yaml")
 	want := `ok    orders: two of three shipments are not enough
 FAIL  orders: a payment that is reported late
-  ` + file + `:23: at +16m0s (2026-01-05T08:16:00Z), order_id 1
-    state          is stuck, want open
-    waiting_on     is [paid], want []
-  what happened:
-    +0s       event order.placed: placed
-    +14m30s   span POST /capture: paid, arrives +20m0s
+  ` + file + `:23: at +16m (2026-01-05T08:16:00Z), order_id 1
+      - {at: +16m, state: open, reason: deadline, step: paid, waiting_on: []}
+    state          want open
+                   got  stuck (deadline; waits for paid, due by +15m)
+    waiting_on     want []
+                   got  [paid]
+  what happened, from 2026-01-05T08:00:00Z:
+    +0s   event order.placed of order_id:1: placed
+    +0s     order_id 1 is open (waits for paid, due by +15m)
+    +15m    order_id 1 is stuck (deadline; waits for paid, due by +15m)
+    +20m  span POST /capture of order_id:1: paid, heard of late: it is of +14m30s
+    +20m    order_id 1 is open (waits for shipped, due by +4h14m30s)
 FAIL  orders: out of hours nobody waits
-  ` + file + `:33: at +1h0m0s (2026-01-10T13:00:00Z)
+  ` + file + `:33: at +1h (2026-01-10T13:00:00Z)
+      - {at: +1h, state: open}
     there are 2 instances; say which is meant, as ` + "`key: A`" + `
-  what happened:
-    +0s       event order.placed: placed
-    +1h0m0s   event order.placed: placed
-    +2h0m0s   event order.held: from:on-hold
+  what happened, from 2026-01-10T12:00:00Z:
+    +0s        event order.placed of order_id:A: placed
+    +0s          order_id A is open (waits for paid, due by +1d19h15m)
+    +1h        event order.placed of order_id:B: placed
+    +1h          order_id B is open (waits for paid, due by +1d19h15m)
+    +2h        event order.held of order_id:B: from:on-hold
+    +2h          order_id B is held (by on-hold; waits for paid)
+    +1d19h15m    order_id A is stuck (deadline; waits for paid, due by +1d19h15m)
 `
 	if got := out.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	f.write("orders.yaml", `flow: orders
+key: order_id
+steps: [{id: placed, match: {event: order.placed, source: /shop}}, {id: paid, match: {span: pay}, after: placed, within: 5m}]
+cases:
+  - name: of nothing
+    signals: [{event: order.placed}, {event: order.place, at: +1m}, {span: pay, at: +1h}]
+    expect: [{at: +2m, state: stuck}, {at: +3m, key: Z, absent: true}]
+`)
+	out.Reset()
+	if _, failed, err := testFlows(f.path("orders.yaml"), &out); failed != 1 || err != nil {
+		t.Errorf("%d failed, %v", failed, err)
+	}
+	for _, says := range []string{
+		"no instance is there: no signal so far is a step of this flow\n",
+		"event order.placed of order_id:1: nothing of this flow; `service`, `source` or `where` of placed do not fit\n",
+		"event order.place of order_id:1: nothing of this flow; did you mean `order.placed`?\n",
+		"+1h  span pay of order_id:1: paid, after all that is expected: it was left out\n",
+	} {
+		if !strings.Contains(out.String(), says) {
+			t.Errorf("it does not say %q:\n%s", says, out.String())
+		}
 	}
 	if passed, failed, err := testFlows(f.path("more.yaml"), &out); passed+failed != 0 || err != nil {
 		t.Errorf("a file without cases: %d passed, %d failed, %v", passed, failed, err)

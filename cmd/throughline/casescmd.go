@@ -67,7 +67,7 @@ func testFlows(path string, stdout io.Writer) (passed, failed int, err error) {
 		if len(wrong) > 0 { // it was changed since it was checked
 			return passed, failed, errors.New(wrong[0].String())
 		}
-		ok, bad, err := testFlow(flow, keys, flows.NewNaming(refs.Systems), file, stdout)
+		ok, bad, err := testFlow(flow, keys, flows.NewNaming(refs.Systems), file, text, stdout)
 		if passed, failed = passed+ok, failed+bad; err != nil {
 			return passed, failed, fmt.Errorf("test: %w", err)
 		}
