@@ -1,6 +1,8 @@
 package flows
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -139,18 +141,24 @@ func (p *parser) circle(steps []draft, path []int, r ref, drawn []bool) {
 	for path[from] != r.step {
 		from--
 	}
-	names := []string{steps[r.step].ID}
 	known := false
+	var round []*draft // in the direction of the flow, from what r names
 	for i := len(path) - 1; i >= from; i-- {
 		known = known || drawn[path[i]]
 		drawn[path[i]] = true
-		names = append(names, steps[path[i]].ID)
+		round = append(round, &steps[path[i]])
 	}
 	if known {
 		return
 	}
+	round = slices.Insert(round[:len(round)-1], 0, round[len(round)-1])
+	names := make([]string, 0, len(round)+1)
+	for _, d := range append(round, round[0]) {
+		names = append(names, d.ID)
+	}
 	p.fault(r.node, "`after` goes round in a circle: %s; take one `after` of it away",
 		someOfPath(names))
+	p.faults[len(p.faults)-1].Picture = picture(round)
 }
 
 func someOfPath(names []string) string {
@@ -159,6 +167,43 @@ func someOfPath(names []string) string {
 		names = append(append(names[:most/2:most/2], "…"), names[len(names)-most/2:]...)
 	}
 	return strings.Join(names, " -> ")
+}
+
+// picture draws a circle of steps, each after the one above it and the first after the
+// last, with the lines that say so.
+func picture(round []*draft) string {
+	const most = 12 // what is in the middle of more is not drawn
+	width := 0
+	for _, d := range round {
+		width = max(width, len(d.ID))
+	}
+	var b strings.Builder
+	for i, d := range round {
+		if len(round) > most && i >= most/2 && i < len(round)-most/2 {
+			if i == most/2 {
+				fmt.Fprintf(&b, "    |   ... %d more\n", len(round)-most)
+			}
+			continue
+		}
+		side := "|  "
+		switch {
+		case len(round) == 1:
+			side = "+->"
+		case i == 0:
+			side = "+->"
+		case i == len(round)-1:
+			side = "+--"
+		}
+		before := round[(i+len(round)-1)%len(round)]
+		fmt.Fprintf(&b, "    %s %-*s  line %d: after %s", side, width, d.ID, d.idNode.Line, before.ID)
+		if len(round) == 1 {
+			b.WriteString(", itself")
+		}
+		if i < len(round)-1 {
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
 }
 
 // reach finds steps that can never be due: behind an end, or behind two alternatives of

@@ -14,6 +14,7 @@ type Fault struct {
 	Line    int    `json:"line"` // from 1
 	Col     int    `json:"col"`  // from 1, in characters
 	Message string `json:"message"`
+	Picture string `json:"picture,omitempty"` // lines that show it, without a line break at the end; "" for most
 }
 
 func (f Fault) String() string { return fmt.Sprintf("%s:%d:%d: %s", f.File, f.Line, f.Col, f.Message) }

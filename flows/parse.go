@@ -107,7 +107,7 @@ func (p *parser) note(n *yaml.Node, subject, message string) {
 		p.noted = map[string]bool{}
 	}
 	p.noted[subject] = true
-	p.notes = append(p.notes, Fault{p.file, max(n.Line, 1), max(n.Column, 1), "`" + subject + "` " + message})
+	p.notes = append(p.notes, Fault{File: p.file, Line: max(n.Line, 1), Col: max(n.Column, 1), Message: "`" + subject + "` " + message})
 }
 
 func (p *parser) fault(n *yaml.Node, format string, args ...any) {
@@ -115,7 +115,7 @@ func (p *parser) fault(n *yaml.Node, format string, args ...any) {
 }
 
 func (p *parser) at(line, col int, format string, args ...any) {
-	p.faults = append(p.faults, Fault{p.file, max(line, 1), max(col, 1), fmt.Sprintf(format, args...)})
+	p.faults = append(p.faults, Fault{File: p.file, Line: max(line, 1), Col: max(col, 1), Message: fmt.Sprintf(format, args...)})
 }
 
 // document reads the one YAML document of a file of some kind; nil where there is none to

@@ -246,6 +246,40 @@ func TestParseFaults(t *testing.T) {
 		"1:7 ", "3:1 did you mean `idle`", "5:35 ", "6:38 `c`", "6:41 `d`", "6:53 without a unit")
 }
 
+func TestCirclesAreDrawn(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		_, faults := Parse("f.yaml", []byte(text))
+		if len(faults) != 1 || faults[0].Picture != strings.TrimPrefix(want, "\n") {
+			t.Errorf("got\n%s\nwant%s", faults[0].Picture, want)
+		}
+	}
+	f(minimal("{id: a, match: {event: a}, after: returned}", "{id: b, match: {event: b}, after: a}", "{id: returned, match: {event: c}, after: {any: [b]}}"), `
+    +-> a         line 4: after returned
+    |   b         line 5: after a
+    +-- returned  line 6: after b`)
+	f(minimal("{id: a, match: {event: a}, after: a}"), `
+    +-> a  line 4: after a, itself`)
+	var steps []string
+	for i := range 30 {
+		steps = append(steps, fmt.Sprintf("{id: s%02d, match: {event: s%d}, after: s%02d}", i, i, (i+29)%30))
+	}
+	f(minimal(steps...), `
+    +-> s00  line 4: after s29
+    |   s01  line 5: after s00
+    |   s02  line 6: after s01
+    |   s03  line 7: after s02
+    |   s04  line 8: after s03
+    |   s05  line 9: after s04
+    |   ... 18 more
+    |   s24  line 28: after s23
+    |   s25  line 29: after s24
+    |   s26  line 30: after s25
+    |   s27  line 31: after s26
+    |   s28  line 32: after s27
+    +-- s29  line 33: after s28`)
+}
+
 func TestParseManySteps(t *testing.T) {
 	steps := func(n int) []byte {
 		var b strings.Builder

@@ -33,7 +33,11 @@ func check(paths []string, stdout io.Writer) (faults int, err error) {
 func printFaults(stdout io.Writer, kind string, faults []flows.Fault) error {
 	for _, fault := range faults {
 		fault.Message = kind + fault.Message
-		if _, err := fmt.Fprintln(stdout, fault); err != nil {
+		text := fault.String()
+		if fault.Picture != "" {
+			text += "\n" + fault.Picture
+		}
+		if _, err := fmt.Fprintln(stdout, text); err != nil {
 			return err
 		}
 	}
