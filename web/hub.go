@@ -30,6 +30,7 @@ type Hub struct {
 	mu     sync.Mutex // guards all below
 	flows  map[string]*healthState
 	trends map[string]*trend // of the flows
+	steps  map[string]*stepTrends
 	alerts *alertsState
 	subs   map[*subscription]struct{}
 	seq    uint64
@@ -40,6 +41,7 @@ func NewHub() *Hub {
 	return &Hub{
 		flows:  make(map[string]*healthState),
 		trends: make(map[string]*trend),
+		steps:  make(map[string]*stepTrends),
 		alerts: &alertsState{byID: map[string]*alertState{}},
 		subs:   make(map[*subscription]struct{}),
 	}
@@ -59,6 +61,7 @@ func (h *Hub) Publish(health flows.Health) error {
 	next := newHealthState(health, fields, before, h.seq)
 	h.flows[health.Flow] = next
 	h.sampleLocked(health)
+	h.sampleStepsLocked(health)
 	if before != nil && next.seq == before.seq {
 		return nil // only the clock moved: kept for whoever asks, pushed to nobody
 	}
@@ -79,6 +82,7 @@ func (h *Hub) Drop(flow string) {
 	}
 	delete(h.flows, flow)
 	delete(h.trends, flow)
+	delete(h.steps, flow)
 	h.touchLocked()
 }
 

@@ -3,8 +3,10 @@ package web
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"throughline/flows"
 	"throughline/web/views"
@@ -85,6 +87,7 @@ func (s *Server) loadAlert(ctx context.Context, t target) (loaded, error) {
 		if a.ResolvedAt == flows.NoTime {
 			v.Instances = s.members(ctx, f, a)
 		}
+		s.evidence(ctx, f, a, &v)
 	}
 	shell := s.shell(c, views.PlaceAlerts, a.Title)
 	shell.Socket = t.socket()
@@ -93,11 +96,54 @@ func (s *Server) loadAlert(ctx context.Context, t target) (loaded, error) {
 
 // members are the instances of an alert: the stuck of its step and reason.
 func (s *Server) members(ctx context.Context, f *flows.Flow, a Alert) *flows.InstancePage {
-	page := s.instances(ctx, f, a.Step, listLength, flows.Stuck)
+	page := s.instances(ctx, f, a.Step, shortLength, flows.Stuck)
 	if page == nil {
 		return nil
 	}
 	own := *page
 	own.Instances = slices.DeleteFunc(slices.Clone(page.Instances), func(r flows.InstanceRecord) bool { return r.Reason != a.Reason || r.ReasonStep != a.Step })
 	return &own
+}
+
+// evidence adds what is known of why: how the tries went, what the stuck share, how many
+// waited when. Of an alert that is over it is what was found last, if that is not forgotten.
+func (s *Server) evidence(ctx context.Context, f *flows.Flow, a Alert, v *views.AlertDetail) {
+	v.SystemSteps = s.systemSteps(f, a)
+	at := slices.Index(stepIDs(f), a.Step)
+	if at < 0 || a.ResolvedAt != flows.NoTime {
+		return
+	}
+	v.Waits = views.Waits(s.hub.StepTrend(f.Name, at, v.Clock.Now))
+	due := a.StartsAt.Add(-f.Steps[at].Within)
+	before := due.Add(-time.Hour)
+	v.Tries, _, _ = ask(ctx, s.past, fmt.Sprintf("tries %s@%s %s %s", f.Name, f.Version, a.Step, due), func(ctx context.Context) ([]flows.Tries, error) {
+		return s.history.Tries(ctx, f.Steps[at].Match, before, due)
+	})
+	if len(f.Segments) > 0 {
+		v.Shared, _, _ = ask(ctx, s.past, fmt.Sprintf("shared %s@%s %s %s", f.Name, f.Version, a.Step, due), func(ctx context.Context) ([]flows.SharedValue, error) {
+			return s.history.Shared(ctx, f, a.Step, before)
+		})
+	}
+}
+
+// systemSteps are the other steps of the alert's system, in all flows.
+func (s *Server) systemSteps(of *flows.Flow, a Alert) []views.SystemStep {
+	if a.System == "" {
+		return nil
+	}
+	var list []views.SystemStep
+	for _, f := range s.rules.Set().Flows() {
+		health, _ := s.hub.Health(f.Name)
+		for i, step := range f.Steps {
+			if step.System != a.System || f.Name == of.Name && step.ID == a.Step {
+				continue
+			}
+			one := views.SystemStep{Flow: f, Step: step}
+			if i < len(health.Steps) {
+				one.StepHealth = health.Steps[i]
+			}
+			list = append(list, one)
+		}
+	}
+	return list
 }

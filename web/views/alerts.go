@@ -1,7 +1,11 @@
 package views
 
 import (
+	"maps"
+	"slices"
 	"strings"
+
+	"github.com/a-h/templ"
 
 	"throughline/flows"
 )
@@ -84,7 +88,7 @@ func (v AlertDetail) stats() []stat {
 		}
 	}
 	list := []stat{
-		{class: "stuck", means: "cohort", label: "Stuck " + plainNoun(a.Key), value: count(a.Count), note: "past the limit now", href: members},
+		{class: "stuck", means: "cohort", label: "Stuck " + plainNoun(a.Key), value: count(a.Count), note: v.growthWords(), href: members},
 		{class: "stuck", means: "at-risk", label: "Value at risk", value: valueWords(a.AtRisk, "", "–"), note: "of those that carry a value", href: members},
 		{means: "since", label: "Stuck since", value: v.at(a.StartsAt), note: "open for " + waited(v.Clock.Now.Sub(a.StartsAt))},
 		waiting,
@@ -182,6 +186,28 @@ func value(in flows.InstanceRecord) string {
 		return ""
 	}
 	return withCurrency(in.Currency, thousands(flows.FormatAmount(in.Currency, in.Amount.Decimal)))
+}
+
+// growthWords say whether it becomes worse.
+func (v AlertDetail) growthWords() string {
+	if perMinute, ok := v.growth(); ok {
+		return "past the limit, " + rate(perMinute) + " more a minute"
+	}
+	return "past the limit now"
+}
+
+// membersBy is the list of the alert's instances, or the file of it.
+func (v AlertDetail) membersBy(order flows.Sort, ending string) templ.SafeURL {
+	return listLink(v.Alert.Flow, flows.InstanceQuery{States: []flows.State{flows.Stuck}, Step: v.Alert.Step, Sort: order}, "", ending)
+}
+
+// segmentWords are an instance's segments without their names.
+func segmentWords(in flows.InstanceRecord) string {
+	var words []string
+	for _, name := range slices.Sorted(maps.Keys(in.Segments)) {
+		words = append(words, in.Segments[name])
+	}
+	return strings.Join(words, ", ")
 }
 
 // flow is what the alert is about; nil where its file is gone.

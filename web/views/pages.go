@@ -232,10 +232,14 @@ func (v AlertList) Parts() []Part {
 // AlertDetail is the page /alerts/{id}.
 type AlertDetail struct {
 	Clock
-	Alert     Alert
-	Now       *FlowNow            // nil where the flow is gone
-	Instances *flows.InstancePage // the cohort's members, longest first; nil where history cannot be read
-	Reader    string              // the reader's name, "" where it is not known; no live element shows it
+	Alert       Alert
+	Now         *FlowNow            // nil where the flow is gone
+	Instances   *flows.InstancePage // the cohort's members, longest first; nil where history cannot be read
+	Waits       Waits               // for the alert's step
+	Tries       []flows.Tries       // of the alert's step, from an hour before its first member waited
+	Shared      []flows.SharedValue // by the stuck; nil where history cannot be read
+	SystemSteps []SystemStep        // the other steps of the alert's system
+	Reader      string              // the reader's name, "" where it is not known; no live element shows it
 }
 
 // Body is the page without its frame.
@@ -245,11 +249,14 @@ func (v AlertDetail) Body() templ.Component { return alertBody(v) }
 func (v AlertDetail) Parts() []Part {
 	parts := []Part{
 		{"alert-head", AlertHead(v)},
-		{"alert-actions", AlertActions(v)},
 		{"alert-verdict", AlertVerdict(v)},
 		{"alert-stats", AlertStats(v)},
+		{"alert-chart", AlertChart(v)},
 		{"alert-instances", AlertInstances(v)},
 		{"alert-oncall", AlertOnCall(v)},
+		{"alert-log", AlertLog(v)},
+		{"alert-system", AlertSystem(v)},
+		{"alert-shared", AlertShared(v)},
 	}
 	if v.Now != nil {
 		parts = append(parts, Part{"alert-flow", AlertFlow(v)})

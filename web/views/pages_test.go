@@ -28,7 +28,7 @@ func samplePages(t testing.TB) []samplePage {
 	over.Ack = sampleAcked().Ack
 	alerts := AlertList{Clock: c, Open: append(sampleAlerts(), sampleAcked()), Resolved: []Alert{over}}
 	now := orders(t)
-	alert := AlertDetail{Clock: c, Alert: sampleAlerts()[0], Now: &now, Instances: sampleInstances()}
+	alert := sampleAlertDetail(t)
 	acked := AlertDetail{Clock: c, Alert: sampleAcked(), Now: &now, Instances: sampleInstances(), Reader: "Ben"}
 	acked.Alert.Silenced, acked.Alert.Silences = true, sampleAlerts()[1].Silences
 	resolved := AlertDetail{Clock: c, Alert: over, Now: &now}

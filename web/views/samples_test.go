@@ -271,3 +271,34 @@ func sampleShell(place Place, title string) Shell {
 		Assets: Assets{CSS: "/assets/app.css", JS: "/assets/app.js", Icon: "/assets/icon.svg"}, Kind: "sample",
 	}
 }
+
+// sampleAlertDetail is the first sample alert with all that is known of it.
+func sampleAlertDetail(t testing.TB) AlertDetail {
+	now := orders(t)
+	a := sampleAlerts()[0]
+	told := at("2026-11-19T01:46:22Z")
+	a.Log = []flows.LogEntry{
+		{At: told, What: flows.LogTold, By: "on-call", Note: "webhook", Until: flows.NoTime},
+		{At: told.Add(10 * time.Minute), What: flows.LogAcknowledged, By: "Anna Weiss", Note: "Rolling back the 02:38 deploy", Until: flows.NoTime},
+		{At: told.Add(11 * time.Minute), What: flows.LogTakenBack, By: "Anna Weiss", Until: flows.NoTime},
+		{At: told.Add(12 * time.Minute), What: flows.LogSilenced, By: "Ben", Note: "planned", Until: told.Add(time.Hour)},
+		{At: told.Add(13 * time.Minute), What: flows.LogSilenceEnded, By: "Ben", Until: flows.NoTime},
+	}
+	waits := Waits{From: at("2026-11-19T01:14:00Z"), Every: 10 * time.Second}
+	for i := range 360 {
+		waits.Waiting, waits.Overdue = append(waits.Waiting, float64(max(0, i-160)*5/4)), append(waits.Overdue, float64(max(0, i-190)*6/5))
+	}
+	deploy := at("2026-11-19T01:38:05Z")
+	return AlertDetail{
+		Clock: sampleClock(), Alert: a, Now: &now, Instances: sampleInstances(), Waits: waits, Reader: "Ben",
+		Tries: []flows.Tries{
+			{After: true, Version: "4.12.0", Failed: true, Message: "TaxCodeNotFound: STD", Count: 1071, First: deploy, Last: sampleNow.Add(-300 * time.Millisecond)},
+			{Version: "4.11.3", Count: 460, First: at("2026-11-19T00:41:21Z"), Last: at("2026-11-19T01:38:00Z")},
+		},
+		Shared: []flows.SharedValue{
+			{Name: "channel", Value: "web", Stuck: 158, StuckAll: 214, Passed: 360, PassedAll: 500}, {Name: "region", Value: "DE", Stuck: 214, StuckAll: 214, Passed: 305, PassedAll: 500},
+			{Name: "region", Value: "FR", StuckAll: 214, Passed: 195, PassedAll: 500},
+		},
+		SystemSteps: []SystemStep{{Flow: now.Flow, Step: now.Flow.Steps[5]}, {Flow: now.Flow, Step: now.Flow.Steps[7], StepHealth: flows.StepHealth{Overdue: 3}}},
+	}
+}

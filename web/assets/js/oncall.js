@@ -99,14 +99,14 @@ function meant(selector) {
 }
 
 export const acknowledgeMeant = () => meant('form[data-ack]')?.requestSubmit();
-export const silenceMeant = () => meant('a[data-silence]')?.click();
+export const silenceMeant = () => meant('[data-silence]')?.click();
 
-/** Opens what the address points into; browsers do so only when the address changes. */
+/** Opens the sheet that the address points into. */
 function reveal() {
   const at = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
-  const fold = at && at.closest('details');
-  if (!fold) return;
-  fold.open = true;
+  const sheet = at && at.closest('[popover]');
+  if (!sheet || sheet.matches(':popover-open')) return;
+  sheet.showPopover();
   at.focus();
 }
 
@@ -117,9 +117,9 @@ export function startOnCall() {
     event.preventDefault();
     acknowledge(form.getAttribute('action').replace(/\/ack$/, ''), {});
   });
-  document.addEventListener('click', (event) => {
-    if (event.target.closest?.('a[data-silence]')?.getAttribute('href').startsWith('#')) setTimeout(reveal);
-  });
+  for (const sheet of document.querySelectorAll('.sheet[popover]')) {
+    sheet.addEventListener('toggle', (event) => { if (event.newState === 'open') sheet.querySelector('textarea')?.focus(); });
+  }
   addEventListener('hashchange', reveal);
   reveal();
 }

@@ -1,0 +1,83 @@
+package views
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"throughline/flows"
+)
+
+func said(phrases []phrase) string {
+	var b strings.Builder
+	for _, p := range phrases {
+		b.WriteString(p.text)
+	}
+	return strings.ReplaceAll(b.String(), nb, " ")
+}
+
+// The cause is said from what was heard, and nothing is said that was not.
+func TestCause(t *testing.T) {
+	v := sampleAlertDetail(t)
+	f := func(want string, tries ...flows.Tries) {
+		t.Helper()
+		v.Tries = tries
+		if got := said(v.cause()); got != want {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	}
+	due := v.dueSince() // 02:41:20
+	ok := flows.Tries{Version: "1", Count: 3, First: due.Add(-time.Hour), Last: due.Add(-time.Minute)}
+	bad := flows.Tries{After: true, Version: "1", Failed: true, Message: "no code", Count: 4, First: due, Last: due.Add(time.Minute)}
+	other := flows.Tries{After: true, Version: "1", Failed: true, Message: "timeout", Count: 1, First: due, Last: due}
+	well := flows.Tries{After: true, Version: "1", Count: 5, First: due, Last: due}
+	f("")
+	f(" No try was heard since then; the last one was at 02:40:20.", ok)
+	f(" Every try since then failed with no code.", ok, bad)
+	f(" Every try since then failed, most with no code.", bad, other)
+	f(" 4 of 9 tries since then failed with no code.", bad, well)
+	f(" The tries since then ended well, so they were of other orders, or miss the key.", ok, well)
+	silent := bad
+	silent.Message = ""
+	f(" Every try since then failed.", silent)
+	next := bad
+	next.Version, next.First = "2", due.Add(-3*time.Minute)
+	f(" Every try since then failed with no code. That began 3 m 0 s after ERP 2 was first seen.", ok, next)
+}
+
+func TestGrowth(t *testing.T) {
+	v := AlertDetail{Waits: Waits{Every: 10 * time.Second}}
+	f := func(want float64, overdue ...float64) {
+		t.Helper()
+		v.Waits.Overdue = overdue
+		if got, _ := v.growth(); got != want {
+			t.Errorf("%v grow by %v a minute, want %v", overdue, got, want)
+		}
+	}
+	f(0)
+	f(0, 1, 9) // too short to tell
+	f(3, 0, 1, 1, 2, 2, 3, 3)
+	f(0, 5, 5, 5, 5, 5, 5, 5)
+	long := make([]float64, 100)
+	long[99] = 10
+	f(2, long...) // of the last five minutes
+}
+
+func TestLogLines(t *testing.T) {
+	v := sampleAlertDetail(t)
+	v.Alert.ResolvedAt = sampleNow
+	var got []string
+	for _, l := range v.logLines() {
+		got = append(got, strings.ReplaceAll(strings.TrimSpace(l.who+" "+l.words), nb, " "))
+	}
+	want := []string{
+		"resolved: nothing waits past its limit", "Ben ended the silence", "Ben silenced until 03:46:22", "Anna Weiss took it back: nobody has it",
+		"Anna Weiss acknowledged", "on-call was told, by webhook", "opened: the first passed its limit of 5 min",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+	if receivers, first := v.Alert.told(); len(receivers) != 1 || first != v.Alert.Log[0].At {
+		t.Errorf("told %v at %v", receivers, first)
+	}
+}
