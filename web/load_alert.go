@@ -108,7 +108,7 @@ func (s *Server) members(ctx context.Context, f *flows.Flow, a Alert) *flows.Ins
 // evidence adds what is known of why: how the tries went, what the stuck share, how many
 // waited when. Of an alert that is over it is what was found last, if that is not forgotten.
 func (s *Server) evidence(ctx context.Context, f *flows.Flow, a Alert, v *views.AlertDetail) {
-	v.SystemSteps = s.systemSteps(f, a)
+	v.System = s.systemOf(ctx, a)
 	at := slices.Index(stepIDs(f), a.Step)
 	if at < 0 || a.ResolvedAt != flows.NoTime {
 		return
@@ -126,24 +126,14 @@ func (s *Server) evidence(ctx context.Context, f *flows.Flow, a Alert, v *views.
 	}
 }
 
-// systemSteps are the other steps of the alert's system, in all flows.
-func (s *Server) systemSteps(of *flows.Flow, a Alert) []views.SystemStep {
-	if a.System == "" {
+// systemOf is the alert's system as it is heard and waited for; nil where it names none.
+func (s *Server) systemOf(ctx context.Context, a Alert) *views.SystemNow {
+	list, _, err := s.systemsNow(ctx)
+	if err != nil {
 		return nil
 	}
-	var list []views.SystemStep
-	for _, f := range s.rules.Set().Flows() {
-		health, _ := s.hub.Health(f.Name)
-		for i, step := range f.Steps {
-			if step.System != a.System || f.Name == of.Name && step.ID == a.Step {
-				continue
-			}
-			one := views.SystemStep{Flow: f, Step: step}
-			if i < len(health.Steps) {
-				one.StepHealth = health.Steps[i]
-			}
-			list = append(list, one)
-		}
+	if i := slices.IndexFunc(list, func(n views.SystemNow) bool { return n.Name == a.System }); i >= 0 {
+		return &list[i]
 	}
-	return list
+	return nil
 }

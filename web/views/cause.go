@@ -252,26 +252,24 @@ func sharedWords(s flows.SharedValue) string {
 	return words
 }
 
-// SystemStep is a step of the same system, in any flow.
-type SystemStep struct {
-	Flow *flows.Flow
-	Step flows.Step
-	flows.StepHealth
-}
-
 // others says how the other steps of the system are.
 func (v AlertDetail) others() []phrase {
 	var wrong []string
-	for _, s := range v.SystemSteps {
+	all := 0
+	for _, s := range v.System.Steps {
+		if s.Flow.Name == v.Alert.Flow && s.Flow.Steps[s.Step].ID == v.Alert.Step {
+			continue
+		}
+		all++
 		if s.Overdue > 0 {
-			wrong = append(wrong, s.Flow.Title+", "+s.Step.Title+": "+count(s.Overdue)+" stuck")
+			wrong = append(wrong, s.Flow.Title+", "+s.Flow.Steps[s.Step].Title+": "+count(s.Overdue)+" stuck")
 		}
 	}
 	switch {
-	case len(v.SystemSteps) == 0:
+	case all == 0:
 		return sentence("none")
 	case len(wrong) == 0:
-		return sentence(plural(len(v.SystemSteps), "other step", "other steps") + ", none past its limit")
+		return sentence(plural(all, "other step", "other steps") + ", none past its limit")
 	}
 	return sentence("", strings.Join(wrong, "; "))
 }

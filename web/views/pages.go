@@ -232,14 +232,14 @@ func (v AlertList) Parts() []Part {
 // AlertDetail is the page /alerts/{id}.
 type AlertDetail struct {
 	Clock
-	Alert       Alert
-	Now         *FlowNow            // nil where the flow is gone
-	Instances   *flows.InstancePage // the cohort's members, longest first; nil where history cannot be read
-	Waits       Waits               // for the alert's step
-	Tries       []flows.Tries       // of the alert's step, from an hour before its first member waited
-	Shared      []flows.SharedValue // by the stuck; nil where history cannot be read
-	SystemSteps []SystemStep        // the other steps of the alert's system
-	Reader      string              // the reader's name, "" where it is not known; no live element shows it
+	Alert     Alert
+	Now       *FlowNow            // nil where the flow is gone
+	Instances *flows.InstancePage // the cohort's members, longest first; nil where history cannot be read
+	Waits     Waits               // for the alert's step
+	Tries     []flows.Tries       // of the alert's step, from an hour before its first member waited
+	Shared    []flows.SharedValue // by the stuck; nil where history cannot be read
+	System    *SystemNow          // that is waited for; nil where the alert names none
+	Reader    string              // the reader's name, "" where it is not known; no live element shows it
 }
 
 // Body is the page without its frame.

@@ -299,6 +299,9 @@ func sampleAlertDetail(t testing.TB) AlertDetail {
 			{Name: "channel", Value: "web", Stuck: 158, StuckAll: 214, Passed: 360, PassedAll: 500}, {Name: "region", Value: "DE", Stuck: 214, StuckAll: 214, Passed: 305, PassedAll: 500},
 			{Name: "region", Value: "FR", StuckAll: 214, Passed: 195, PassedAll: 500},
 		},
-		SystemSteps: []SystemStep{{Flow: now.Flow, Step: now.Flow.Steps[5]}, {Flow: now.Flow, Step: now.Flow.Steps[7], StepHealth: flows.StepHealth{Overdue: 3}}},
+		System: &SystemNow{
+			Name: "ERP", Traffic: flows.SystemTraffic{System: "ERP", Signals: 2840, Last: sampleNow.Add(-300 * time.Millisecond)},
+			Steps: []SystemStep{{Flow: now.Flow, Step: 5}, {Flow: now.Flow, Step: 6, Overdue: 214}, {Flow: now.Flow, Step: 7, Overdue: 3}},
+		},
 	}
 }
