@@ -117,7 +117,7 @@ func (s *Server) evidence(ctx context.Context, f *flows.Flow, a Alert, v *views.
 	due := a.StartsAt.Add(-f.Steps[at].Within)
 	before := due.Add(-time.Hour)
 	v.Tries, _, _ = ask(ctx, s.past, fmt.Sprintf("tries %s@%s %s %s", f.Name, f.Version, a.Step, due), func(ctx context.Context) ([]flows.Tries, error) {
-		return s.history.Tries(ctx, f.Steps[at].Match, before, due)
+		return s.history.Tries(ctx, f.Steps[at].Match, before, a.StartsAt)
 	})
 	if len(f.Segments) > 0 {
 		v.Shared, _, _ = ask(ctx, s.past, fmt.Sprintf("shared %s@%s %s %s", f.Name, f.Version, a.Step, due), func(ctx context.Context) ([]flows.SharedValue, error) {

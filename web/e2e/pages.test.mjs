@@ -154,7 +154,7 @@ describe('the demo', { timeout: 400_000 }, () => {
     const bar = page.getByRole('group', { name: 'Actions' });
     const box = await bar.boundingBox();
     assert.ok(box.y > 650 && box.y + box.height <= 844, `the bar is at ${JSON.stringify(box)}`);
-    await bar.getByRole('link', { name: 'Silence' }).click(); // the browser opens what it points into
+    await bar.getByRole('button', { name: 'Silence…' }).click(); // the browser opens the sheet by itself
     await page.getByLabel('4 hours').check();
     await page.getByLabel('Why').fill('planned <b>restart</b>');
     await page.locator('#silence').getByRole('button', { name: 'Silence' }).click();

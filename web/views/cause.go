@@ -52,7 +52,7 @@ func (v AlertDetail) growth() (perMinute float64, ok bool) {
 // dueSince is when the first member began to wait: its limit passed so much later.
 func (v AlertDetail) dueSince() flows.Time { return v.Alert.StartsAt.Add(-v.Alert.Limit) }
 
-// outcome adds up tries since the first member waits.
+// outcome adds up tries since the first member passed its limit.
 type outcome struct {
 	tries, failed int
 	message       string // what most of the failed said; "" for nothing
