@@ -25,6 +25,7 @@ const (
 	WriteTimeout      = 90 * time.Second // more than the slowest answer from history
 	IdleTimeout       = 2 * time.Minute
 	MaxHeaderBytes    = 64 << 10
+	MaxStreams        = 128 // requests at once over one connection of HTTP/2
 )
 
 //go:embed openapi.json

@@ -154,7 +154,7 @@ func (a *app) openRules(context.Context) (err error) {
 func (a *app) openAlerts(context.Context) (err error) {
 	a.alerts, err = alert.New(alert.Options{
 		ConfigFile: a.alertmanagerFile(), Dir: filepath.Join(a.config.DataDir, "alerts"),
-		ExternalURL: "http://" + a.config.HTTPAddr, Log: a.log, Registerer: a.telemetry.registry,
+		ExternalURL: a.config.URL(), Log: a.log, Registerer: a.telemetry.registry,
 	})
 	if err != nil {
 		return fmt.Errorf("start alerting: %w", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"runtime/debug"
 
 	"github.com/alecthomas/kong"
@@ -119,21 +120,28 @@ func level(verbose bool) slog.Level {
 }
 
 type checkCmd struct {
-	Path string `arg:"" optional:"" help:"A flow file, or a configuration folder (default: ./config)." default:"./config"`
+	Path string `arg:"" optional:"" help:"A flow file, a configuration folder, or throughline.yaml (default: throughline.yaml, where there is one, and its config_dir)."`
 }
 
 // Help is shown below the flags.
 func (checkCmd) Help() string {
-	return "Examples:\n  throughline check\n  throughline check config/flows/order-to-cash.yaml"
+	return "Examples:\n  throughline check\n  throughline check config/flows/order-to-cash.yaml\n  throughline check /etc/throughline/throughline.yaml"
 }
 
 // Run is the command.
 func (c *checkCmd) Run(w *world) error {
-	faults, err := check([]string{c.Path}, w.stdout)
+	path, faults := c.Path, 0
+	if path == "" || filepath.Base(path) == configName {
+		var err error
+		if path, faults, err = checkConfig(path, w.getenv, w.stdout); err != nil {
+			return err
+		}
+	}
+	more, err := check([]string{path}, w.stdout)
 	if err != nil {
 		return err
 	}
-	if faults > 0 {
+	if faults += more; faults > 0 {
 		return fmt.Errorf("%d found", faults)
 	}
 	return nil

@@ -27,6 +27,7 @@ type Config struct {
 	NATS         NATSConfig
 	ConfigDir    string // flows/*.yaml, alertmanager.yml
 	Auth         AuthConfig
+	TLS          TLSConfig
 	Retention    RetentionConfig
 }
 
@@ -118,6 +119,9 @@ func (c *Config) settings() []setting {
 		word("nats.sync", &c.NATS.Sync, "interval", "always"),
 		text("config_dir", &c.ConfigDir),
 		word("auth.mode", &c.Auth.Mode, authNone, authLocal),
+		text("tls.cert_file", &c.TLS.CertFile),
+		text("tls.key_file", &c.TLS.KeyFile),
+		text("tls.client_ca_file", &c.TLS.ClientCAFile),
 		span("retention.spans", &c.Retention.Spans),
 		span("retention.signals", &c.Retention.Signals),
 		span("retention.instances", &c.Retention.Instances),
@@ -217,10 +221,13 @@ func Load(file string, getenv func(string) string) (Config, error) {
 	return c, nil
 }
 
+// configName is the configuration's file where no other is named.
+const configName = "throughline.yaml"
+
 func readConfig(file string) (name string, data []byte, err error) {
 	name = file
 	if file == "" {
-		name = "throughline.yaml"
+		name = configName
 	}
 	data, err = os.ReadFile(name)
 	if file == "" && errors.Is(err, fs.ErrNotExist) {
@@ -247,6 +254,14 @@ func withFlags(getenv func(string) string, flags map[string]string) func(string)
 	}
 }
 
+// URL is where the pages are.
+func (c *Config) URL() string {
+	if c.TLS.on() {
+		return "https://" + c.HTTPAddr
+	}
+	return "http://" + c.HTTPAddr
+}
+
 // Validate says what does not go together.
 func (c *Config) Validate() error {
 	var faults []error
@@ -263,7 +278,7 @@ func (c *Config) Validate() error {
 	if c.ConfigDir == "" {
 		faults = append(faults, errors.New("config_dir: a folder is needed"))
 	}
-	return errors.Join(append(faults, c.ClickHouse.validate(), c.NATS.validate())...)
+	return errors.Join(append(faults, c.TLS.validate(), c.ClickHouse.validate(), c.NATS.validate())...)
 }
 
 func (c *ClickHouseConfig) validate() error {
@@ -353,6 +368,10 @@ func (c Config) LogValue() slog.Value {
 		slog.Duration("retention.spans", c.Retention.Spans),
 		slog.Duration("retention.signals", c.Retention.Signals),
 		slog.Duration("retention.instances", c.Retention.Instances),
+	}
+	if t := c.TLS; t.on() {
+		attrs = append(attrs, slog.String("tls.cert_file", t.CertFile), slog.String("tls.key_file", t.KeyFile),
+			slog.String("tls.client_ca_file", t.ClientCAFile))
 	}
 	if ch := c.ClickHouse; ch.Mode == modeExternal {
 		attrs = append(attrs, slog.Any("clickhouse.addr", ch.Addr), slog.String("clickhouse.protocol", ch.Protocol),

@@ -46,7 +46,8 @@ http_addr: localhost:0
 clickhouse: {mode: external, addr: [ch1:9000, ch2:9000], database: d, username: u, password_file: f, tls: true, cluster: prod}
 nats: {mode: external, url: "tls://n1:4222,tls://n2:4222", credentials_file: c, replicas: 3, sync: always}
 config_dir:   /etc/throughline
-auth: {mode: none}
+auth: {mode: local}
+tls: {cert_file: c.pem, key_file: k.pem, client_ca_file: ca.pem}
 retention: {spans: 36h, signals: 7d}
 `)
 	got, err := Load(file, noEnv)
@@ -61,6 +62,7 @@ retention: {spans: 36h, signals: 7d}
 		Username: "u", PasswordFile: "f", TLS: true, Cluster: "prod",
 	}
 	want.NATS = NATSConfig{Mode: "external", URL: "tls://n1:4222,tls://n2:4222", CredentialsFile: "c", Replicas: 3, Sync: "always"}
+	want.Auth.Mode, want.TLS = "local", TLSConfig{CertFile: "c.pem", KeyFile: "k.pem", ClientCAFile: "ca.pem"}
 	want.Retention.Spans, want.Retention.Signals = 36*time.Hour, 7*24*time.Hour
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -118,7 +120,11 @@ func TestLoadFaults(t *testing.T) {
 	f("nats: {replicas: 3}", "nats.replicas")
 	f("nats: {replicas: many}", "whole number")
 	f("nats: {sync: sometimes}", "interval, always")
-	f("auth: {mode: oidc}", "allowed: none")
+	f("auth: {mode: oidc}", "allowed: none, local")
+	f("tls: {cert_file: c}", "go together")
+	f("tls: {key_file: c}", "go together")
+	f("tls: {client_ca_file: c}", "needs cert_file")
+	f("tls: {min: 1.3}", "allowed here: cert_file, key_file, client_ca_file")
 	f("retention: {spans: soon}", "duration")
 	f("retention: {spans: 5s}", "too short")
 	f("data_dir: [a]", "one plain value")
@@ -134,6 +140,38 @@ func TestLoadLoopback(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", "127.8.8.8:80", "'[::1]:80'", "localhost:8080"} {
 		if _, err := Load(writeConfig(t, "http_addr: "+addr), noEnv); err != nil {
 			t.Errorf("%s: %v", addr, err)
+		}
+	}
+}
+
+// TestLoadWithTokens: who asks everybody for a token may listen on every address.
+func TestLoadWithTokens(t *testing.T) {
+	if _, err := Load(writeConfig(t, "http_addr: 0.0.0.0:8080\notlp_grpc_addr: ':4317'\nauth: {mode: local}"), noEnv); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCheckConfig: check reads the configuration too, and the certificates that it names.
+func TestCheckConfig(t *testing.T) {
+	for content, want := range map[string]string{
+		"http_adr: x": "throughline.yaml:1:1: http_adr is not a key",
+		"tls: {cert_file: absent.pem, key_file: absent.pem}": "tls.cert_file, tls.key_file: open absent.pem",
+	} {
+		file := writeConfig(t, content)
+		t.Chdir(filepath.Dir(file))
+		if err := os.MkdirAll("config/flows", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"check"}, {"check", file}} {
+			if code, stdout, _ := command(t, nil, args...); code != exitInput || !strings.Contains(stdout, want) {
+				t.Errorf("%v of %q: %d %q", args, content, code, stdout)
+			}
+		}
+		if err := os.WriteFile(file, []byte("http_addr: 127.0.0.1:0\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, stdout, stderr := command(t, nil, "check"); code != exitDone {
+			t.Errorf("a good one: %d %q %q", code, stdout, stderr)
 		}
 	}
 }

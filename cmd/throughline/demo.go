@@ -40,8 +40,8 @@ func (d *demoCmd) Run(w *world) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.Auth.Mode != authNone {
-		return usage("auth.mode: the demo sends without a token; leave it at none, on loopback addresses")
+	if c.Auth.Mode != authNone || c.TLS.on() {
+		return usage("the demo sends without a token and in the clear, to loopback addresses; leave auth.mode at none, and tls out")
 	}
 	if err := installExamples(c.ConfigDir); err != nil {
 		return err

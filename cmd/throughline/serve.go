@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	"throughline/flows"
 	"throughline/ingest/bus"
@@ -28,9 +30,6 @@ type readyLine struct {
 	OTLPGRPC string `json:"otlp_grpc"`
 	OTLPHTTP string `json:"otlp_http"`
 }
-
-// listeners are the open ports.
-type listeners struct{ http, otlpGRPC, otlpHTTP net.Listener }
 
 // serve runs the whole product until ctx ends. ready is told the addresses once they
 // take requests.
@@ -62,61 +61,50 @@ func serve(ctx context.Context, c Config, getenv func(string) string, log *slog.
 	}
 }
 
-// listen opens the ports first, so that a taken one is said before anything starts, and
-// puts the real addresses into the configuration.
-func listen(ctx context.Context, c *Config) (l listeners, err error) {
-	for _, p := range []struct {
-		key  string
-		addr *string
-		to   *net.Listener
-	}{
-		{"http_addr", &c.HTTPAddr, &l.http},
-		{"otlp_grpc_addr", &c.OTLPGRPCAddr, &l.otlpGRPC},
-		{"otlp_http_addr", &c.OTLPHTTPAddr, &l.otlpHTTP},
-	} {
-		var lc net.ListenConfig
-		if *p.to, err = lc.Listen(ctx, "tcp", *p.addr); err != nil {
-			return l, errors.Join(fmt.Errorf("%s: %w; choose another in the configuration, port 0 for any free one", p.key, err), l.close())
-		}
-		*p.addr = (*p.to).Addr().String()
-	}
-	return l, nil
-}
-
-func (l listeners) close() error {
-	var errs []error
-	for _, one := range []net.Listener{l.http, l.otlpGRPC, l.otlpHTTP} {
-		if one != nil {
-			errs = append(errs, one.Close())
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // serve starts the servers; their closing is registered, so that it comes first.
 func (a *app) serve(l listeners) error {
 	pages, err := a.pages()
 	if err != nil {
 		return errors.Join(err, l.close())
 	}
-	grpcServer := grpc.NewServer(otlp.ServerOptions()...)
+	if err := l.bound(a.telemetry.meters.Meter("throughline/listen"), maxConnections()); err != nil {
+		return errors.Join(err, l.close())
+	}
+	options := otlp.ServerOptions()
+	var forHTTP *tls.Config // nil: in the clear
+	if files := a.config.TLS; files.on() {
+		forGRPC, err := openCertificates(files, a.log, "h2")
+		if err == nil {
+			forHTTP, err = openCertificates(files, a.log, "h2", "http/1.1")
+		}
+		if err != nil {
+			return errors.Join(err, l.close())
+		}
+		options = append(options, grpc.Creds(credentials.NewTLS(forGRPC)))
+	}
+	grpcServer := grpc.NewServer(options...)
 	otlp.RegisterGRPC(grpcServer, a.intake)
 	a.work.Go(func() error { return grpcServer.Serve(l.otlpGRPC) })
 	a.onClose("OTLP over gRPC", func(ctx context.Context) error { return stopGRPC(ctx, grpcServer) })
-	a.serveHTTP("OTLP over HTTP", l.otlpHTTP, otlp.NewHandler(a.intake))
-	a.serveHTTP("HTTP", l.http, gzhttp.GzipHandler(pages.Handler()))
+	a.serveHTTP("OTLP over HTTP", l.otlpHTTP, forHTTP, otlp.NewHandler(a.intake))
+	a.serveHTTP("HTTP", l.http, forHTTP, gzhttp.GzipHandler(pages.Handler()))
 	a.onClose("websockets", pages.Close)
 	return nil
 }
 
-func (a *app) serveHTTP(name string, l net.Listener, h http.Handler) {
+func (a *app) serveHTTP(name string, l net.Listener, secure *tls.Config, h http.Handler) {
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: web.ReadHeaderTimeout, ReadTimeout: web.ReadTimeout, WriteTimeout: web.WriteTimeout,
-		IdleTimeout: web.IdleTimeout, MaxHeaderBytes: web.MaxHeaderBytes,
+		IdleTimeout: web.IdleTimeout, MaxHeaderBytes: web.MaxHeaderBytes, TLSConfig: secure,
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: web.MaxStreams},
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
+	serve := func() error { return server.Serve(l) }
+	if secure != nil {
+		serve = func() error { return server.ServeTLS(l, "", "") }
+	}
 	a.work.Go(func() error {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve %s: %w", name, err)
 		}
 		return nil
