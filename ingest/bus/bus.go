@@ -28,6 +28,10 @@ const (
 // rate, while the store is away.
 const defaultMaxBytes = 8 << 30
 
+// defaultKeepFree is room for what is being written when the disk is found to be nearly
+// full, and for positions, which must go on being written then.
+const defaultKeepFree = 256 << 20
+
 // requestTimeout bounds one question to JetStream. A cluster elects a leader in less.
 const requestTimeout = 5 * time.Second
 
@@ -50,6 +54,7 @@ type Config struct {
 	Replicas        int    // of each stream on an external cluster; 1 where 0
 	SyncAlways      bool   // embedded: fsync before each acknowledgement
 	MaxBytes        int64  // of each stream on disk; 8 GiB where 0
+	KeepFree        uint64 // bytes on the embedded server's disk, below which Publish is refused; 256 MiB where 0
 	Log             *slog.Logger
 }
 
@@ -81,6 +86,9 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	}
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = defaultMaxBytes
+	}
+	if cfg.KeepFree == 0 {
+		cfg.KeepFree = defaultKeepFree
 	}
 	cfg.Replicas = max(cfg.Replicas, 1)
 	b := &Bus{cfg: cfg, done: make(chan struct{}), epochs: map[string]int64{}}
@@ -118,7 +126,7 @@ func (b *Bus) connect() error {
 		if b.server, err = startEmbedded(b.cfg); err != nil {
 			return err
 		}
-		options = append(options, nats.InProcessServer(b.server.Server))
+		options = append(options, nats.InProcessServer(b.server))
 		url = nats.DefaultURL // not dialled
 	} else if b.cfg.CredentialsFile != "" {
 		options = append(options, nats.UserCredentials(b.cfg.CredentialsFile))

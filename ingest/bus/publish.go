@@ -55,6 +55,9 @@ func (b *Bus) enqueue(ctx context.Context, signals, spans []chunk, acks chan err
 	if b.closed {
 		return fmt.Errorf("%w: closing", ErrUnavailable)
 	}
+	if b.server != nil && b.server.full() {
+		return fmt.Errorf("%w: less than %d bytes are free on the disk of %s; make room", ErrFull, b.cfg.KeepFree, b.cfg.Dir)
+	}
 	for _, c := range signals {
 		if err := b.signals.enqueue(ctx, job{c, acks}); err != nil {
 			return err

@@ -270,6 +270,8 @@ func (r *ranger) retry(ctx context.Context, what string, do func(context.Context
 // Done is the last message that the readers of Ranges on a stream have all handled; 0 when
 // there is no such reader.
 func (b *Bus) Done(ctx context.Context, stream string) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout) // a server that goes away meanwhile leaves the list open
+	defer cancel()
 	keys, err := b.kv.ListKeysFiltered(ctx, stream+".*")
 	if err != nil {
 		return 0, fmt.Errorf("list positions: %w", err)
@@ -281,6 +283,9 @@ func (b *Bus) Done(ctx context.Context, stream string) (uint64, error) {
 			return 0, errors.Join(fmt.Errorf("read position of %s: %w", key, err), keys.Stop())
 		}
 		lowest = min(lowest, reader.at.Done)
+	}
+	if ctx.Err() != nil { // the list may have ended early
+		return 0, fmt.Errorf("list positions: %w", ctx.Err())
 	}
 	if lowest == math.MaxUint64 {
 		return 0, nil
