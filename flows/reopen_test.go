@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func again() *Flow {
@@ -57,6 +59,40 @@ func TestPartsOfAPrefixAreThePrefixOfTheParts(t *testing.T) {
 			}
 			n -= len(part)
 		}
+	}
+}
+
+// The parts are those of the sentence: a start signal after the end begins another.
+func TestPartsAgreeWithTheModel(t *testing.T) {
+	several := 0
+	for seed := range uint64(3000) {
+		rng := rand.New(rand.NewPCG(seed, 6))
+		c := randomTrial(rng)
+		c.flow = &Flow{Name: "f", Reopen: true, Holds: c.flow.Holds, Steps: slices.Clone(c.flow.Steps)}
+		steps := c.flow.Steps
+		steps[rng.IntN(len(steps))].Start, steps[len(steps)-1].End = true, Completed
+		parts := c.flow.Parts(slices.Clone(c.signals))
+		var want [][]Occurrence
+		var part []Occurrence
+		for _, o := range newModel(c.flow, c.signals, c.now, officeHours).signals {
+			ended := newModel(c.flow, part, c.now, officeHours).end() >= 0 ||
+				slices.ContainsFunc(part, func(o Occurrence) bool { return o.Step == c.flow.resolvedPosition() })
+			exists := slices.ContainsFunc(part, func(o Occurrence) bool { return o.Step < c.flow.resolvedPosition() })
+			if ended && exists && !o.Failed && o.Step < len(steps) && steps[o.Step].Start {
+				want, part = append(want, part), nil
+			}
+			part = append(part, o)
+		}
+		want = append(want, part)
+		if diff := cmp.Diff(want, parts); diff != "" {
+			t.Fatalf("seed %d: -model +parts %s\n%s", seed, diff, &c)
+		}
+		if len(parts) > 1 {
+			several++
+		}
+	}
+	if several < 100 {
+		t.Errorf("%d histories with several parts", several)
 	}
 }
 

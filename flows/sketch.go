@@ -1,7 +1,6 @@
 package flows
 
 import (
-	"maps"
 	"math"
 	"math/bits"
 	"slices"
@@ -16,9 +15,11 @@ import (
 // The bins are those of DDSketch (Masson, Rim, Lee: "DDSketch", PVLDB 12(12), 2019,
 // section 2.1) with relative accuracy 1 %.
 type Sketch struct {
-	values  []int64         // sorted, while exact
-	inexact bool            // values are given up
-	bins    map[int32]int32 // bin to count
+	values  []int64 // sorted, while exact
+	inexact bool    // values are given up for bins
+	zeros   int32   // durations are never negative; zero has no logarithm
+	low     int32   // bin of bins[0]
+	bins    []int32 // counts
 	count   int
 	sumHi   int64 // with sumLo the sum in nanoseconds, 128 bits, two's complement
 	sumLo   uint64
@@ -29,25 +30,15 @@ const (
 	exactValues = 1000
 	accuracy    = 0.01
 	gamma       = (1 + accuracy) / (1 - accuracy)
-	zeroBin     = math.MinInt32 // durations are never negative; zero has no logarithm
 )
 
 var logGamma = math.Log(gamma)
 
-func bin(v int64) int32 {
-	if v <= 0 {
-		return zeroBin
-	}
-	return int32(math.Ceil(math.Log(float64(v)) / logGamma))
-}
+// bin is that of a value above 0.
+func bin(v int64) int32 { return int32(math.Ceil(math.Log(float64(v)) / logGamma)) }
 
 // binValue is the value within 1 % of everything in a bin.
-func binValue(b int32) int64 {
-	if b == zeroBin {
-		return 0
-	}
-	return int64(2 * math.Pow(gamma, float64(b)) / (gamma + 1))
-}
+func binValue(b int32) int64 { return int64(2 * math.Pow(gamma, float64(b)) / (gamma + 1)) }
 
 // Count is how many values it holds.
 func (s *Sketch) Count() int { return s.count }
@@ -57,15 +48,13 @@ func (s *Sketch) Add(d time.Duration) {
 	v := int64(d)
 	s.change(v, 1)
 	s.max = max(s.max, v)
-	if s.inexact {
+	if !s.inexact && len(s.values) < exactValues {
+		at, _ := slices.BinarySearch(s.values, v)
+		s.values = slices.Insert(s.values, at, v)
 		return
 	}
-	if len(s.values) == exactValues {
-		s.values, s.inexact = nil, true
-		return
-	}
-	at, _ := slices.BinarySearch(s.values, v)
-	s.values = slices.Insert(s.values, at, v)
+	s.giveUpValues()
+	s.inBin(v, 1)
 }
 
 // Remove takes out a value that was put in.
@@ -76,27 +65,20 @@ func (s *Sketch) Remove(d time.Duration) {
 		*s = Sketch{}
 		return
 	}
+	if s.inexact {
+		if s.inBin(v, -1); v >= s.max-s.max/20 { // near enough to be all there was of the last bin
+			s.max = min(s.max, s.highest())
+		}
+		return
+	}
 	if at, ok := slices.BinarySearch(s.values, v); ok {
 		s.values = slices.Delete(s.values, at, at+1)
 	}
-	switch {
-	case v < s.max:
-	case !s.inexact:
-		s.max = s.values[len(s.values)-1]
-	default:
-		s.max = min(s.max, binValue(slices.Max(slices.Collect(maps.Keys(s.bins)))))
-	}
+	s.max = s.values[len(s.values)-1]
 }
 
-func (s *Sketch) change(v int64, by int32) {
-	if s.bins == nil {
-		s.bins = make(map[int32]int32)
-	}
-	b := bin(v)
-	if s.bins[b] += by; s.bins[b] == 0 {
-		delete(s.bins, b)
-	}
-	s.count += int(by)
+func (s *Sketch) change(v int64, by int) {
+	s.count += by
 	var carry uint64
 	if by > 0 {
 		s.sumLo, carry = bits.Add64(s.sumLo, uint64(v), 0)
@@ -107,43 +89,91 @@ func (s *Sketch) change(v int64, by int32) {
 	}
 }
 
+// giveUpValues turns to bins.
+func (s *Sketch) giveUpValues() {
+	if s.inexact {
+		return
+	}
+	s.inexact = true
+	for _, v := range s.values {
+		s.inBin(v, 1)
+	}
+	s.values = nil
+}
+
+// inBin counts a value.
+func (s *Sketch) inBin(v int64, by int32) {
+	if v <= 0 {
+		s.zeros += by
+		return
+	}
+	*s.at(bin(v)) += by
+}
+
+// at is the count of a bin; the bins grow to hold it, 2,200 at most.
+func (s *Sketch) at(b int32) *int32 {
+	const room = 64 // spares growing by one at a time
+	switch n := int32(len(s.bins)); {
+	case n == 0:
+		s.low, s.bins = b-room/2, make([]int32, room)
+	case b < s.low:
+		more := s.low - b + room
+		s.low, s.bins = s.low-more, append(make([]int32, more, more+n), s.bins...)
+	case b >= s.low+n:
+		s.bins = append(s.bins, make([]int32, b-s.low-n+room)...)
+	}
+	return &s.bins[b-s.low]
+}
+
+// highest is about the greatest value that is in a bin.
+func (s *Sketch) highest() int64 {
+	for i, n := range slices.Backward(s.bins) {
+		if n != 0 {
+			return binValue(s.low + int32(i))
+		}
+	}
+	return 0
+}
+
 // Merge adds all values of o.
 func (s *Sketch) Merge(o *Sketch) {
 	if o.count == 0 {
 		return
-	}
-	if s.bins == nil {
-		s.bins = make(map[int32]int32, len(o.bins))
-	}
-	for b, n := range o.bins {
-		s.bins[b] += n
 	}
 	s.count += o.count
 	var carry uint64
 	s.sumLo, carry = bits.Add64(s.sumLo, o.sumLo, 0)
 	s.sumHi += o.sumHi + int64(carry)
 	s.max = max(s.max, o.max)
-	s.inexact = s.inexact || o.inexact || s.count > exactValues
-	if s.inexact {
-		s.values = nil
+	if !s.inexact && !o.inexact && s.count <= exactValues {
+		s.values = append(s.values, o.values...)
+		slices.Sort(s.values)
 		return
 	}
-	s.values = append(s.values, o.values...)
-	slices.Sort(s.values)
+	s.giveUpValues()
+	for _, v := range o.values {
+		s.inBin(v, 1)
+	}
+	s.zeros += o.zeros
+	for i, n := range o.bins {
+		if n != 0 {
+			*s.at(o.low + int32(i)) += n
+		}
+	}
 }
 
 // each yields the values in ascending order with how many there are of each.
 func (s *Sketch) each(yield func(v int64, n int) bool) {
-	if !s.inexact {
-		for _, v := range s.values {
-			if !yield(v, 1) {
-				return
-			}
+	for _, v := range s.values {
+		if !yield(v, 1) {
+			return
 		}
+	}
+	if s.zeros != 0 && !yield(0, int(s.zeros)) {
 		return
 	}
-	for _, b := range slices.Sorted(maps.Keys(s.bins)) {
-		if !yield(binValue(b), int(s.bins[b])) {
+	for i, n := range s.bins {
+		if n != 0 && !yield(binValue(s.low+int32(i)), int(n)) {
 			return
 		}
 	}
@@ -188,7 +218,7 @@ func KaplanMeier(done, open *Sketch) Estimate {
 	var e Estimate
 	atRisk := done.count + open.count
 	surviving := 1.0
-	ages := make([]struct{ v, n int64 }, 0, len(open.bins))
+	var ages []struct{ v, n int64 }
 	open.each(func(v int64, n int) bool {
 		ages = append(ages, struct{ v, n int64 }{v, int64(n)})
 		return true

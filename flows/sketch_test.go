@@ -2,8 +2,10 @@ package flows
 
 import (
 	"math"
+	"math/big"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -73,6 +75,89 @@ func TestSketchMergeIsTheUnion(t *testing.T) {
 		if got.Count != want.Count || *got.P50 != *want.P50 || *got.P99 != *want.P99 || *got.Mean != *want.Mean || *got.Max != *want.Max {
 			t.Errorf("n=%d: got %+v want %+v", n, got, want)
 		}
+	}
+}
+
+// Whatever is put in, taken out and merged, the figures are those of the values that
+// remain: exact while there never were more than 1,000, else within 1 %.
+func TestSketchAgreesWithItsValues(t *testing.T) {
+	for seed := range uint64(400) {
+		rng := rand.New(rand.NewPCG(seed, 8))
+		var s Sketch
+		var values []time.Duration
+		exact, spread := true, rng.IntN(41)
+		draw := func() time.Duration {
+			if rng.IntN(20) == 0 {
+				return 0
+			}
+			return time.Duration(math.Exp(rng.Float64() * float64(spread)))
+		}
+		for range 1 + rng.IntN(60) {
+			switch most := []int{3, 40, 600}[rng.IntN(3)]; rng.IntN(4) {
+			case 0:
+				for range min(most, len(values)) {
+					i := rng.IntN(len(values))
+					s.Remove(values[i])
+					values[i] = values[len(values)-1]
+					values = values[:len(values)-1]
+				}
+			case 1:
+				var other Sketch
+				for range rng.IntN(most) {
+					v := draw()
+					other.Add(v)
+					values = append(values, v)
+				}
+				s.Merge(&other)
+			default:
+				for range rng.IntN(most) {
+					v := draw()
+					s.Add(v)
+					values = append(values, v)
+				}
+			}
+			if exact = len(values) == 0 || exact && len(values) <= exactValues; len(values) == 0 {
+				if s.Count() != 0 || s.Distribution() != (Distribution{}) {
+					t.Fatalf("seed %d: %d values in an empty sketch", seed, s.Count())
+				}
+				continue
+			}
+			sorted := slices.Sorted(slices.Values(values))
+			tolerance := 1e-12
+			if !exact {
+				tolerance = accuracy + 1e-9
+			}
+			d := s.Distribution()
+			for _, c := range []struct{ q, got float64 }{{0.5, *d.P50}, {0.9, *d.P90}, {0.99, *d.P99}, {1, *d.Max}} {
+				if want := rank(sorted, c.q); math.Abs(c.got-want) > tolerance*want+1e-9 {
+					t.Fatalf("seed %d, %d values, exact %v, q=%v: got %v, want %v", seed, len(sorted), exact, c.q, c.got, want)
+				}
+			}
+			sum := new(big.Int)
+			for _, v := range values {
+				sum.Add(sum, big.NewInt(int64(v)))
+			}
+			mean, _ := new(big.Rat).SetFrac(sum, big.NewInt(int64(len(values))*1e9)).Float64()
+			if math.Abs(*d.Mean-mean) > 1e-12*mean || d.Count != len(values) {
+				t.Fatalf("seed %d: mean %v of %d, want %v of %d", seed, *d.Mean, d.Count, mean, len(values))
+			}
+		}
+	}
+}
+
+func BenchmarkSketch(b *testing.B) {
+	for _, n := range []int{100, 100_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			var s Sketch
+			for i := range n {
+				s.Add(time.Duration(i%977) * time.Second)
+			}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				s.Add(time.Duration(i%977) * time.Second)
+				s.Remove(time.Duration(i%977) * time.Second)
+			}
+		})
 	}
 }
 

@@ -2,6 +2,8 @@ package flows
 
 import (
 	"encoding/json"
+	"math/big"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -63,4 +65,59 @@ func inText(v any) string {
 		return err.Error()
 	}
 	return string(b)
+}
+
+// Whatever instances come, change and go, in whatever order, each currency's sum is that
+// of its amounts, to the last digit.
+func TestMoneySumsExactly(t *testing.T) {
+	const scale = 12
+	f := order()
+	for seed := range uint64(2000) {
+		rng := rand.New(rand.NewPCG(seed, 31))
+		gauges := NewGauges(f)
+		sums, count := map[string]*big.Int{}, 0
+		var there []Instance
+		change := func(in *Instance, sign int) {
+			gauges.Count(in, 0, sign)
+			if count += sign; !in.Amount.Valid {
+				return
+			}
+			if sums[in.Currency] == nil {
+				sums[in.Currency] = new(big.Int)
+			}
+			exact := in.Amount.Decimal.Shift(scale).BigInt()
+			sums[in.Currency].Add(sums[in.Currency], exact.Mul(exact, big.NewInt(int64(sign))))
+		}
+		for range rng.IntN(60) {
+			if len(there) > 0 && rng.IntN(3) == 0 {
+				i := rng.IntN(len(there))
+				change(&there[i], -1)
+				there = slices.Delete(there, i, i+1)
+				continue
+			}
+			in := Instance{State: []State{Open, Held, Stuck}[rng.IntN(3)], Currency: []string{"EUR", "JPY", "KWD"}[rng.IntN(3)]}
+			switch n := rng.Int64() >> rng.IntN(64); rng.IntN(4) {
+			case 0:
+			case 1:
+				in.Amount.Decimal, in.Amount.Valid = ParseAmount(float64(n%1e7) / 100)
+			case 2:
+				in.Amount.Decimal, in.Amount.Valid = ParseAmount(-n)
+			default:
+				in.Amount.Decimal, in.Amount.Valid = decimal.New(n, -int32(rng.IntN(scale))), true
+			}
+			change(&in, 1)
+			there = append(there, in)
+		}
+		for currency, sum := range sums {
+			if got := gauges.Value[currency].Shift(scale); !got.Equal(decimal.NewFromBigInt(sum, 0)) {
+				t.Fatalf("seed %d: %s %v, want %v", seed, currency, got, sum)
+			}
+			if _, there := gauges.Value[currency]; there == (sum.Sign() == 0) {
+				t.Fatalf("seed %d: a sum of zero and none are not the same", seed)
+			}
+		}
+		if gauges.InFlight != count {
+			t.Fatalf("seed %d: %d in flight, want %d", seed, gauges.InFlight, count)
+		}
+	}
 }
