@@ -62,6 +62,7 @@ type InstanceDetail struct {
 	InstanceRecord
 	Steps   []StepRecord
 	Signals []Signal
+	Held    []HeldTime
 }
 
 // StepRecord is one step of one instance, in file order.

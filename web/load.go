@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -263,37 +262,6 @@ func (s *Server) loadStep(ctx context.Context, t target) (loaded, error) {
 	}
 	shell := s.shell(c, views.PlaceFlows, f.Steps[step].Title+" · "+f.Title)
 	shell.Socket = t.socket()
-	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(f.Version), nil
-}
-
-func (s *Server) loadInstance(ctx context.Context, t target) (loaded, error) {
-	f, err := s.flowNamed(t.flow)
-	if err != nil {
-		return loaded{}, err
-	}
-	name := fmt.Sprintf("instance %s@%s %q %s", f.Name, f.Version, t.key, t.at)
-	detail, ok, err := ask(ctx, s.past, name, func(ctx context.Context) (flows.InstanceDetail, error) {
-		return s.history.Instance(ctx, f, t.key, t.at)
-	})
-	switch {
-	case errors.Is(err, flows.ErrNotFound):
-		return loaded{}, noInstance(f, t.key)
-	case err != nil:
-		return loaded{}, err
-	case !ok:
-		return loaded{}, problem(http.StatusServiceUnavailable, "Stored history cannot be read now. What is live goes on; this page shows the instance as soon as history is back.")
-	}
-	c := clock()
-	v := views.InstanceTimeline{Clock: c, Flow: f, Detail: detail, AtPast: t.at != flows.NoTime}
-	if detail.ReasonStep != "" {
-		v.Alerts = s.openAlerts(f.Name, detail.ReasonStep)
-	}
-	shell := s.shell(c, views.PlaceFlows, detail.Key+" · "+f.Title)
-	if v.AtPast {
-		v.Now = t.at
-	} else {
-		shell.Socket = t.socket()
-	}
 	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(f.Version), nil
 }
 

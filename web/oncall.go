@@ -181,6 +181,9 @@ func back(r *http.Request) string {
 	if err == nil && from.Host == r.Host && strings.HasPrefix(from.Path, "/") && !strings.HasPrefix(from.Path, "//") {
 		return (&url.URL{Path: from.Path, RawQuery: from.RawQuery}).String()
 	}
+	if key := r.PathValue("key"); key != "" {
+		return instancePath(r.PathValue("flow"), key, r.PostForm.Get("environment"))
+	}
 	if id := r.PathValue("id"); id != "" {
 		return "/alerts/" + url.PathEscape(id)
 	}

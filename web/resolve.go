@@ -40,18 +40,26 @@ func (s *Server) postResolve(r *http.Request) (any, error) {
 		return nil, fault
 	}
 	key := flows.InstanceKey(r.PathValue("key"), p.text("environment"))
-	detail, err := s.history.Instance(r.Context(), f, key, flows.NoTime)
-	if err != nil {
-		return nil, notFoundAs(err, noInstance(f, key))
-	}
-	if !detail.State.InFlight() && detail.State != flows.Expired {
-		return nil, problem(http.StatusConflict, "Instance %q has ended already: it is %s.", shorten(r.PathValue("key")), detail.State)
-	}
-	if err := s.Resolve(r.Context(), f, &detail.InstanceRecord, note); err != nil {
-		s.log.ErrorContext(r.Context(), "publish a resolution", "flow", f.Name, "key", key, "error", err)
-		return nil, problem(http.StatusServiceUnavailable, "This cannot be taken now. Try again in a moment.")
+	if err := s.resolve(r.Context(), f, key, note); err != nil {
+		return nil, err
 	}
 	return resolvedJSON{f.Name, r.PathValue("key"), note}, nil
+}
+
+// resolve takes a person's word about the instance of a flows.InstanceKey.
+func (s *Server) resolve(ctx context.Context, f *flows.Flow, key, note string) error {
+	detail, err := s.history.Instance(ctx, f, key, flows.NoTime)
+	if err != nil {
+		return notFoundAs(err, noInstance(f, key))
+	}
+	if !detail.State.InFlight() && detail.State != flows.Expired {
+		return problem(http.StatusConflict, "Instance %q has ended already: it is %s.", shorten(detail.Key), detail.State)
+	}
+	if err := s.Resolve(ctx, f, &detail.InstanceRecord, note); err != nil {
+		s.log.ErrorContext(ctx, "publish a resolution", "flow", f.Name, "key", key, "error", err)
+		return problem(http.StatusServiceUnavailable, "This cannot be taken now. Try again in a moment.")
+	}
+	return nil
 }
 
 func readNote(r *http.Request) (string, *Problem) {
@@ -65,10 +73,17 @@ func readNote(r *http.Request) (string, *Problem) {
 	if err == nil {
 		err = json.Unmarshal(b, &body)
 	}
-	note := strings.TrimSpace(body.Note)
-	switch {
-	case err != nil || !utf8.ValidString(note):
+	if err != nil {
 		return "", problem(http.StatusBadRequest, `The body is no JSON object; write {"note": "what was done"}.`)
+	}
+	return checkNote(body.Note)
+}
+
+func checkNote(text string) (string, *Problem) {
+	note := strings.TrimSpace(text)
+	switch {
+	case !utf8.ValidString(note):
+		return "", problem(http.StatusBadRequest, "The note is no text in UTF-8.")
 	case note == "":
 		return "", problem(http.StatusBadRequest, `Say in a note what was done: {"note": "paid in cash, see ticket 4711"}.`)
 	case len(note) > maxNote:

@@ -44,6 +44,12 @@ type Rules interface {
 	Source(flow string) string // text of the flow's file; "" where there is none
 }
 
+// CommonKey is a key with so many partners that its links are void.
+type CommonKey struct {
+	flows.Key
+	Environment string
+}
+
 // Part is one part of the process as /readyz tells of it.
 type Part struct {
 	Name   string `json:"name"`

@@ -46,6 +46,7 @@ type Options struct {
 	Events       http.Handler // POST /api/v1/events
 	Import       http.Handler // POST /api/v1/flows/{flow}/import
 	DeadLetters  http.Handler // GET /api/v1/dead-letters, POST /api/v1/dead-letters/replay
+	CommonKeys   func() []CommonKey
 	OnCall       OnCall       // nil: alerts cannot be acknowledged or silenced from the pages
 	Resolve      Resolve      // POST /api/v1/flows/{flow}/instances/{key}/resolve
 	Alertmanager http.Handler // Alertmanager's API, serves paths that begin with /api/v2/
@@ -145,6 +146,7 @@ func (s *Server) routes() {
 	}
 	if s.Resolve != nil {
 		s.mux.HandleFunc("POST /api/v1/flows/{flow}/instances/{key}/resolve", s.api(s.postResolve))
+		s.mux.HandleFunc("POST /instances/{flow}/{key}/resolve", s.form(s.formResolve))
 	}
 	if s.Alertmanager != nil {
 		s.mux.Handle("/api/v2/", s.Alertmanager)

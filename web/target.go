@@ -65,6 +65,9 @@ func pageTarget(r *http.Request, v view) (target, *Problem) {
 		at: p.time("at"), site: site(r), reader: keptName(r),
 	}
 	t.rng = p.rangeOf()
+	if v == viewInstance {
+		t.key = flows.InstanceKey(t.key, p.text("environment"))
+	}
 	if v == viewInstances {
 		t.list = p.listOf()
 	}

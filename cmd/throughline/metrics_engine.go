@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"throughline/flows/engine"
+	"throughline/web"
 )
 
 // engineMet is what the engine met so far, for those outside its goroutine.
@@ -29,6 +30,19 @@ func (r *runner) tell() {
 			"partners", k.Limit, "advice", "raise `partners` of its type in keys.yaml, or take the type out of `links`")
 	}
 	r.met.Store(now)
+}
+
+// commonKeys are those that became common so far, for the pages of their instances.
+func (a *app) commonKeys() []web.CommonKey {
+	met := a.runner.met.Load()
+	if met == nil {
+		return nil
+	}
+	list := make([]web.CommonKey, len(met.common))
+	for i, k := range met.common {
+		list[i] = web.CommonKey{Key: k.Key, Environment: k.Environment}
+	}
+	return list
 }
 
 // openEngineMetrics has what the engine met read whenever /metrics is: above all the

@@ -59,7 +59,7 @@ func (s *Store) instance(ctx context.Context, f *flows.Flow, key string, at flow
 		d.Environment = environment
 		d.Imported = imported(occurrences)
 	}
-	d.Steps = stepRecords(f, &in)
+	d.Steps, d.Held = stepRecords(f, &in), f.HeldTimes(occurrences)
 	d.Signals, err = s.signalsOf(ctx, f, whole, q.until(), occurrences)
 	return d, err
 }

@@ -269,8 +269,15 @@ type InstanceTimeline struct {
 	Clock
 	Flow   *flows.Flow
 	Detail flows.InstanceDetail
-	Alerts []Alert // open ones of the step that it waits for
-	AtPast bool    // shown in hindsight: Clock.Now is the instant asked for
+	Alerts []Alert           // open ones of the step that it waits for
+	Usual  *FlowNow          // the flow's numbers, to compare with; nil where not known
+	Said   map[string]string // what failed spans said, by flows.Signal.ID
+	Common []flows.Key       // of its keys: linked to so many others that their links are void
+	// Before and After are its neighbours among the stuck of its step; "" for none.
+	Before, After string
+	Resolves      bool   // a person can say that it was fixed by hand
+	Reader        string // the reader's name, "" where it is not known; no live element shows it
+	AtPast        bool   // shown in hindsight: Clock.Now is the instant asked for
 }
 
 // Body is the page without its frame.
@@ -282,6 +289,8 @@ func (v InstanceTimeline) Parts() []Part {
 		{"instance-head", InstanceHead(v)},
 		{"instance-verdict", InstanceVerdict(v)},
 		{"instance-timeline", InstanceWaterfall(v)},
+		{"instance-failure", InstanceFailure(v)},
+		{"instance-usual", InstanceUsual(v)},
 		{"instance-split", InstanceSplit(v)},
 		{"instance-steps", InstanceSteps(v)},
 		{"instance-signals", InstanceSignals(v)},

@@ -262,7 +262,12 @@ func sampleTimeline(t testing.TB) InstanceTimeline {
 		}
 		d.Steps = append(d.Steps, r)
 	}
-	return InstanceTimeline{Clock: sampleClock(), Flow: f, Detail: d, Alerts: sampleAlerts()[:1]}
+	d.Held = []flows.HeldTime{{Hold: "credit-check", From: at("2026-11-19T01:20:00Z"), To: at("2026-11-19T01:24:00Z")}}
+	usual := orders(t)
+	return InstanceTimeline{
+		Clock: sampleClock(), Flow: f, Detail: d, Alerts: []Alert{sampleAcked()}, Usual: &usual, Said: map[string]string{invoice.ID: "TaxCodeNotFound: STD"},
+		Common: []flows.Key{{Type: "customer_id", Value: "C-20518"}}, Before: "SO-104655", After: "SO-104702", Resolves: true, Reader: "Ben",
+	}
 }
 
 func sampleShell(place Place, title string) Shell {

@@ -16,6 +16,7 @@ const (
 	markEvent
 	markSpan
 	markWait
+	markTries
 )
 
 // waterfall is a timeline over systems, ready to be written.
@@ -40,7 +41,8 @@ type wfRow struct {
 	mark         mark
 	tone         string // err, stuck
 	x, w         float64
-	limit        float64 // place of the deadline; 0 for none
+	limit        float64   // place of the deadline; 0 for none
+	tries        []float64 // places of failed tries
 	label, about string
 }
 
@@ -64,15 +66,39 @@ func (v InstanceTimeline) waterfall() waterfall {
 	if open {
 		w.now = s.place(v.now())
 	}
+	tries := v.tries()
+	heard := d.StartedAt // the latest end of what was drawn
 	for i, signal := range d.Signals {
 		if i == mostRows {
 			w.more = len(d.Signals) - mostRows
 			break
 		}
-		w.rows = append(w.rows, v.signalRow(s, signal))
+		if gap, ok := v.gapRow(s, heard, signal); ok {
+			w.rows = append(w.rows, gap)
+		}
+		heard = max(heard, signal.Time, signal.OccursAt())
+		step := v.stepIDOf(signal)
+		group := tries[step]
+		switch {
+		case !signal.Failed || len(group) < 2:
+			w.rows = append(w.rows, v.signalRow(s, signal))
+		case signal.ID == group[0].ID && !v.waitsFor(step):
+			w.rows = append(w.rows, v.triesRow(s, group))
+		}
+	}
+	for _, held := range d.Held {
+		w.rows = append(w.rows, v.heldRow(s, held))
 	}
 	for _, waiting := range d.WaitingOn {
-		w.rows = append(w.rows, v.waitingRow(s, waiting))
+		row := v.waitingRow(s, waiting)
+		group := tries[waiting.Step]
+		for _, try := range group {
+			row.tries = append(row.tries, s.place(try.Time))
+		}
+		w.rows = append(w.rows, row)
+		if len(group) > 1 {
+			w.rows = append(w.rows, v.triesRow(s, group))
+		}
 	}
 	if open {
 		w.rows = append(w.rows, v.unreachedRows()...)
@@ -80,6 +106,24 @@ func (v InstanceTimeline) waterfall() waterfall {
 	w.ticks = v.axis(s)
 	w.footer = v.footer(s)
 	return w
+}
+
+// tries are the failed signals of each step, in order.
+func (v InstanceTimeline) tries() map[string][]flows.Signal {
+	list := map[string][]flows.Signal{}
+	for i, signal := range v.Detail.Signals {
+		if i == mostRows {
+			break
+		}
+		if step := v.stepIDOf(signal); signal.Failed && step != "" {
+			list[step] = append(list[step], signal)
+		}
+	}
+	return list
+}
+
+func (v InstanceTimeline) waitsFor(step string) bool {
+	return slices.ContainsFunc(v.Detail.WaitingOn, func(w flows.WaitingRecord) bool { return w.Step == step })
 }
 
 // scale covers all signals and, while the instance is in flight, now, with some room at both
@@ -115,47 +159,76 @@ func (v InstanceTimeline) signalRow(s scale, signal flows.Signal) wfRow {
 	if signal.Failed {
 		r.tone = "err"
 	}
+	r.late(v, s, signal)
 	r.about = strings.Join(nonEmpty(r.title, r.name, signal.System, "at "+r.at, r.took, r.label), ", ")
 	return r
 }
 
-// stepOf is the title of the step that the signal is, by name and time.
+// stepOf is the title of the step that the signal is; "" for none.
 func (v InstanceTimeline) stepOf(signal flows.Signal) string {
+	id := v.stepIDOf(signal)
+	if id == "" {
+		return ""
+	}
+	if i := stepIndex(v.Flow, id); i >= 0 && v.Flow.Steps[i].Title != "" {
+		return v.Flow.Steps[i].Title
+	}
+	return id
+}
+
+// stepIDOf is the step that the signal is, by name and time; "" for none.
+func (v InstanceTimeline) stepIDOf(signal flows.Signal) string {
 	if v.Flow == nil {
 		return ""
 	}
-	title := ""
+	id := ""
 	for i := range v.Flow.Steps {
 		step := &v.Flow.Steps[i]
-		m := step.Match
-		if m.Kind != signal.Kind || m.Name != signal.Name {
+		if step.Match.Kind != signal.Kind || step.Match.Name != signal.Name {
 			continue
 		}
 		for _, rec := range v.Detail.Steps {
 			if rec.Step == step.ID && known(rec.At) && rec.At == signal.OccursAt() {
-				return titleOf(rec)
+				return step.ID
 			}
 		}
-		if title == "" {
-			title = step.Title
+		if id == "" {
+			id = step.ID
 		}
 	}
-	return title
+	return id
+}
+
+// said is what a failed signal gives as its reason; "" for nothing.
+func (v InstanceTimeline) said(signal flows.Signal) string {
+	if text := v.Said[signal.ID]; text != "" {
+		return text
+	}
+	for _, name := range []string{"exception.message", "error.message", "error.type", "http.response.status_code"} {
+		if value, ok := signal.Lookup(name); ok {
+			if text, ok := flows.Text(value); ok {
+				return text
+			}
+		}
+	}
+	return ""
+}
+
+// late marks the deadline where the step came after it.
+func (r *wfRow) late(v InstanceTimeline, s scale, signal flows.Signal) {
+	for _, rec := range v.Detail.Steps {
+		if known(rec.Deadline) && known(rec.At) && rec.At == signal.OccursAt() && rec.At > rec.Deadline && rec.Step == v.stepIDOf(signal) {
+			r.limit = s.place(rec.Deadline)
+			r.label = strings.Join(nonEmpty(waited(rec.At.Sub(rec.Deadline))+" after its limit", r.label), ", ")
+		}
+	}
 }
 
 // signalLabel says what went wrong, or which other keys the signal brought.
 func (v InstanceTimeline) signalLabel(signal flows.Signal) string {
 	var parts []string
 	if signal.Failed {
-		parts = append(parts, "failed")
-		for _, name := range []string{"exception.message", "error.message", "error.type", "http.response.status_code"} {
-			if value, ok := signal.Lookup(name); ok {
-				if text, ok := flows.Text(value); ok {
-					parts = append(parts, text)
-					break
-				}
-			}
-		}
+		parts = append(parts, nonEmpty("failed", v.said(signal))...)
 	}
 	for _, k := range signal.Keys {
 		if k.Type != v.keyType() && k.Value != v.Detail.Key {

@@ -292,6 +292,17 @@ func flowURL(flow string) string       { return "/flows/" + url.PathEscape(flow)
 func stepURL(flow, step string) string { return flowURL(flow) + "/steps/" + url.PathEscape(step) }
 func modelURL(flow string) string      { return flowURL(flow) + "/model" }
 func alertURL(id string) string        { return "/alerts/" + url.PathEscape(id) }
+
+// instanceIn is the page of an instance in an environment; "" is the default one.
+func instanceIn(flow, key, environment string) string {
+	if environment == "" {
+		return instanceURL(flow, key)
+	}
+	return instanceURL(flow, key) + "?environment=" + url.QueryEscape(environment)
+}
+
+func recordURL(r flows.InstanceRecord) string { return instanceIn(r.Flow, r.Key, r.Environment) }
+
 func instanceURL(flow, key string) string {
 	return "/instances/" + url.PathEscape(flow) + "/" + url.PathEscape(key)
 }
