@@ -73,15 +73,39 @@ func (m *mapper) decode(header http.Header, body []byte) (*result, error) {
 }
 
 func (m *mapper) structured(res *result, body []byte) error {
+	if f, ok := m.fast(body); ok {
+		if ok, err := f.structured(res); ok {
+			return err
+		}
+	}
+	return m.slowStructured(res, body)
+}
+
+func (m *mapper) slowStructured(res *result, body []byte) error {
 	if !json.Valid(body) {
 		return ingest.Refuse(ingest.Invalid, "the body is not JSON: "+syntaxError(body))
 	}
 	return m.element(res, 0, body)
 }
 
-// batch reads element by element, so that neither a broken event nor the number of
-// events costs the others or the process.
 func (m *mapper) batch(res *result, body []byte) error {
+	if f, ok := m.fast(body); ok {
+		if ok, err := f.batch(res); ok {
+			return err
+		}
+		*res = result{rejected: ingest.Rejected{}}
+	}
+	return m.slowBatch(res, body)
+}
+
+// fast reads body the fast way, where that is UTF-8.
+func (m *mapper) fast(body []byte) (*fast, bool) {
+	return &fast{mapper: m, reader: reader{s: string(body)}}, utf8.Valid(body)
+}
+
+// slowBatch reads element by element, so that neither a broken event nor the number of
+// events costs the others or the process.
+func (m *mapper) slowBatch(res *result, body []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
 		return ingest.Refuse(ingest.Invalid, "the body of a batch is a JSON array of events: "+syntaxError(body))

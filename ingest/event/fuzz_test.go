@@ -2,9 +2,12 @@ package event
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"throughline/flows"
 	"throughline/ingest"
@@ -76,6 +79,52 @@ func FuzzEvents(f *testing.F) {
 			}
 			if _, err := json.Marshal(s); err != nil {
 				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// FuzzFast: the fast way accepts and refuses what the slow way does, with the same signals
+// and words.
+func FuzzFast(f *testing.F) {
+	const whole = `{"specversion":"1.0","id":"1","source":"/s","type":"t","subject":"x","time":"2026-01-02T03:04:05.5+01:00","dataschema":"http://x/y",` +
+		`"datacontenttype":"application/json; charset=utf-8","sequence":"7","outcome":"error","n":-0,"f":1.50,"e":1e3,"b":true,"none":null,` +
+		`"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","data":{"order_id":"47\u00e9\ud83d\ude00\n11","a":[1,[],{"b":{}}],"big":12345678901234567890}}`
+	for _, seed := range []string{
+		whole, "[" + whole + "," + whole + "]", "[]", " [ ] ", "[" + whole + ",]", "[" + whole + "] x", whole + "x", `[{}]`, `[1,` + whole + `]`,
+		`{"specversion":"1.0","id":"1","source":"/s","type":"t","data_base64":"eyJhIjoxfQ==","datacontenttype":"application/json"}`,
+		`{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"a":1},"data":null,"x":1,"x":null,"id":"2","subject":""}`,
+		`{"specversion":"1.0","id":" ","source":"%zz","type":"t"}`, `{"specversion":1,"id":"\ud800","source":"/s","type":"t","a b":1}`,
+		`{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"a":01}}`, `{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"a":"\u0000"}}`,
+		`{"specversion":"1.0","id":"1","source":"/s","type":"t","data":` + strings.Repeat(`{"a":`, 31) + "1" + strings.Repeat("}", 32),
+		`{"specversion":"1.0","id":"1","source":"/s","type":"t","data":[` + strings.Repeat("1,", 1100) + "1]}",
+		`{"specversion":"1.0","id":"1","source":"/s","type":"t","data":[` + strings.Repeat("1,", 1010) + "1]}",
+		`{"specversion":"1.0","id":"` + strings.Repeat("i", 1025) + `","source":"/s","type":"throughline.resolved","sequence":12}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		m := mapper{rules: ingesttest.Rules{}, received: flows.At(ingesttest.Now), grow: func(int) error { return nil }}
+		for name, ways := range map[string][2]func(*result, []byte) error{
+			"structured": {m.structured, m.slowStructured}, "batch": {m.batch, m.slowBatch},
+		} {
+			var got [2]*result
+			var errs [2]error
+			for i, way := range ways {
+				got[i] = &result{rejected: ingest.Rejected{}}
+				errs[i] = way(got[i], body)
+				if len(got[i].batch.Signals) == 0 {
+					got[i].batch.Signals = nil
+				}
+			}
+			if fmt.Sprint(errs[0]) != fmt.Sprint(errs[1]) {
+				t.Fatalf("%s: fast says %v, slow %v", name, errs[0], errs[1])
+			}
+			if errs[0] != nil {
+				continue
+			}
+			if diff := cmp.Diff(got[1], got[0], cmp.AllowUnexported(result{})); diff != "" {
+				t.Fatalf("%s: %s", name, diff)
 			}
 		}
 	})

@@ -51,7 +51,8 @@ func (m *mapper) signal(fields map[string]any) (flows.Signal, error) {
 	if err := ingest.CheckSignal(&s); err != nil {
 		return flows.Signal{}, err
 	}
-	return s, m.rules.AssignKeys(&s)
+	err := m.rules.AssignKeys(&s)
+	return s, err
 }
 
 // attributeNames are the attributes of CloudEvents 1.0, all of them strings, beside
@@ -200,8 +201,7 @@ func isJSON(media string) bool {
 	return media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json")
 }
 
-// setExtensions keeps everything that is no attribute of the specification, and reads
-// those extensions that have a meaning here.
+// setExtensions keeps everything that is no attribute of the specification.
 func setExtensions(s *flows.Signal, fields map[string]any, subject string) error {
 	s.Attributes = make(map[string]any, len(fields))
 	for name, v := range fields {
@@ -220,12 +220,17 @@ func setExtensions(s *flows.Signal, fields map[string]any, subject string) error
 	if subject != "" {
 		s.Attributes["subject"] = subject
 	}
+	readExtensions(s)
+	return nil
+}
+
+// readExtensions reads those that have a meaning here.
+func readExtensions(s *flows.Signal) {
 	s.Sequence, _ = flows.Text(s.Attributes["sequence"])
 	s.Failed = s.Attributes["outcome"] == "error"
 	if parent, ok := s.Attributes["traceparent"].(string); ok {
 		s.TraceID, s.SpanID = traceparent(parent)
 	}
-	return nil
 }
 
 // extensionName takes more than CloudEvents' lower-case letters and digits, because a key
