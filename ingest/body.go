@@ -58,8 +58,14 @@ func (b *Body) read(w http.ResponseWriter, r *http.Request, decoder *zstd.Decode
 		return nil, tooLarge()
 	}
 	waiting := &patient{body: r.Body, conn: http.NewResponseController(w), until: time.Now().Add(bodyWithin)}
-	defer waiting.done()
-	src := http.MaxBytesReader(w, waiting, MaxBody)
+	body, err := b.unpack(http.MaxBytesReader(w, waiting, MaxBody), r, decoder)
+	if err == nil {
+		waiting.done()
+	}
+	return body, err
+}
+
+func (b *Body) unpack(src io.Reader, r *http.Request, decoder *zstd.Decoder) ([]byte, error) {
 	switch encoding := strings.ToLower(strings.Join(r.Header.Values("Content-Encoding"), ",")); encoding {
 	case "", "identity":
 		return b.readAll(src)
@@ -159,7 +165,8 @@ func (p *patient) Read(b []byte) (int, error) {
 // Close implements io.Closer.
 func (p *patient) Close() error { return p.body.Close() } //nolint:wrapcheck // as Read
 
-// done gives the connection its own time again: its next request may be long in coming.
+// done gives the connection its own time again, when all is here. After a body that was not
+// read to its end, the server reads on for a while: that must end soon, too.
 func (p *patient) done() {
 	_ = p.conn.SetReadDeadline(p.until) // where it cannot be set, it was not set before
 }
