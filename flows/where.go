@@ -16,11 +16,13 @@ import (
 )
 
 // Bounds of one condition. With calls and nested loops refused they bound the time and
-// the memory of one evaluation.
+// the memory of one evaluation: to about 50 ms with the worst of patterns.
 const (
 	maxWhereBytes  = 4 << 10
 	maxWhereNodes  = 500
 	maxWhereMemory = 100_000 // elements, as the expression machine counts
+	maxWhereWork   = 1 << 18 // bytes of the largest value, times the operations that may go through it
+	elementWork    = 16      // what a value costs as such, in bytes
 )
 
 // whereWords are what a condition may speak of by themselves.
@@ -45,6 +47,8 @@ type Where struct {
 	program *vm.Program
 	names   []string // attributes spoken of, in the order of whereEnv.Values
 	outcome bool
+	scans   int       // operations that may go through a value
+	inner   bool      // a loop goes through more than its elements
 	idle    sync.Pool // of *whereRun
 	faults  atomic.Uint64
 }
@@ -94,7 +98,7 @@ func compileWhere(source string) (*Where, error) {
 	if err != nil {
 		return nil, explainWhere(err)
 	}
-	w := &Where{source: source, program: program, names: names.names, outcome: names.outcome}
+	w := &Where{source: source, program: program, names: names.names, outcome: names.outcome, scans: 1 + names.scans, inner: names.inner}
 	w.idle.New = func() any {
 		return &whereRun{machine: vm.VM{MemoryBudget: maxWhereMemory}, env: whereEnv{Values: make([]any, len(w.names))}}
 	}
@@ -135,6 +139,11 @@ func (w *Where) Eval(sig *Signal) (bool, error) {
 		}
 		run.env.Values[i] = v
 	}
+	if err := w.tooMuch(&run.env); err != nil {
+		clear(run.env.Values)
+		w.faults.Add(1)
+		return false, fmt.Errorf("where %q of %s: %w", shortened(w.source), sig.Name, err)
+	}
 	result, err := run.machine.Run(w.program, &run.env)
 	clear(run.env.Values) // the pool keeps no signal alive
 	if err != nil {
@@ -143,6 +152,42 @@ func (w *Where) Eval(sig *Signal) (bool, error) {
 	}
 	holds, ok := result.(bool)
 	return holds && ok, nil
+}
+
+// tooMuch says that evaluation may take too long: the values are too large for what the
+// condition does with them.
+func (w *Where) tooMuch(env *whereEnv) error {
+	most, rounds := 0, 1
+	if w.inner {
+		most = max(len(env.Name), len(env.System))
+	}
+	for _, v := range env.Values {
+		most = max(most, valueWork(v))
+		if list, ok := v.([]any); ok && w.inner {
+			rounds = max(rounds, len(list))
+		}
+	}
+	if most > maxWhereWork || rounds*most*w.scans > maxWhereWork {
+		return fmt.Errorf("an attribute of %d bytes is too much to go through %d times", most, rounds*w.scans)
+	}
+	return nil
+}
+
+func valueWork(v any) int {
+	work := elementWork
+	switch v := v.(type) {
+	case string:
+		work += len(v)
+	case []any:
+		for _, e := range v {
+			work += valueWork(e)
+		}
+	case map[string]any:
+		for name, e := range v {
+			work += len(name) + valueWork(e)
+		}
+	}
+	return work
 }
 
 // comparable64 is the nearest float of a number that no int64 or float64 holds exactly:

@@ -2,6 +2,7 @@ package flows
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +112,48 @@ func TestWhereEvaluationFails(t *testing.T) {
 	f(`attributes.region`)
 	f(`len(attributes.missing) > 0`)
 	f(`attributes.http.status_code % 0 == 1`)
+}
+
+// What a condition may cost is bounded, whatever it is and whatever the signal brings; what
+// a business writes is far from the bound.
+func TestWhereWorkIsBounded(t *testing.T) {
+	list := make([]any, 1000)
+	for i := range list {
+		list[i] = fmt.Sprint("item ", i)
+	}
+	sig := &Signal{Name: "n", Attributes: map[string]any{
+		"list": list, "long": strings.Repeat("x", 1<<20), "text": strings.Repeat("x", 1000), "lines": []any{map[string]any{"sku": "A", "note": strings.Repeat("x", 2000)}},
+	}}
+	f := func(one string, times int, taken bool) {
+		t.Helper()
+		w, err := compileWhere(strings.Repeat(one+" or ", times) + "false")
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		_, err = w.Eval(sig)
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("%d times %s took %v", times, one, took)
+		}
+		if taken != (err == nil) || !taken && (w.Faults() != 1 || !strings.Contains(err.Error(), "is too much to go through")) {
+			t.Errorf("%d times %s: %v", times, one, err)
+		}
+	}
+	f(`any(attributes.list, # == "item 999")`, 1, true)
+	f(`any(attributes.list, # == "item 999")`, 5, true)
+	f(`any(attributes.list, # == "item 1000")`, 50, false)
+	f(`any(attributes.list, # matches "(a|b|ab)*c$")`, 2, true)
+	f(`any(attributes.list, # matches "(a|b|ab)*c$")`, 40, false)
+	f(`any(attributes.list, attributes.text matches "(x+x+)+y")`, 1, false)
+	f(`any(attributes.list, # in attributes.list)`, 1, false)
+	f(`any(attributes.list, name matches "(x+x+)+y")`, 1, false)
+	f(`any(attributes.lines, name matches "(x+x+)+y")`, 10, true)
+	f(`any(attributes.list, # == name)`, 5, true)
+	f(`attributes.text matches "(x+x+)+y"`, 50, true)
+	f(`attributes.text contains "y"`, 80, true)
+	f(`attributes.long matches "(x+x+)+y"`, 1, false)
+	f(`attributes.long == "y"`, 1, false)
+	f(`any(attributes.lines, .sku == "B")`, 10, true)
 }
 
 func TestWhereRefused(t *testing.T) {

@@ -15,6 +15,8 @@ import (
 type whereNames struct {
 	names   []string
 	outcome bool
+	scans   int
+	inner   bool
 	marks   map[ast.Node]*mark // nodes that stand for (part of) an attribute's name
 	wrong   []*whereFault
 }
@@ -139,6 +141,9 @@ func (n *whereNames) stand(node *ast.Node, m *mark) {
 }
 
 func (n *whereNames) binary(node *ast.Node, v *ast.BinaryNode) {
+	if scans(v.Operator) {
+		n.scans++
+	}
 	switch v.Operator {
 	case "..":
 		n.refuse(v, "ranges are not taken; compare with >= and <=")
@@ -173,10 +178,12 @@ func (n *whereNames) builtin(node *ast.Node, v *ast.BuiltinNode) {
 		ast.Patch(node, &ast.ConstantNode{Value: d})
 		return
 	}
+	n.scans++
 	for i := range v.Arguments {
 		if p, ok := v.Arguments[i].(*ast.PredicateNode); ok {
 			loops := &loopFinder{}
 			ast.Walk(&p.Node, loops)
+			n.inner = n.inner || loops.beyond && loops.scans
 			if loops.found {
 				n.refuse(v, "a loop inside a loop is not taken")
 			}
@@ -184,10 +191,23 @@ func (n *whereNames) builtin(node *ast.Node, v *ast.BuiltinNode) {
 	}
 }
 
-type loopFinder struct{ found bool }
+// loopFinder looks into a loop for others, and for what is beyond its elements.
+type loopFinder struct{ found, beyond, scans bool }
+
+// scans says of an operator that it may go through a whole value.
+func scans(operator string) bool {
+	return slices.Contains([]string{"matches", "contains", "startsWith", "endsWith", "in", "+"}, operator)
+}
 
 func (l *loopFinder) Visit(node *ast.Node) {
-	if _, ok := (*node).(*ast.PredicateNode); ok {
+	switch v := (*node).(type) {
+	case *ast.PredicateNode:
 		l.found = true
+	case *ast.BuiltinNode:
+		l.scans = true
+	case *ast.BinaryNode:
+		l.scans = l.scans || scans(v.Operator)
+	case *ast.IdentifierNode:
+		l.beyond = l.beyond || v.Value == "Values" || v.Value == "Name" || v.Value == "System"
 	}
 }

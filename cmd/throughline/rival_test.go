@@ -13,7 +13,10 @@ import (
 // tests of that name hold the rest. Rival 06 is TestRestartChangesNothing here, 08 is
 // TestOnePageForAllStalled, 16 TestChildrenHoldsAndResolutionsOnTheRunningProduct.
 func TestRivalsWithTheStore(t *testing.T) {
-	dir := dataFolder(t, map[string]string{"orders": strings.Replace(ordersFlow, "key: order_id\n", "key: order_id\nlinks: [invoice_id]\n", 1)})
+	dir := dataFolder(t, map[string]string{
+		"orders": strings.Replace(ordersFlow, "key: order_id\n", "key: order_id\nlinks: [invoice_id]\n", 1),
+		"large":  "flow: large\nkey: order_id\nsteps: [{id: a, match: {event: large, where: 'attributes.total > 5'}}]\n",
+	})
 	if err := os.WriteFile(filepath.Join(dir, "config", keysName), []byte("invoice_id: {partners: 2}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -61,9 +64,11 @@ func TestRivalsWithTheStore(t *testing.T) {
 			h.send(order("placed "+key, "order.placed", key, 0, "invoice_id", "I"))
 		}
 		h.send(cloudEvent{ID: "paid", Type: "order.paid", Data: map[string]any{"invoice_id": "I"}})
+		h.send(cloudEvent{ID: "large", Type: "large", Data: map[string]any{"order_id": "x", "total": "not a number"}})
 		h.in(t).eventually("/metrics says what became common, and what waits because of it", 10*time.Second, func() bool {
 			status, body := h.call(http.MethodGet, "/metrics", "", nil)
-			return status == http.StatusOK && metricOf(string(body), "throughline_engine_common_keys") == "1" && metricOf(string(body), "throughline_engine_waiting") == "1"
+			return status == http.StatusOK && metricOf(string(body), "throughline_engine_common_keys") == "1" && metricOf(string(body), "throughline_engine_waiting") == "1" &&
+				metricOf(string(body), "throughline_engine_conditions_failed") == "1"
 		})
 	})
 }
