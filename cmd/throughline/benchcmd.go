@@ -10,7 +10,64 @@ import (
 )
 
 type benchCmd struct {
-	Live benchLiveCmd `cmd:"" help:"Measure the time from sending an event to seeing it on a websocket."`
+	Live   benchLiveCmd   `cmd:"" help:"Measure the time from sending an event to seeing it on a websocket."`
+	Ingest benchIngestCmd `cmd:"" help:"Send spans or events for a while; measure what is accepted, what becomes visible, and when."`
+}
+
+type benchIngestCmd struct {
+	What        string        `arg:"" enum:"spans,events" help:"spans (OTLP over HTTP) or events (CloudEvents)."`
+	Server      string        `help:"URL of a running Throughline." default:"http://127.0.0.1:8080"`
+	OTLP        string        `name:"otlp" help:"URL of its OTLP over HTTP, for spans." default:"http://127.0.0.1:4318"`
+	Rate        float64       `help:"Signals a second; 0 is as fast as they are answered."`
+	Duration    time.Duration `help:"How long to send, at most 1h." default:"10s"`
+	Batch       int           `help:"Signals a request, at most 10000." default:"100"`
+	Connections int           `help:"Connections, each with one request under way; at most 256." default:"4"`
+	Token       string        `help:"Token to send with." env:"THROUGHLINE_TOKEN"`
+	Flow        string        `help:"Count the instances that the events start in this flow, too (bench for that of bench live --print)."`
+	Poll        time.Duration `help:"How often to look at what is visible." default:"25ms"`
+	JSON        bool          `help:"Print the report as JSON."`
+}
+
+// Help is shown below the flags.
+func (benchIngestCmd) Help() string {
+	return "What is accepted is durable. What is visible is what ClickHouse has, by the server's metrics: nobody else should send meanwhile.\n\n" +
+		"Examples:\n  throughline bench ingest spans --batch 500 --duration 30s\n  throughline bench ingest spans --rate 1000 --batch 50 --poll 10ms\n" +
+		"  throughline bench live --print > config/flows/bench.yaml\n  throughline bench ingest events --flow bench --duration 30s"
+}
+
+// Run is the command.
+func (b *benchIngestCmd) Run(w *world) error {
+	switch {
+	case b.Rate < 0 || b.Duration <= 0 || b.Duration > time.Hour:
+		return usage("--rate must be 0 or more, --duration above 0 and at most 1h")
+	case b.Batch < 1 || b.Batch > 10_000 || b.Connections < 1 || b.Connections > 256:
+		return usage("--batch must be from 1 to 10000, --connections from 1 to 256")
+	case b.Poll < time.Millisecond:
+		return usage("--poll must be 1ms or more")
+	case b.Flow != "" && b.What != "events":
+		return usage("--flow counts events; leave it out for spans")
+	}
+	for flag, text := range map[string]string{"--server": b.Server, "--otlp": b.OTLP} {
+		if u, err := url.Parse(text); err != nil || u.Host == "" {
+			return usage("%s %q: write it like http://127.0.0.1:8080", flag, text)
+		}
+	}
+	report, err := bench.Ingest(w.ctx, bench.IngestConfig{
+		HTTP: b.Server, OTLP: b.OTLP, Events: b.What == "events", Rate: b.Rate, Duration: b.Duration, Batch: b.Batch,
+		Connections: b.Connections, Token: b.Token, Flow: b.Flow, Poll: b.Poll, Patience: 30 * time.Second,
+	})
+	if err != nil {
+		return unreachable("%w", err)
+	}
+	return printReport(w, b.JSON, report)
+}
+
+func printReport(w *world, asJSON bool, report any) error {
+	if asJSON {
+		return json.NewEncoder(w.stdout).Encode(report) //nolint:wrapcheck // writing to stdout
+	}
+	fmt.Fprintln(w.stdout, report)
+	return nil
 }
 
 type benchLiveCmd struct {
@@ -41,9 +98,5 @@ func (b *benchLiveCmd) Run(w *world) error {
 	if err != nil {
 		return unreachable("bench: %w", err)
 	}
-	if b.JSON {
-		return json.NewEncoder(w.stdout).Encode(report)
-	}
-	fmt.Fprintln(w.stdout, report)
-	return nil
+	return printReport(w, b.JSON, report)
 }

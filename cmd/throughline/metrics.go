@@ -27,11 +27,13 @@ func (a *app) openMetrics(context.Context) error {
 		metric.WithDescription("times that a reader met a message of the bus that could not be read"))
 	setAside, err7 := meter.Int64ObservableCounter("throughline.store.set_aside",
 		metric.WithDescription("signals, spans and log records that ClickHouse refused for good, each now in a dead letter"))
+	rows, err9 := meter.Int64ObservableCounter("throughline.store.rows",
+		metric.WithDescription("signals, spans and log records that ClickHouse has, counted by this process; repeats of spans too"))
 	repeats, err8 := meter.Int64ObservableCounter("throughline.store.repeated_spans",
 		metric.WithDescription("spans not inserted because they had been of late"))
 	restoring, err4 := meter.Int64ObservableGauge("throughline.engine.restoring",
 		metric.WithDescription("1 while verdicts wait for the state to be whole"))
-	for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8} {
+	for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9} {
 		if err != nil {
 			return fmt.Errorf("make instruments: %w", err)
 		}
@@ -54,6 +56,9 @@ func (a *app) openMetrics(context.Context) error {
 		o.ObserveInt64(letters, int64(b.Messages))
 		o.ObserveInt64(unreadable, int64(a.bus.Poisoned()))
 		o.ObserveInt64(setAside, int64(a.setAside.Load()))
+		for i, table := range tables {
+			o.ObserveInt64(rows, int64(a.stored[i].Load()), metric.WithAttributes(attribute.String("table", table)))
+		}
 		o.ObserveInt64(repeats, int64(a.repeats.Dropped()))
 		if a.runner.Restoring() {
 			o.ObserveInt64(restoring, 1)
@@ -61,7 +66,7 @@ func (a *app) openMetrics(context.Context) error {
 			o.ObserveInt64(restoring, 0)
 		}
 		return nil
-	}, messages, bytes, age, restoring, letters, unreadable, setAside, repeats)
+	}, messages, bytes, age, restoring, letters, unreadable, setAside, repeats, rows)
 	if err != nil {
 		return fmt.Errorf("observe the parts: %w", err)
 	}

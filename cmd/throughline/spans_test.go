@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"throughline/cmd/throughline/bench"
 )
 
 // spansBody is an OTLP request with spans first to first+n-1, as it is sent every time.
@@ -174,5 +177,30 @@ func TestKilledTwiceWithoutClickHouse(t *testing.T) {
 	_, body := p.call(http.MethodGet, lettersPath, "", nil)
 	if err := json.Unmarshal(body, &list); err != nil || len(list.Letters) != 0 {
 		t.Errorf("letters: %s", body)
+	}
+}
+
+// TestBenchIngest measures the running product for a moment: all that it accepts becomes
+// visible, and the flow counts it.
+func TestBenchIngest(t *testing.T) {
+	h := start(t, map[string]string{"bench": string(bench.FlowFile)})
+	h.awaitClickHouse()
+	for _, what := range []string{"spans", "events"} {
+		args := []string{"bench", "ingest", what, "--server", "http://" + h.addr.HTTP, "--otlp", "http://" + h.addr.OTLPHTTP,
+			"--rate", "2000", "--duration", "500ms", "--batch", "50", "--json"}
+		if what == "events" {
+			args = append(args, "--flow", "bench")
+		}
+		var out bytes.Buffer
+		if err := run(t.Context(), args, func(string) string { return "" }, &out, os.Stderr); err != nil {
+			t.Fatal(err)
+		}
+		var r bench.IngestReport
+		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+			t.Fatal(err)
+		}
+		if r.Accepted < 200 || r.Refused > 0 || r.Visible != r.Accepted || r.VisibleP99 <= 0 || (what == "events" && r.Counted != r.Accepted) {
+			t.Errorf("%s: %s", what, out.Bytes())
+		}
 	}
 }

@@ -25,9 +25,18 @@ const (
 // storeName names the readers of the streams that bring them to the store.
 const storeName = "store"
 
+// tables are those that hold what comes from outside, as it came.
+var tables = [...]string{tableSpans: "spans", tableLogs: "logs", tableSignals: "signals"}
+
+const (
+	tableSpans = iota
+	tableLogs
+	tableSignals
+)
+
 // cargo is what a range has for one table. Its rows are numbered from 0.
 type cargo struct {
-	table  string
+	table  int // of tables
 	rows   int
 	insert func(ctx context.Context, token string, from, to int) error
 	batch  func(from, to int) flows.Batch
@@ -57,7 +66,7 @@ func (u *unloader) unload(ctx context.Context, d *bus.Delivery, cargoes ...cargo
 }
 
 func (u *unloader) part(ctx context.Context, d *bus.Delivery, c *cargo, from, to int) error {
-	name := fmt.Sprintf("%s:%d-%d", c.table, from, to)
+	name := fmt.Sprintf("%s:%d-%d", tables[c.table], from, to)
 	if from == to || u.stored[name] {
 		return nil
 	}
@@ -72,13 +81,21 @@ func (u *unloader) part(ctx context.Context, d *bus.Delivery, c *cargo, from, to
 			return err //nolint:wrapcheck // it says what it was doing
 		}
 		u.app.setAside.Add(uint64(to - from))
-	} else if err := c.insert(ctx, tokenOf(d, c, name, from, to), from, to); err != nil {
+	} else if err := u.insert(ctx, d, c, name, from, to); err != nil {
+		return err
+	}
+	u.stored[name] = true
+	return nil
+}
+
+func (u *unloader) insert(ctx context.Context, d *bus.Delivery, c *cargo, name string, from, to int) error {
+	if err := c.insert(ctx, tokenOf(d, c, name, from, to), from, to); err != nil {
 		if !store.Retryable(err) {
 			return &bus.Refused{Part: name, Err: err}
 		}
 		return err
 	}
-	u.stored[name] = true
+	u.app.stored[c.table].Add(uint64(to - from))
 	return nil
 }
 
@@ -98,7 +115,7 @@ func (a *app) writeSignals() error {
 	config := bus.RangesConfig{Stream: bus.Signals, Name: storeName, Pause: 100 * time.Millisecond}
 	return a.bus.Ranges(a.ctx, config, func(ctx context.Context, d bus.Delivery) error {
 		return u.unload(ctx, &d, cargo{
-			table: "signals", rows: len(d.Signals),
+			table: tableSignals, rows: len(d.Signals),
 			insert: func(ctx context.Context, token string, from, to int) error {
 				return a.store.InsertSignals(ctx, token, d.Signals[from:to])
 			},
@@ -115,7 +132,7 @@ func (a *app) writeSpans() error {
 	config := bus.RangesConfig{Stream: bus.Spans, Name: storeName, Pause: spansPause, MaxItems: maxSpans}
 	return a.bus.Ranges(a.ctx, config, func(ctx context.Context, d bus.Delivery) error {
 		spans := cargo{
-			table: "spans", rows: d.SpanCount(),
+			table: tableSpans, rows: d.SpanCount(),
 			insert: func(ctx context.Context, token string, from, to int) error {
 				return a.repeats.Insert(cutSpans(d.Spans, from, to), d.LastReceived, func(fresh []flows.SpanBlock) error {
 					return a.store.InsertSpans(ctx, token, fresh, d.LastReceived)
@@ -124,7 +141,7 @@ func (a *app) writeSpans() error {
 			batch: func(from, to int) flows.Batch { return flows.Batch{Spans: cutSpans(d.Spans, from, to)} },
 		}
 		logs := cargo{
-			table: "logs", rows: len(d.Logs),
+			table: tableLogs, rows: len(d.Logs),
 			insert: func(ctx context.Context, token string, from, to int) error {
 				return a.store.InsertLogs(ctx, token, d.Logs[from:to], d.LastReceived)
 			},

@@ -83,3 +83,89 @@ func (r LiveReport) String() string {
 	}
 	return text
 }
+
+// IngestReport is the result of Ingest. Times are seconds from when a request was due to be
+// sent; percentiles are nearest rank over requests.
+type IngestReport struct {
+	What             string  `json:"what"` // events, spans
+	Batch            int     `json:"batch"`
+	SendingSeconds   float64 `json:"sending_seconds"`
+	Accepted         int     `json:"accepted"` // each is durable
+	Refused          int     `json:"refused"`
+	FirstRefusal     string  `json:"first_refusal,omitempty"`
+	AcceptedRate     float64 `json:"accepted_rate"`      // a second of sending
+	Visible          int     `json:"visible"`            // in ClickHouse
+	VisibleRate      float64 `json:"visible_rate"`       // a second, to the last
+	NotSeen          string  `json:"not_seen,omitempty"` // why visible could not be read at last
+	AnswerP50Seconds float64 `json:"answer_p50_seconds"`
+	AnswerP99Seconds float64 `json:"answer_p99_seconds"`
+	VisibleP50       float64 `json:"visible_p50_seconds"`
+	VisibleP99       float64 `json:"visible_p99_seconds"`
+	Counted          int     `json:"counted,omitempty"`      // instances that the flow shows
+	CountedRate      float64 `json:"counted_rate,omitempty"` // a second, to the last
+}
+
+func (l *load) report(began time.Time, sending time.Duration) IngestReport {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := IngestReport{
+		What: "spans", Batch: l.cfg.Batch, SendingSeconds: sending.Seconds(), Accepted: len(l.requests) * l.cfg.Batch, Refused: l.refused,
+	}
+	if l.cfg.Events {
+		r.What = "events"
+	}
+	if l.fault != nil {
+		r.FirstRefusal = l.fault.Error()
+	}
+	if l.blind != nil && len(l.seen) == 0 {
+		r.NotSeen = l.blind.Error()
+	}
+	r.AcceptedRate = float64(r.Accepted) / sending.Seconds()
+	var answers []time.Duration
+	var due []time.Time
+	for _, q := range l.requests {
+		answers, due = append(answers, q.answered.Sub(q.due)), append(due, q.due)
+	}
+	inRequests := make([]count, len(l.seen))
+	for i, c := range l.seen {
+		inRequests[i] = count{c.at, c.started / l.cfg.Batch}
+	}
+	visible := delays(due, inRequests)
+	slices.Sort(answers)
+	slices.Sort(visible)
+	r.AnswerP50Seconds, r.AnswerP99Seconds = rank(answers, 0.5), rank(answers, 0.99)
+	r.VisibleP50, r.VisibleP99 = rank(visible, 0.5), rank(visible, 0.99)
+	if n := len(l.seen); n > 0 {
+		r.Visible, r.VisibleRate = l.seen[n-1].started, float64(l.seen[n-1].started)/l.seen[n-1].at.Sub(began).Seconds()
+	}
+	return r
+}
+
+// count takes what a flow showed.
+func (r *IngestReport) count(began time.Time, counts []count) {
+	if n := len(counts); n > 0 {
+		r.Counted, r.CountedRate = counts[n-1].started, float64(counts[n-1].started)/counts[n-1].at.Sub(began).Seconds()
+	}
+}
+
+// String is the report for people.
+func (r IngestReport) String() string {
+	ms := func(seconds float64) string { return fmt.Sprintf("%.1f ms", 1000*seconds) }
+	text := fmt.Sprintf(`%s, %d a request, sent for %.1f s
+  accepted  %d (durable), refused %d; %.0f/s
+  visible   %d in ClickHouse; %.0f/s to the last
+  answered  p50 %s, p99 %s from when it was due
+  visible   p50 %s, p99 %s from when it was due
+`, r.What, r.Batch, r.SendingSeconds, r.Accepted, r.Refused, r.AcceptedRate, r.Visible, r.VisibleRate,
+		ms(r.AnswerP50Seconds), ms(r.AnswerP99Seconds), ms(r.VisibleP50), ms(r.VisibleP99))
+	if r.Counted > 0 {
+		text += fmt.Sprintf("  counted   %d instances by the flow; %.0f/s to the last\n", r.Counted, r.CountedRate)
+	}
+	if r.FirstRefusal != "" {
+		text += "  refusal   " + r.FirstRefusal + "\n"
+	}
+	if r.NotSeen != "" {
+		text += "  not seen  " + r.NotSeen + "\n"
+	}
+	return text
+}

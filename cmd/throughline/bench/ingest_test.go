@@ -1,0 +1,99 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// sink takes events and spans, and says in its metrics how many; of every fifth request it
+// refuses all.
+type sink struct {
+	t *testing.T
+
+	mu       sync.Mutex // guards the fields below
+	requests int
+	rows     map[string]int
+	ids      map[string]bool
+}
+
+func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		s.t.Error(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.URL.Path == "/metrics" {
+		for table, n := range s.rows {
+			fmt.Fprintf(w, "# HELP x\nthroughline_store_rows_total{otel_scope_name=\"t\",table=%q} %d\n", table, n)
+		}
+		return
+	}
+	if r.Header.Get("Authorization") != "Bearer secret" {
+		s.t.Errorf("sent with %q", r.Header.Get("Authorization"))
+	}
+	if s.requests++; s.requests%5 == 0 {
+		http.Error(w, "busy", http.StatusServiceUnavailable)
+		return
+	}
+	if r.URL.Path == "/v1/traces" {
+		s.rows["spans"] += strings.Count(string(body), "http.request.method")
+		return
+	}
+	var batch []struct {
+		ID   string
+		Time time.Time
+		Data struct {
+			BenchID string `json:"bench_id"`
+		}
+	}
+	if err := json.Unmarshal(body, &batch); err != nil {
+		s.t.Errorf("%v: %s", err, body)
+	}
+	for _, e := range batch {
+		if s.ids[e.ID] || e.ID != e.Data.BenchID || time.Since(e.Time).Abs() > time.Minute {
+			s.t.Errorf("event %+v", e)
+		}
+		s.ids[e.ID] = true
+	}
+	s.rows["signals"] += len(batch)
+	fmt.Fprintf(w, `{"accepted":%d,"rejected":[]}`, len(batch))
+}
+
+// TestIngest counts what is sent, against a server that refuses some of it.
+func TestIngest(t *testing.T) {
+	for _, events := range []bool{true, false} {
+		s := &sink{t: t, rows: map[string]int{"signals": 40, "spans": 7}, ids: map[string]bool{}}
+		h := httptest.NewServer(s)
+		defer h.Close()
+		r, err := Ingest(t.Context(), IngestConfig{
+			HTTP: h.URL, OTLP: h.URL, Events: events, Rate: 1000, Duration: 300 * time.Millisecond, Batch: 10, Connections: 3,
+			Token: "secret", Poll: 5 * time.Millisecond, Patience: 5 * time.Second,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := s.requests * 10
+		if refused := s.requests / 5 * 10; sent < 100 || sent > 330 || r.Refused != refused || r.Accepted != sent-refused || r.Visible != r.Accepted {
+			t.Errorf("%d requests, report %+v", s.requests, r)
+		}
+		if !strings.Contains(r.FirstRefusal, "503") || r.AnswerP99Seconds < r.AnswerP50Seconds || r.VisibleP50 <= 0 || r.VisibleP50 > 5 {
+			t.Errorf("report %+v", r)
+		}
+		if text := r.String(); !strings.Contains(text, "busy") || !strings.Contains(text, fmt.Sprint(r.Accepted)) {
+			t.Errorf("report %s", text)
+		}
+	}
+	gone := httptest.NewServer(http.NotFoundHandler())
+	defer gone.Close()
+	if _, err := Ingest(t.Context(), IngestConfig{HTTP: gone.URL, Connections: 1}); err == nil || !strings.Contains(err.Error(), "metrics") {
+		t.Errorf("without metrics: %v", err)
+	}
+}
