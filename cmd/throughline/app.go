@@ -48,7 +48,7 @@ type app struct {
 	intake     *ingest.Intake
 	accepted   acceptedCounter
 	repeats    store.Repeats // of the spans' writer
-	stored     [len(tables)]atomic.Uint64
+	stored     [len(storeTables)]atomic.Uint64
 	setAside   atomic.Uint64 // rows that ClickHouse refused for good
 
 	stop    context.CancelFunc // ends the background work, after intake ended

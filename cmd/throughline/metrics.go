@@ -56,7 +56,7 @@ func (a *app) openMetrics(context.Context) error {
 		o.ObserveInt64(letters, int64(b.Messages))
 		o.ObserveInt64(unreadable, int64(a.bus.Poisoned()))
 		o.ObserveInt64(setAside, int64(a.setAside.Load()))
-		for i, table := range tables {
+		for i, table := range storeTables {
 			o.ObserveInt64(rows, int64(a.stored[i].Load()), metric.WithAttributes(attribute.String("table", table)))
 		}
 		o.ObserveInt64(repeats, int64(a.repeats.Dropped()))

@@ -25,8 +25,8 @@ const (
 // storeName names the readers of the streams that bring them to the store.
 const storeName = "store"
 
-// tables are those that hold what comes from outside, as it came.
-var tables = [...]string{tableSpans: "spans", tableLogs: "logs", tableSignals: "signals"}
+// storeTables are those that hold what comes from outside, as it came.
+var storeTables = [...]string{tableSpans: "spans", tableLogs: "logs", tableSignals: "signals"}
 
 const (
 	tableSpans = iota
@@ -36,7 +36,7 @@ const (
 
 // cargo is what a range has for one table. Its rows are numbered from 0.
 type cargo struct {
-	table  int // of tables
+	table  int // of storeTables
 	rows   int
 	insert func(ctx context.Context, token string, from, to int) error
 	batch  func(from, to int) flows.Batch
@@ -66,7 +66,7 @@ func (u *unloader) unload(ctx context.Context, d *bus.Delivery, cargoes ...cargo
 }
 
 func (u *unloader) part(ctx context.Context, d *bus.Delivery, c *cargo, from, to int) error {
-	name := fmt.Sprintf("%s:%d-%d", tables[c.table], from, to)
+	name := fmt.Sprintf("%s:%d-%d", storeTables[c.table], from, to)
 	if from == to || u.stored[name] {
 		return nil
 	}
