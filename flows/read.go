@@ -42,12 +42,16 @@ const (
 // but times must be NoTime for that.
 type InstanceQuery struct {
 	States []State
-	Step   string // waiting on this step
+	Step   string // waiting on this step; with Counted, the step at which it is counted
 	Since  Time   // last signal at or after
 	At     Time   // in hindsight at this instant; NoTime for now
 	Sort   Sort   // SortAge where empty
 	Limit  int    // 1 to 1000
 	Cursor string // InstancePage.Next of the page before
+	// Counted restricts to the instances that this number counts in a window that ends at At,
+	// or now; Over is its length, 0 for all history.
+	Counted Counted
+	Over    time.Duration
 }
 
 // InstancePage is one page of a list.
@@ -150,4 +154,21 @@ type SystemTraffic struct {
 	Judged          int
 	Least, P50, P99 time.Duration
 	Skewed          int // arrived more than 1 h before or 1 y after their own time
+}
+
+// Series is what happened to a flow's instances in buckets of one length, oldest first.
+type Series struct {
+	From    Time
+	Bucket  time.Duration
+	Started []int
+	Ended   map[State][]int // by the way in which they ended; a way that no one took is absent
+	// Left are the ends that are not completion, most frequent first.
+	Left []LeftAt
+}
+
+// LeftAt is where instances left a flow.
+type LeftAt struct {
+	State State
+	Step  string // "" where no step ended it: resolved, expired
+	Count int
 }

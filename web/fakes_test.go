@@ -36,6 +36,8 @@ type fakeHistory struct {
 	seen     []flows.SeenSignal
 	traffic  []flows.SystemTraffic
 
+	seriesFrom, seriesTo flows.Time
+
 	window  flows.Window
 	segment string
 	query   flows.InstanceQuery
@@ -98,6 +100,11 @@ func (h *fakeHistory) FlowTexts(context.Context, string, int) ([]flows.FlowText,
 
 func (h *fakeHistory) Systems(context.Context, []string, flows.Time, flows.Time) ([]flows.SystemTraffic, error) {
 	return h.traffic, h.err
+}
+
+func (h *fakeHistory) Series(_ context.Context, _ *flows.Flow, from, to flows.Time, bucket time.Duration) (flows.Series, error) {
+	h.seriesFrom, h.seriesTo = from, to
+	return flows.Series{From: from, Bucket: bucket, Started: []int{3, 4}, Ended: map[flows.State][]int{flows.Completed: {1, 2}}, Left: []flows.LeftAt{{State: flows.Cancelled, Step: "cash", Count: 1}}}, h.err
 }
 
 func (h *fakeHistory) SystemNames(context.Context, string, flows.Time, int) ([]flows.SeenSignal, error) {

@@ -203,66 +203,12 @@ func withGauges(window, live flows.Health) flows.Health {
 	return h
 }
 
-// instances asks for a list; nil where history cannot say.
-func (s *Server) instances(ctx context.Context, f *flows.Flow, step string, limit int, states ...flows.State) *flows.InstancePage {
-	name := fmt.Sprintf("instances %s@%s %s %d %v", f.Name, f.Version, step, limit, states)
-	page, ok, err := ask(ctx, s.past, name, func(ctx context.Context) (flows.InstancePage, error) {
-		return s.history.Instances(ctx, f, flows.InstanceQuery{
-			States: states, Step: step, Since: flows.NoTime, At: flows.NoTime, Sort: flows.SortAge, Limit: limit,
-		})
-	})
-	if err != nil || !ok {
-		return nil
-	}
-	return &page
-}
-
-func (s *Server) loadFlow(ctx context.Context, t target) (loaded, error) {
-	f, err := s.flowNamed(t.flow)
-	if err != nil {
-		return loaded{}, err
-	}
-	c := clock()
-	v := views.FlowDetail{
-		Clock: c, Now: s.flowNow(ctx, f, t.rng), Stuck: s.instances(ctx, f, "", shortLength, flows.Stuck), Alerts: s.openAlerts(f.Name, ""),
-	}
-	variants, ok, err := ask(ctx, s.past, fmt.Sprintf("variants %s@%s %s", f.Name, f.Version, t.rng), func(ctx context.Context) (flows.Variants, error) {
-		w := windowUntil(flows.NoTime, t.rng.Span())
-		return s.history.Variants(ctx, f, w.From, flows.NoTime, 10)
-	})
-	if ok && err == nil {
-		v.Variants = &variants
-	}
-	shell := s.shell(c, views.PlaceFlows, f.Title)
-	shell.Socket = t.socket()
-	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(f.Version), nil
-}
-
 func (s *Server) flowNamed(name string) (*flows.Flow, error) {
 	f, ok := s.rules.Set().Flow(name)
 	if !ok {
 		return nil, s.noFlow(name)
 	}
 	return f, nil
-}
-
-func (s *Server) loadStep(ctx context.Context, t target) (loaded, error) {
-	f, err := s.flowNamed(t.flow)
-	if err != nil {
-		return loaded{}, err
-	}
-	step := slices.Index(stepIDs(f), t.step)
-	if step < 0 {
-		return loaded{}, problem(http.StatusNotFound, "Flow %s has no step %q. Steps: %s.", f.Name, shorten(t.step), listed(stepIDs(f)))
-	}
-	c := clock()
-	v := views.StepDetail{
-		Clock: c, Now: s.flowNow(ctx, f, t.rng), Step: step, Alerts: s.openAlerts(f.Name, t.step),
-		Instances: s.instances(ctx, f, t.step, listLength, flows.Stuck, flows.Unknown, flows.Held, flows.Open),
-	}
-	shell := s.shell(c, views.PlaceFlows, f.Steps[step].Title+" · "+f.Title)
-	shell.Socket = t.socket()
-	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(f.Version), nil
 }
 
 func flowLinks(all []*flows.Flow) []views.Link {

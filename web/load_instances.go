@@ -12,7 +12,7 @@ import (
 )
 
 // listNames are what a list of instances can be asked, on the page as in the API.
-var listNames = []string{"state", "step", "since", "sort", "limit", "cursor"}
+var listNames = []string{"state", "step", "since", "sort", "limit", "cursor", "counted", "window"}
 
 // listOf keeps of a page's query what asks for a list, in one order.
 func (p *params) listOf() string {
@@ -34,7 +34,8 @@ func listQuery(f *flows.Flow, list string, at flows.Time, now flows.Time) (flows
 		p.fail("The query cannot be read: %v.", err)
 		return flows.InstanceQuery{}, p.fault
 	}
-	q := flows.InstanceQuery{States: p.states(), Step: p.step(f), At: at, Sort: p.sort(), Limit: p.limit(), Cursor: p.text("cursor")}
+	counted, over := p.counted()
+	q := flows.InstanceQuery{Counted: counted, Over: over, States: p.states(), Step: p.step(f), At: at, Sort: p.sort(), Limit: p.limit(), Cursor: p.text("cursor")}
 	if d, err := parseWindow(p.text("since")); err == nil && p.text("since") != "" {
 		if at != flows.NoTime {
 			now = at
@@ -57,7 +58,7 @@ func (s *Server) loadInstances(ctx context.Context, t target) (loaded, error) {
 		return loaded{}, fault
 	}
 	asked, _ := url.ParseQuery(t.list)
-	v := views.InstanceList{Clock: c, Now: s.flowNow(ctx, f, views.RangeHour), Query: q, Since: asked.Get("since"), AtPast: t.at != flows.NoTime}
+	v := views.InstanceList{Clock: c, Now: s.flowNow(ctx, f, views.RangeHour), Query: q, Since: asked.Get("since"), Window: asked.Get("window"), AtPast: t.at != flows.NoTime}
 	name := fmt.Sprintf("list %s@%s %s %s", f.Name, f.Version, t.list, t.at)
 	page, ok, err := ask(ctx, s.past, name, func(ctx context.Context) (flows.InstancePage, error) {
 		return s.history.Instances(ctx, f, q)

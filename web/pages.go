@@ -49,6 +49,8 @@ func (s *Server) pageRoutes() {
 		}
 		s.mux.HandleFunc(pattern, page)
 	}
+	s.mux.HandleFunc("GET /flows/{flow}/playback", s.getPlayback)
+	s.mux.HandleFunc("GET /flows/{flow}/frame", s.getFrame)
 	s.csvRoutes()
 	for pattern, f := range map[string]func(*http.Request) (loaded, error){
 		"GET /flows/{flow}/model":      s.loadModel,

@@ -208,6 +208,27 @@ func (p *params) sort() flows.Sort {
 	return flows.SortAge
 }
 
+// counted reads which number's instances are asked for, and over what length of time; both
+// are nothing where counted is absent.
+func (p *params) counted() (flows.Counted, time.Duration) {
+	v := flows.Counted(p.text("counted"))
+	switch {
+	case v == "" && p.text("window") != "":
+		p.fail("window says over what time counted counts; give both, as in ?counted=started&window=1h.")
+		return "", 0
+	case v == "":
+		return "", 0
+	case !slices.Contains(flows.AllCounted, v):
+		names := make([]string, len(flows.AllCounted))
+		for i, c := range flows.AllCounted {
+			names[i] = string(c)
+		}
+		p.fail("counted=%s: choose %s.", shorten(string(v)), listed(names))
+		return "", 0
+	}
+	return v, p.window()
+}
+
 func (p *params) key() flows.Key {
 	v := p.values.Get("key")
 	key, err := flows.ParseKey(v)

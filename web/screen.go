@@ -72,12 +72,16 @@ func changedParts(last, next []part) []part {
 // partsMessage is HTML that htmx morphs into the elements with these ids.
 func partsMessage(parts []part) func() (*websocket.PreparedMessage, error) {
 	return sync.OnceValues(func() (*websocket.PreparedMessage, error) {
-		var b bytes.Buffer
-		for _, p := range parts {
-			fmt.Fprintf(&b, `<hx-partial hx-target="#%s" hx-swap="outerMorph">%s</hx-partial>`, html.EscapeString(p.id), p.html)
-		}
-		return websocket.NewPreparedMessage(websocket.TextMessage, b.Bytes())
+		return websocket.NewPreparedMessage(websocket.TextMessage, partsHTML(parts))
 	})
+}
+
+func partsHTML(parts []part) []byte {
+	var b bytes.Buffer
+	for _, p := range parts {
+		fmt.Fprintf(&b, `<hx-partial hx-target="#%s" hx-swap="outerMorph">%s</hx-partial>`, html.EscapeString(p.id), p.html)
+	}
+	return b.Bytes()
 }
 
 // screens are the pages that someone looks at now.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"time"
 
 	"throughline/flows"
 )
@@ -35,6 +36,8 @@ type History interface {
 	// were silent were heard last.
 	Systems(ctx context.Context, asked []string, from, to flows.Time) ([]flows.SystemTraffic, error)
 	SystemNames(ctx context.Context, system string, since flows.Time, limit int) ([]flows.SeenSignal, error)
+	// Series counts what started and ended in each bucket of [from, to).
+	Series(ctx context.Context, f *flows.Flow, from, to flows.Time, bucket time.Duration) (flows.Series, error)
 }
 
 // Rules are the flow files as they are in force now.

@@ -36,6 +36,7 @@ type target struct {
 	key    string // of an instance
 	list   string // what a list of instances is asked, as params.listOf wrote it
 	rng    views.Range
+	from   flows.Time // first instant of the hour that a player plays; NoTime for none
 	at     flows.Time // hindsight, which is not live; NoTime for now
 	site   string     // scheme and host as the reader asked for them
 	// reader is the name that the reader's browser kept. It is not in the socket's address:
@@ -62,7 +63,7 @@ func pageTarget(r *http.Request, v view) (target, *Problem) {
 	p := pageQuery(r)
 	t := target{
 		view: v, flow: r.PathValue("flow"), step: r.PathValue("step"), id: r.PathValue("id"), key: r.PathValue("key"), system: r.PathValue("system"),
-		at: p.time("at"), site: site(r), reader: keptName(r),
+		at: p.time("at"), from: p.time("from"), site: site(r), reader: keptName(r),
 	}
 	t.rng = p.rangeOf()
 	if v == viewInstance {
@@ -79,7 +80,7 @@ func socketTarget(r *http.Request) (target, *Problem) {
 	p := query(r, "view", "flow", "step", "id", "key", "list", "range", "system")
 	t := target{
 		view: view(p.text("view")), flow: p.text("flow"), step: p.text("step"), id: p.text("id"), key: p.text("key"), list: p.text("list"), system: p.text("system"),
-		at: flows.NoTime, site: site(r),
+		at: flows.NoTime, from: flows.NoTime, site: site(r),
 	}
 	t.rng = p.rangeOf()
 	return t, p.fault

@@ -48,9 +48,11 @@ func (s *Store) Instances(ctx context.Context, f *flows.Flow, q flows.InstanceQu
 	page := flows.InstancePage{AsOf: q.At}
 	if q.At == flows.NoTime {
 		page.AsOf = wallClock()
+	}
+	if q.At == flows.NoTime && q.Counted == "" {
 		page.Instances, err = s.instancesNow(ctx, f, q, after)
 	} else {
-		page.Instances, err = s.instancesAt(ctx, f, q, after)
+		page.Instances, err = s.instancesFolded(ctx, f, q, page.AsOf, after)
 	}
 	if err != nil {
 		return flows.InstancePage{}, fmt.Errorf("instances of %s: %w", f.Name, err)
@@ -148,19 +150,37 @@ func sortRecords(sort flows.Sort, records []flows.InstanceRecord) {
 	})
 }
 
-// instancesAt folds, and keeps only as many as the page holds and one more.
-func (s *Store) instancesAt(
-	ctx context.Context, f *flows.Flow, q flows.InstanceQuery, after *place,
+// instancesFolded folds, and keeps only as many as the page holds and one more. They are
+// judged in hindsight where q.At says so, else as they are at asOf, which is now.
+func (s *Store) instancesFolded(
+	ctx context.Context, f *flows.Flow, q flows.InstanceQuery, asOf flows.Time, after *place,
 ) ([]flows.InstanceRecord, error) {
-	fq := foldQuery{flow: f, now: q.At, hindsight: true}
-	if len(q.States) > 0 && !slices.ContainsFunc(q.States, func(state flows.State) bool { return !state.InFlight() }) {
+	fq := foldQuery{flow: f, now: asOf, hindsight: q.At != flows.NoTime}
+	from := flows.NoTime
+	if q.Over > 0 {
+		from = asOf.Add(-q.Over)
+	}
+	switch {
+	case q.Counted != "" && q.Over > 0:
+		fq.bound = between(from, asOf)
+	case q.Counted != "":
+	case len(q.States) > 0 && !slices.ContainsFunc(q.States, func(state flows.State) bool { return !state.InFlight() }):
 		fq.bound = between(q.At, q.At)
-	} else if q.Since != flows.NoTime {
+	case q.Since != flows.NoTime:
 		fq.bound = between(q.Since, q.At)
 	}
 	step := slices.IndexFunc(f.Steps, func(step flows.Step) bool { return step.ID == q.Step })
 	if q.Step != "" && step < 0 {
 		return nil, nil
+	}
+	matches := func(in *flows.Instance) bool {
+		if len(q.States) > 0 && !slices.Contains(q.States, in.State) || in.LastAt < q.Since {
+			return false
+		}
+		if q.Counted != "" {
+			return q.Counted.Counts(in, step, from, asOf)
+		}
+		return step < 0 || slices.ContainsFunc(in.WaitingOn, func(w flows.Waiting) bool { return w.Step == step })
 	}
 	var records []flows.InstanceRecord
 	trim := func() {
@@ -168,10 +188,7 @@ func (s *Store) instancesAt(
 		records = records[:min(len(records), q.Limit+1)]
 	}
 	err := s.fold(ctx, fq, func(c folded) error {
-		if len(q.States) > 0 && !slices.Contains(q.States, c.in.State) || c.in.LastAt < q.Since {
-			return nil
-		}
-		if step >= 0 && !slices.ContainsFunc(c.in.WaitingOn, func(w flows.Waiting) bool { return w.Step == step }) {
+		if !matches(c.in) {
 			return nil
 		}
 		key, environment := flows.SplitInstanceKey(c.key)

@@ -198,7 +198,7 @@ func (v AlertDetail) growthWords() string {
 
 // membersBy is the list of the alert's instances, or the file of it.
 func (v AlertDetail) membersBy(order flows.Sort, ending string) templ.SafeURL {
-	return listLink(v.Alert.Flow, flows.InstanceQuery{States: []flows.State{flows.Stuck}, Step: v.Alert.Step, Sort: order}, "", ending)
+	return listLink(v.Alert.Flow, flows.InstanceQuery{States: []flows.State{flows.Stuck}, Step: v.Alert.Step, Sort: order}, "", "", ending)
 }
 
 // segmentWords are an instance's segments without their names.

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -17,7 +18,7 @@ type chart struct {
 	from, to        flows.Time
 	lines           []chartLine
 	marks           []chartMark
-	least           float64 // the scale goes up to this at least
+	low             bool // half as high
 }
 
 // chartLine is one series, oldest first; all of a chart have the same length.
@@ -37,15 +38,23 @@ type chartMark struct {
 // The room of the lines inside the picture, in pixels from the top and the bottom, and in
 // parts of its width from the left.
 const (
-	chartHeight = 176
-	chartTop    = 22
-	chartFloor  = 150
-	chartLeft   = 0.06
+	chartTop  = 22
+	chartAxis = 26
+	chartLeft = 0.06
 )
+
+func (c chart) height() float64 {
+	if c.low {
+		return 92
+	}
+	return 176
+}
+
+func (c chart) floor() float64 { return c.height() - chartAxis }
 
 // top is the end of the scale: 1, 2 or 5 times a power of ten, at least what is shown.
 func (c chart) top() float64 {
-	most := max(c.least, 1)
+	most := 1.0
 	for _, l := range c.lines {
 		if len(l.values) > 0 {
 			most = max(most, slices.Max(l.values))
@@ -81,13 +90,17 @@ type rung struct{ y, text string }
 func (c chart) rungs() []rung {
 	top := c.top()
 	var list []rung
-	for _, part := range []float64{0, 0.5, 1} {
+	parts := []float64{0, 0.5, 1}
+	if c.low {
+		parts = []float64{0, 1}
+	}
+	for _, part := range parts {
 		value := top * part
 		text := strconv.FormatFloat(value, 'f', -1, 64)
 		if value >= 1000 && value == math.Trunc(value) {
 			text = count(int(value))
 		}
-		list = append(list, rung{number(chartFloor - part*(chartFloor-chartTop)), text})
+		list = append(list, rung{number(c.floor() - part*(c.floor()-chartTop)), text})
 	}
 	return list
 }
@@ -125,17 +138,27 @@ func (c chart) ticks() []tick {
 	return list
 }
 
-// shownMarks are the marks inside, with the side on which their name has room.
+// markRoom is how much of the width the name of a mark takes.
+const markRoom = 0.3
+
+// shownMarks are the marks inside, from the first on, with the side on which their name has
+// room. A name that would stand on another's is left out; what it says is in the description.
 func (c chart) shownMarks() []drawnMark {
+	marks := slices.Clone(c.marks)
+	slices.SortStableFunc(marks, func(a, b chartMark) int { return cmp.Compare(a.at, b.at) })
 	var list []drawnMark
-	for _, m := range c.marks {
+	free := -markRoom
+	for _, m := range marks {
 		part := c.place(m.at)
 		if part < 0 || part > 1 {
 			continue
 		}
-		d := drawnMark{chartMark: m, x: across(part), anchor: "start", dx: "5", y: number(12)}
+		d := drawnMark{chartMark: m, x: across(part), anchor: "start", dx: "5"}
 		if part > 0.6 {
 			d.anchor, d.dx = "end", "-5"
+		}
+		if d.named = part-free >= markRoom; d.named {
+			free = part
 		}
 		list = append(list, d)
 	}
@@ -144,7 +167,8 @@ func (c chart) shownMarks() []drawnMark {
 
 type drawnMark struct {
 	chartMark
-	x, y, dx, anchor string
+	x, dx, anchor string
+	named         bool
 }
 
 // about says in words what the picture shows.

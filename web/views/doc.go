@@ -24,7 +24,8 @@
 //	/            overview-stats, alerts-open, flow-{name} for each flow
 //	/ first run  first-run
 //	/flows       flow-{name} for each flow
-//	/flows/{f}   flow-head, flow-stats, flow-graph, flow-variants, flow-stuck, flow-steps
+//	/flows/{f}   flow-head, flow-stats, flow-graph, flow-chart, flow-left, flow-stuck, flow-steps, and
+//	             flow-variants, or player-alerts where a past instant is shown
 //	/flows/{f}/steps/{s}  step-head, step-stats, step-instances
 //	/systems     systems-stats, systems
 //	/systems/{s} system-head, system-say, system-stats, system-chart, system-steps, system-names

@@ -9,24 +9,23 @@ import (
 )
 
 func (f FlowNow) stats() []stat {
-	h, here := f.Health, flowURL(f.Flow.Name)
-	link := func(anchor string) string { return here + anchor }
-	started := stat{means: "started", label: "Started", value: count(h.Started), note: f.window(), href: withRange(link("#flow-steps"), f.Range)}
+	h := f.Health
+	started := stat{means: "started", label: "Started", value: count(h.Started), note: f.window(), href: f.counted(flows.CountedStarted, "")}
 	if perMinute, ok := f.perMinute(); ok {
 		started.value, started.unit, started.note = rate(perMinute), "/min", count(h.Started)+" in the "+f.window()
 	}
-	conforming := stat{means: "conforming", label: "Conforming", value: "–", note: "none completed", href: withRange(link("#flow-variants"), f.Range)}
+	conforming := stat{means: "conforming", label: "Conforming", value: "–", note: "none completed", href: f.counted(flows.CountedConforming, "")}
 	if h.ComplianceRate != nil {
 		conforming.value, conforming.unit = percentValue(*h.ComplianceRate), " %"
 		conforming.note = "of " + count(h.Completed) + " completed"
 	}
-	errors := stat{means: "errors", label: "Errors", value: count(f.errorCount()), note: "failed tries, " + f.window(), href: withRange(link("#flow-steps"), f.Range)}
+	errors := stat{means: "errors", label: "Errors", value: count(f.errorCount()), note: "failed tries, " + f.window(), href: f.counted(flows.CountedErrors, "")}
 	return f.explained([]stat{
 		started,
-		{means: "in-flight", label: "In flight", value: count(h.InFlight), note: inFlightNote(h), href: listURL(f.Flow.Name, "", "", inFlight...), spark: f.InFlight, line: sparkWords("In flight", f.InFlight)},
+		{means: "in-flight", label: "In flight", value: count(h.InFlight), note: inFlightNote(h), href: f.list("", inFlight...), spark: f.InFlight, line: sparkWords("In flight", f.InFlight)},
 		f.stuckStat(),
-		{means: "completed", label: "Completed", value: count(h.Completed), note: endedNote(h, f.window()), href: listURL(f.Flow.Name, "", f.Range.since(), flows.Completed)},
-		latencyStat(h, withRange(link("#flow-steps"), f.Range)),
+		{means: "completed", label: "Completed", value: count(h.Completed), note: endedNote(h, f.window()), href: f.counted(flows.CountedCompleted, "")},
+		latencyStat(h, f.counted(flows.CountedCompleted, "")),
 		conforming,
 		errors,
 	})
@@ -34,14 +33,14 @@ func (f FlowNow) stats() []stat {
 
 func (f FlowNow) stuckStat() stat {
 	h := f.Health
-	s := stat{means: "stuck", label: "Stuck", value: count(h.Stuck), note: "none past its limit", href: listURL(f.Flow.Name, "", "", flows.Stuck), spark: f.Stuck, line: sparkWords("Stuck", f.Stuck)}
+	s := stat{means: "stuck", label: "Stuck", value: count(h.Stuck), note: "none past its limit", href: f.list("", flows.Stuck), spark: f.Stuck, line: sparkWords("Stuck", f.Stuck)}
 	switch {
 	case h.Restoring && h.Stuck == 0:
 		s.value, s.note = "–", "restoring: no verdicts yet"
 	case h.Stuck > 0:
 		s.class, s.note = "stuck", valueWords(h.ValueAtRisk, " at risk", "no value known")
 	case h.Unknown > 0:
-		s.class, s.note, s.href = "deaf", count(h.Unknown)+" unknown", listURL(f.Flow.Name, "", "", flows.Unknown)
+		s.class, s.note, s.href = "deaf", count(h.Unknown)+" unknown", f.list("", flows.Unknown)
 	}
 	return s
 }

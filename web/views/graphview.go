@@ -201,7 +201,7 @@ const (
 func drawNode(v FlowDetail, n graphNode, s stepNow) drawnNode {
 	d := drawnNode{
 		x: n.x, y: n.y,
-		href: string(withRange(stepURL(v.Now.Flow.Name, s.ID), v.Now.Range)),
+		href: string(v.Now.link(stepURL(v.Now.Flow.Name, s.ID))),
 	}
 	switch {
 	case s.state == lookStuck:

@@ -1,9 +1,11 @@
 package views
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/a-h/templ"
 
@@ -18,19 +20,22 @@ var ended = []flows.State{flows.Completed, flows.Failed, flows.Cancelled, flows.
 // listURL is the list of a flow's instances in these states, all for none, that wait for a step
 // ("" for any) and gave a signal since ("" for ever).
 func listURL(flow, step, since string, states ...flows.State) templ.SafeURL {
-	return listLink(flow, flows.InstanceQuery{States: states, Step: step}, since, "")
+	return listLink(flow, flows.InstanceQuery{States: states, Step: step}, since, "", "")
 }
 
-func listLink(flow string, q flows.InstanceQuery, since, ending string) templ.SafeURL {
+func listLink(flow string, q flows.InstanceQuery, since, window, ending string) templ.SafeURL {
 	ask := url.Values{}
 	words := make([]string, len(q.States))
 	for i, s := range q.States {
 		words[i] = s.String()
 	}
-	for name, value := range map[string]string{"state": strings.Join(words, ","), "step": q.Step, "since": since, "cursor": q.Cursor} {
+	for name, value := range map[string]string{"state": strings.Join(words, ","), "step": q.Step, "since": since, "cursor": q.Cursor, "counted": string(q.Counted)} {
 		if value != "" {
 			ask.Set(name, value)
 		}
+	}
+	if q.Counted != "" && window != string(RangeHour) && window != "" {
+		ask.Set("window", window)
 	}
 	if q.Sort != "" && q.Sort != flows.SortAge {
 		ask.Set("sort", string(q.Sort))
@@ -61,13 +66,13 @@ func (v InstanceList) with(change func(*flows.InstanceQuery)) templ.SafeURL {
 	q := v.Query
 	q.Cursor = ""
 	change(&q)
-	return listLink(v.Now.Flow.Name, q, v.Since, "")
+	return listLink(v.Now.Flow.Name, q, v.Since, v.Window, "")
 }
 
 func (v InstanceList) csv() templ.SafeURL {
 	q := v.Query
 	q.Cursor = ""
-	return listLink(v.Now.Flow.Name, q, v.Since, ".csv")
+	return listLink(v.Now.Flow.Name, q, v.Since, v.Window, ".csv")
 }
 
 func (v InstanceList) next() templ.SafeURL {
@@ -132,15 +137,62 @@ func (v InstanceList) title() string {
 			words = s.word + " " + what
 		}
 	}
-	if i := stepIndex(v.Now.Flow, v.Query.Step); i >= 0 {
+	i := stepIndex(v.Now.Flow, v.Query.Step)
+	if v.Query.Counted != "" {
+		return words + " " + v.countedWords(i)
+	}
+	if i >= 0 {
 		words += " that wait for " + v.Now.Flow.Steps[i].Title
 	}
 	return words
 }
 
+// countedWords say which of a number's instances are listed: "that reached Packed, last 60 min".
+func (v InstanceList) countedWords(step int) string {
+	at := ""
+	if step >= 0 {
+		at = v.Now.Flow.Steps[step].Title
+	}
+	words := "that " + string(v.Query.Counted)
+	switch v.Query.Counted {
+	case flows.CountedReached:
+		words = "that reached " + cmp.Or(at, "any step")
+	case flows.CountedSkipped:
+		words = "that skipped " + cmp.Or(at, "a step")
+	case flows.CountedErrors:
+		words = "with failed tries"
+	case flows.CountedConforming:
+		words = "that completed as the model says"
+	case flows.CountedDeviating:
+		words = "that completed, but not as the model says"
+	case flows.CountedCancelled, flows.CountedResolved, flows.CountedExpired:
+		words = "that were " + string(v.Query.Counted)
+	}
+	if at != "" && v.Query.Counted != flows.CountedReached && v.Query.Counted != flows.CountedSkipped {
+		words += " at " + at
+	}
+	return words + ", " + v.windowWords()
+}
+
+// windowWords name the length of time over which Counted counts.
+func (v InstanceList) windowWords() string {
+	switch {
+	case v.Query.Over == 0:
+		return "all history"
+	case v.Query.Over == time.Hour:
+		return RangeHour.window()
+	}
+	return "last" + nb + span(v.Query.Over)
+}
+
+// withoutCounted is the list of all states.
+func (v InstanceList) withoutCounted() templ.SafeURL {
+	return v.with(func(q *flows.InstanceQuery) { q.Counted, q.Over, q.Step = "", 0, "" })
+}
+
 // total is how many there are in all, where a live number says so.
 func (v InstanceList) total() (int, bool) {
-	if v.Since != "" || v.AtPast {
+	if v.Since != "" || v.AtPast || v.Query.Counted != "" {
 		return 0, false
 	}
 	h := v.Now.Health
@@ -227,4 +279,11 @@ func waitBegan(in flows.InstanceRecord) flows.Time {
 		return in.StuckSince
 	}
 	return in.LastAt
+}
+
+func (v InstanceList) stepLabel() string {
+	if v.Query.Counted != "" {
+		return "At"
+	}
+	return "Waiting for"
 }

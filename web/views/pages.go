@@ -58,11 +58,27 @@ func (r Range) Span() time.Duration {
 	return time.Hour
 }
 
+// Bucket is the length of a bucket of a picture of the range; 0 where it has none.
+func (r Range) Bucket() time.Duration {
+	switch r {
+	case RangeQuarter:
+		return 15 * time.Second
+	case RangeHour, "":
+		return time.Minute
+	case RangeDay:
+		return 15 * time.Minute
+	case RangeWeek:
+		return 2 * time.Hour
+	}
+	return 0
+}
+
 // FlowNow is a flow with its numbers.
 type FlowNow struct {
 	Flow   *flows.Flow
 	Health flows.Health // for the page's range; in flight, stuck and the like are now
 	Range  Range        // what Health covers
+	At     flows.Time   // the instant of everything in hindsight; NoTime or 0 for now
 	// InFlight and Stuck are how many there were at the end of each of the last minutes,
 	// oldest first, whatever the range; both are empty where nothing is known.
 	InFlight, Stuck []float64
@@ -157,6 +173,9 @@ type FlowDetail struct {
 	Variants *flows.Variants     // nil where history cannot be read
 	Stuck    *flows.InstancePage // stuck ones, longest first; nil where history cannot be read
 	Alerts   []Alert             // open ones of this flow
+	Series   *flows.Series       // what started and ended over the range; nil where not known
+	Player   *Player             // nil for what is live
+	Hour     *flows.Series       // of the hour that is played; nil where not known
 }
 
 // Body is the page without its frame.
@@ -164,14 +183,19 @@ func (v FlowDetail) Body() templ.Component { return flowBody(v) }
 
 // Parts are the live elements.
 func (v FlowDetail) Parts() []Part {
-	return []Part{
+	parts := []Part{
 		{"flow-head", FlowHead(v)},
 		{"flow-stats", FlowStats(v)},
 		{"flow-graph", FlowGraph(v)},
+		{"flow-chart", FlowChart(v)},
+		{"flow-left", LeftPanel(v)},
 		{"flow-stuck", StuckPanel(v)},
-		{"flow-variants", VariantsPanel(v)},
 		{"flow-steps", StepsTable(v)},
 	}
+	if v.Player != nil {
+		return append(parts, Part{"player-alerts", PlayerAlerts(v)})
+	}
+	return append(parts, Part{"flow-variants", VariantsPanel(v)})
 }
 
 // StepDetail is the page /flows/{flow}/steps/{step}.
@@ -201,6 +225,7 @@ type InstanceList struct {
 	Now    FlowNow
 	Query  flows.InstanceQuery
 	Since  string              // as it was asked: an instant, or a length of time ago; "" for no bound
+	Window string              // as it was asked, where Query.Counted is: a length of time, or all
 	Page   *flows.InstancePage // nil where history cannot be read
 	AtPast bool                // in hindsight at Query.At
 }

@@ -51,6 +51,7 @@ func samplePages(t testing.TB) []samplePage {
 		{"overview", sampleShell(PlaceOverview, "Overview"), overview.Body(), overview.Parts()},
 		{"flows", busy, list.Body(), list.Parts()},
 		{"flow", sampleShell(PlaceFlows, "Web order to cash"), detail.Body(), detail.Parts()},
+		{"flow-played", sampleShell(PlaceFlows, "Web order to cash"), samplePlayed(t).Body(), samplePlayed(t).Parts()},
 		{"step", sampleShell(PlaceFlows, "Invoice posted"), step.Body(), step.Parts()},
 		{"systems", sampleShell(PlaceSystems, "Systems"), SystemList{Clock: c, Systems: sampleSystems(t), Known: true}.Body(), SystemList{Clock: c, Systems: sampleSystems(t), Known: true}.Parts()},
 		{"system", sampleShell(PlaceSystems, "ERP"), sampleSystem(t).Body(), sampleSystem(t).Parts()},

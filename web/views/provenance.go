@@ -189,6 +189,7 @@ func (s stat) about() []silencePreset {
 
 const (
 	freshNow    = "Live: the engine counts each signal as it arrives, and the page follows within a tenth of a second. The time beside Live in the top bar is how far it is."
+	freshPast   = "In hindsight: folded from the stored signals with a time up to that instant, whenever they arrived."
 	freshStored = "Read from stored history about once a second, or less often where that takes long. The time beside Live in the top bar is that of the live numbers."
 )
 
@@ -203,7 +204,12 @@ func (f FlowNow) explained(list []stat) []stat {
 		}
 		if f.Flow != nil {
 			s.version = f.Flow.Version
-			s.source = safe("/api/v1/flows/" + url.PathEscape(f.Flow.Name) + "/health?window=" + f.Range.apiWindow())
+			source := "/api/v1/flows/" + url.PathEscape(f.Flow.Name) + "/health?window=" + f.Range.apiWindow()
+			if f.played() {
+				source += "&at=" + url.QueryEscape(f.At.String())
+				s.fresh = freshPast
+			}
+			s.source = safe(source)
 		}
 	}
 	return list

@@ -221,7 +221,28 @@ func sampleVariants() *flows.Variants {
 }
 
 func sampleFlowDetail(t testing.TB) FlowDetail {
-	return FlowDetail{Clock: sampleClock(), Now: orders(t), Variants: sampleVariants(), Stuck: sampleInstances(), Alerts: sampleAlerts()[:1]}
+	return FlowDetail{Clock: sampleClock(), Now: orders(t), Variants: sampleVariants(), Stuck: sampleInstances(), Alerts: sampleAlerts()[:1], Series: sampleSeries("2026-11-19T01:15:00Z")}
+}
+
+func sampleSeries(from string) *flows.Series {
+	s := &flows.Series{From: at(from), Bucket: time.Minute, Ended: map[flows.State][]int{flows.Completed: {}, flows.Failed: {}}}
+	for i := range 60 {
+		s.Started = append(s.Started, 7+i%3)
+		s.Ended[flows.Completed] = append(s.Ended[flows.Completed], max(0, 8-i/4))
+		s.Ended[flows.Failed] = append(s.Ended[flows.Failed], i%4/3)
+	}
+	s.Left = []flows.LeftAt{{State: flows.Failed, Step: "declined", Count: 21}, {State: flows.Cancelled, Step: "cancelled", Count: 4}, {State: flows.Expired, Count: 1}}
+	return s
+}
+
+// samplePlayed is the flow as it was at 02:30, in the hour from 02:00 on.
+func samplePlayed(t testing.TB) FlowDetail {
+	v := sampleFlowDetail(t)
+	v.Clock.Now = at("2026-11-19T01:30:00Z")
+	v.Now.At, v.Variants = v.Clock.Now, nil
+	v.Series, v.Hour = sampleSeries("2026-11-19T00:30:00Z"), sampleSeries("2026-11-19T01:00:00Z")
+	v.Player = &Player{From: at("2026-11-19T01:00:00Z"), To: at("2026-11-19T02:00:00Z")}
+	return v
 }
 
 func sampleSignal(kind flows.Kind, system, name, when string, took time.Duration, keys ...flows.Key) flows.Signal {

@@ -154,7 +154,7 @@ func componentsBody(v Components) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = rangePicker("/_/components", RangeHour).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = pickRange("/_/components", RangeHour, 0).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -10,34 +10,33 @@ func (v StepDetail) step() stepNow { return v.Now.steps()[v.Step] }
 
 func (v StepDetail) stats() []stat {
 	s, window := v.step(), v.Now.window()
-	flow := v.Now.Flow.Name
-	stuck := stat{means: "overdue", label: "Stuck", value: count(s.Overdue), note: "none past its limit", href: listURL(flow, s.ID, "", flows.Stuck)}
+	stuck := stat{means: "overdue", label: "Stuck", value: count(s.Overdue), note: "none past its limit", href: v.Now.list(s.ID, flows.Stuck)}
 	if s.Overdue > 0 {
 		stuck.class, stuck.note = "stuck", "past the limit"
 		for _, a := range v.Alerts {
 			stuck.note = valueWords(a.AtRisk, " at risk", stuck.note)
 		}
 	}
-	limit := stat{means: "limit", label: "Limit", value: "–", note: "never overdue"}
+	limit := stat{means: "limit", label: "Limit", value: "–", note: "never overdue", href: safe(modelURL(v.Now.Flow.Name))}
 	if s.Within > 0 {
 		limit.value, limit.note = limitWords(s.Within), "from the step before"
 	}
-	slowest := stat{means: "step-latency", label: "p99", value: spanOrDash(s.Latency.P99), note: "slowest " + spanOrDash(s.Latency.Max)}
+	slowest := stat{means: "step-latency", label: "p99", value: spanOrDash(s.Latency.P99), note: "slowest " + spanOrDash(s.Latency.Max), href: v.Now.counted(flows.CountedReached, s.ID)}
 	if slow(s.Step, s.StepHealth) {
 		slowest.class = "late"
 	}
-	errors := stat{means: "errors", label: "Errors", value: count(s.Errors), note: "failed tries, " + window}
+	errors := stat{means: "errors", label: "Errors", value: count(s.Errors), note: "failed tries, " + window, href: v.Now.counted(flows.CountedErrors, s.ID)}
 	if s.Errors > 0 {
 		errors.class = "late"
 	}
 	return v.Now.explained([]stat{
-		{means: "reached", label: "Reached", value: count(s.Reached), note: window},
-		{means: "waiting", label: "Waiting", value: count(s.Waiting), note: "now", href: listURL(flow, s.ID, "", inFlight...)},
+		{means: "reached", label: "Reached", value: count(s.Reached), note: window, href: v.Now.counted(flows.CountedReached, s.ID)},
+		{means: "waiting", label: "Waiting", value: count(s.Waiting), note: v.Now.when(), href: v.Now.list(s.ID, inFlight...)},
 		stuck,
-		{means: "step-latency", label: "p50", value: spanOrDash(s.Latency.P50), note: "p90 " + spanOrDash(s.Latency.P90)},
+		{means: "step-latency", label: "p50", value: spanOrDash(s.Latency.P50), note: "p90 " + spanOrDash(s.Latency.P90), href: v.Now.counted(flows.CountedReached, s.ID)},
 		slowest,
 		limit,
-		{means: "skipped", label: "Skipped", value: count(s.Skipped), note: "a later step came without it"},
+		{means: "skipped", label: "Skipped", value: count(s.Skipped), note: "a later step came without it", href: v.Now.counted(flows.CountedSkipped, s.ID)},
 		errors,
 	})
 }

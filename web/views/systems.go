@@ -287,7 +287,7 @@ func (v SystemDetail) chart() chart {
 func alertMarks(alerts []Alert) []chartMark {
 	var marks []chartMark
 	for _, a := range alerts {
-		marks = append(marks, chartMark{at: a.Since, text: a.where() + " stuck", href: alertURL(a.ID)})
+		marks = append(marks, chartMark{at: a.StartsAt, text: a.where() + " stuck", href: alertURL(a.ID)})
 	}
 	return marks
 }

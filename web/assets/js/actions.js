@@ -2,6 +2,7 @@
 import { isWall, switchDensity, switchTheme } from './look.js';
 import { retry, togglePause } from './live.js';
 import { announce } from './announce.js';
+import { togglePlay } from './player.js';
 
 async function copy(text, button) {
   const label = button.querySelector('span') ?? button;
@@ -20,6 +21,7 @@ const actions = {
   theme: switchTheme,
   pause: togglePause,
   retry,
+  play: togglePlay,
   wall(button) {
     switchDensity();
     button.setAttribute('aria-pressed', String(isWall()));

@@ -5,10 +5,12 @@ import { startLive } from './live.js';
 import { startKeys } from './keys.js';
 import { startActions } from './actions.js';
 import { startOnCall } from './oncall.js';
+import { startPlayer } from './player.js';
 
 document.addEventListener('DOMContentLoaded', () => {
   startLive();
   startKeys();
   startActions();
   startOnCall();
+  startPlayer();
 });

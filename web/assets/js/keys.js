@@ -2,6 +2,7 @@
 // field has the focus.
 import { keep, kept } from './look.js';
 import { togglePause } from './live.js';
+import { togglePlay } from './player.js';
 import { acknowledgeMeant, silenceMeant } from './oncall.js';
 
 const places = { o: '/', f: '/flows', a: '/alerts', s: '/systems' };
@@ -53,7 +54,7 @@ export function startKeys() {
       }
       case 'j': step(1); break;
       case 'k': step(-1); break;
-      case 'p': togglePause(); break;
+      case 'p': document.getElementById('player') ? togglePlay() : togglePause(); break;
       case 'a': acknowledgeMeant(); break;
       case 's':
         event.preventDefault(); // the field that gets the focus must not get the letter
