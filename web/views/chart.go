@@ -138,27 +138,44 @@ func (c chart) ticks() []tick {
 	return list
 }
 
-// markRoom is how much of the width the name of a mark takes.
-const markRoom = 0.3
+// Of the width a letter of a mark's name takes about so much, on half a page.
+const letterRoom = 0.0115
 
-// shownMarks are the marks inside, from the first on, with the side on which their name has
-// room. A name that would stand on another's is left out; what it says is in the description.
+// shownMarks are the marks inside, from the first on, each with its name where it stands on no
+// other's: to its right or left, in one of two rows. What has no room is in the description.
 func (c chart) shownMarks() []drawnMark {
 	marks := slices.Clone(c.marks)
 	slices.SortStableFunc(marks, func(a, b chartMark) int { return cmp.Compare(a.at, b.at) })
+	type taken struct {
+		row      int
+		from, to float64
+	}
+	var used []taken
+	rows := []string{"12", "25"}
+	if c.low {
+		rows = rows[:1]
+	}
 	var list []drawnMark
-	free := -markRoom
 	for _, m := range marks {
 		part := c.place(m.at)
 		if part < 0 || part > 1 {
 			continue
 		}
-		d := drawnMark{chartMark: m, x: across(part), anchor: "start", dx: "5"}
-		if part > 0.6 {
-			d.anchor, d.dx = "end", "-5"
-		}
-		if d.named = part-free >= markRoom; d.named {
-			free = part
+		d := drawnMark{chartMark: m, x: across(part)}
+		room := float64(len([]rune(c.at(m.at)+" "+m.text))) * letterRoom
+	place:
+		for row, y := range rows {
+			for _, side := range []struct {
+				anchor, dx string
+				from, to   float64
+			}{{"start", "5", part, part + room}, {"end", "-5", part - room, part}} {
+				free := !slices.ContainsFunc(used, func(t taken) bool { return t.row == row && t.from < side.to && side.from < t.to })
+				if free && side.from >= 0 && side.to <= 1 {
+					d.anchor, d.dx, d.y, d.named = side.anchor, side.dx, y, true
+					used = append(used, taken{row, side.from, side.to})
+					break place
+				}
+			}
 		}
 		list = append(list, d)
 	}
@@ -167,8 +184,8 @@ func (c chart) shownMarks() []drawnMark {
 
 type drawnMark struct {
 	chartMark
-	x, dx, anchor string
-	named         bool
+	x, y, dx, anchor string
+	named            bool
 }
 
 // about says in words what the picture shows.
