@@ -1,6 +1,9 @@
 package flows
 
-import "strings"
+import (
+	"iter"
+	"strings"
+)
 
 // ResolvedName is the name of the event by which a person says that an instance was
 // fixed by hand. It belongs to the flow that its data field "flow" names.
@@ -71,6 +74,18 @@ func (f *Flow) match(p int) *Match {
 		return &f.Holds[hold/2].From
 	default:
 		return &f.Holds[hold/2].Until
+	}
+}
+
+// ConditionFaults yields the positions with a `where` that could not be evaluated, and how
+// often since the flow was read.
+func (f *Flow) ConditionFaults() iter.Seq2[int, uint64] {
+	return func(yield func(int, uint64) bool) {
+		for p := range f.resolvedPosition() {
+			if w := f.match(p).Where; w != nil && w.Faults() > 0 && !yield(p, w.Faults()) {
+				return
+			}
+		}
 	}
 }
 

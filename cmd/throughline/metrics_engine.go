@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"throughline/flows"
 	"throughline/flows/engine"
 	"throughline/web"
 )
@@ -84,6 +85,9 @@ func (a *app) openEngineMetrics(meter metric.Meter) error {
 	if err := gauge("keys_refused", "values that do not match their key type's pattern"); err != nil {
 		return err
 	}
+	if err := gauge("conditions_failed", "signals of which the `where` of a match could not be asked, and that are not that step therefore"); err != nil {
+		return err
+	}
 	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		if met := a.runner.met.Load(); met != nil {
 			for name, n := range numbers {
@@ -101,10 +105,20 @@ func (a *app) openEngineMetrics(meter metric.Meter) error {
 				o.ObserveInt64(gauges["keys_refused"], int64(k.Refused()), metric.WithAttributes(attribute.String("type", typ)))
 			}
 		}
+		observeConditions(o, gauges["conditions_failed"], a.rules.Set())
 		return nil
 	}, observables...)
 	if err != nil {
 		return fmt.Errorf("observe the engine: %w", err)
 	}
 	return nil
+}
+
+// observeConditions counts by step, or by the id of a hold's signal.
+func observeConditions(o metric.Observer, gauge metric.Int64Observable, set *flows.Set) {
+	for _, f := range set.Flows() {
+		for position, failed := range f.ConditionFaults() {
+			o.ObserveInt64(gauge, int64(failed), metric.WithAttributes(attribute.String("flow", f.Name), attribute.String("step", f.Position(position))))
+		}
+	}
 }
