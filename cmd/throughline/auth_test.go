@@ -78,7 +78,6 @@ func orderEvent(id, source string) []byte {
 // TestTokens: with auth.mode local, every way in asks for a token of its scope; one that is
 // made while the server runs works at once, one that is revoked does not.
 func TestTokens(t *testing.T) {
-	t.Parallel()
 	dir := dataFolder(t, map[string]string{"orders": ordersFlow})
 	sender := makeToken(t, dir, "--name", "webshop", "--scope", "ingest")
 	h := startIn(t, dir, map[string]string{"THROUGHLINE_AUTH_MODE": "local"})
@@ -133,7 +132,6 @@ func TestTokens(t *testing.T) {
 
 // TestTokensOverOTLP sends with the SDK's exporters.
 func TestTokensOverOTLP(t *testing.T) {
-	t.Parallel()
 	dir := dataFolder(t, map[string]string{"checkout": checkoutFlow})
 	h := startIn(t, dir, map[string]string{"THROUGHLINE_AUTH_MODE": "local"})
 	sender := makeToken(t, dir, "--name", "webshop", "--scope", "ingest")

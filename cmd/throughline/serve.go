@@ -95,7 +95,7 @@ func (a *app) serve(l listeners) error {
 func (a *app) serveHTTP(name string, l net.Listener, secure *tls.Config, h http.Handler) {
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: web.ReadHeaderTimeout, ReadTimeout: web.ReadTimeout, WriteTimeout: web.WriteTimeout,
-		IdleTimeout: web.IdleTimeout, MaxHeaderBytes: web.MaxHeaderBytes, TLSConfig: secure,
+		IdleTimeout: web.IdleTimeout, MaxHeaderBytes: web.MaxHeaderBytes, TLSConfig: secure.Clone(),
 		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: web.MaxStreams},
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}

@@ -140,7 +140,6 @@ func postEvent(t *testing.T, h *house, config *tls.Config, id string) error {
 // TestTLS: all three ports speak TLS from 1.2 on, want a certificate of the authority, and
 // take changed files without a restart.
 func TestTLS(t *testing.T) {
-	t.Parallel()
 	dir := dataFolder(t, map[string]string{"orders": ordersFlow})
 	first := newAuthority(t)
 	files := first.write(dir)

@@ -216,8 +216,8 @@ func TestSocketEndsWithItsToken(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
 		held.Go(func() {
+			fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
 			io.Copy(io.Discard, conn)
 			conn.Close()
 		})
