@@ -111,7 +111,7 @@ lines:
 
 // othersGoOn sends events and spans as usual clients do, each within a second, and then
 // counts them.
-func othersGoOn(t *testing.T, h *house, s tables, trace byte, n int) {
+func othersGoOn(t *testing.T, h *house, s storedRows, trace byte, n int) {
 	t.Helper()
 	client := ptraceotlp.NewGRPCClient(dialGRPC(t, h.addr.OTLPGRPC))
 	var slowest time.Duration
@@ -139,10 +139,10 @@ func othersGoOn(t *testing.T, h *house, s tables, trace byte, n int) {
 	s.eventually(h, fmt.Sprintf("SELECT uniqExact(id) FROM throughline.signals WHERE name = 'order.placed' AND toUInt32OrZero(substring(id, 8)) BETWEEN %d AND %d", int(trace+1)*1000, int(trace+1)*1000+999), n)
 }
 
-// tables are asked beside the product.
-type tables struct{ ask func(query string) uint64 }
+// storedRows are asked beside the product.
+type storedRows struct{ ask func(query string) uint64 }
 
-func (s tables) eventually(h *house, query string, want int) {
+func (s storedRows) eventually(h *house, query string, want int) {
 	h.t.Helper()
 	got := uint64(0)
 	defer func() {
@@ -154,14 +154,14 @@ func (s tables) eventually(h *house, query string, want int) {
 }
 
 // besideTables runs the program with a ClickHouse that the test can ask.
-func besideTables(t *testing.T) (*program, tables) {
+func besideTables(t *testing.T) (*program, storedRows) {
 	t.Helper()
 	dir := dataFolder(t, map[string]string{"orders": ordersFlow})
 	server := clickhouse(t, t.TempDir())
 	p := runProgram(t, dir, external(t, server.Addr(), server.Password))
 	p.awaitClickHouse()
 	s := openTables(t, server)
-	return p, tables{func(query string) uint64 { return askTable(t, s, query) }}
+	return p, storedRows{func(query string) uint64 { return askTable(t, s, query) }}
 }
 
 // awaitEnd waits until the other side closes, and says what it said before.
@@ -330,7 +330,7 @@ func TestRepeatedRequests(t *testing.T) {
 	p.awaitClickHouse()
 	tell(p)
 	stored := openTables(t, server)
-	s := tables{func(query string) uint64 { return askTable(t, stored, query) }}
+	s := storedRows{func(query string) uint64 { return askTable(t, stored, query) }}
 	check := func() {
 		s.eventually(&p.house, "SELECT uniqExact(TraceId, SpanId) FROM throughline.spans", 50*n)
 		s.eventually(&p.house, "SELECT count() FROM throughline.spans FINAL", 50*n)
@@ -389,7 +389,7 @@ func TestStoppedWhileSpansCome(t *testing.T) {
 	p = runProgram(t, dir, settings)
 	p.awaitClickHouse()
 	stored := openTables(t, server)
-	s := tables{func(query string) uint64 { return askTable(t, stored, query) }}
+	s := storedRows{func(query string) uint64 { return askTable(t, stored, query) }}
 	total := 0
 	for sender, list := range ids {
 		// Those that were accepted are the first ones; one more may be stored without an answer.
