@@ -141,7 +141,11 @@ func (v InstanceTimeline) stuckWords() []phrase {
 	said := sentence("Waits for ", v.title(d.ReasonStep), in, d.System, " since ", v.at(waitingSince(d.InstanceRecord)), limit, v.at(d.StuckSince), ".")
 	for _, s := range d.Steps {
 		if s.Step == d.ReasonStep && s.Errors > 0 {
-			said = append(said, sentence(" ", plural(s.Errors, "try", "tries")+" failed", ".")...)
+			said = append(said, sentence(" ", plural(s.Errors, "try", "tries")+" failed")...)
+			if f, ok := v.lastFailure(); ok {
+				said = append(said, sentence(", the last one with ", f.said)...)
+			}
+			said = append(said, phrase{text: "."})
 		}
 	}
 	return append(said, sentence(" It clears when the step occurs, even late.")...)

@@ -73,12 +73,12 @@ func (v InstanceTimeline) waterfall() waterfall {
 			w.more = len(d.Signals) - mostRows
 			break
 		}
-		if gap, ok := v.gapRow(s, heard, signal); ok {
+		step := v.stepIDOf(signal)
+		group := tries[step]
+		if gap, ok := v.gapRow(s, heard, signal); ok && (!signal.Failed || len(group) < 2) {
 			w.rows = append(w.rows, gap)
 		}
 		heard = max(heard, signal.Time, signal.OccursAt())
-		step := v.stepIDOf(signal)
-		group := tries[step]
 		switch {
 		case !signal.Failed || len(group) < 2:
 			w.rows = append(w.rows, v.signalRow(s, signal))
@@ -97,7 +97,9 @@ func (v InstanceTimeline) waterfall() waterfall {
 		}
 		w.rows = append(w.rows, row)
 		if len(group) > 1 {
-			w.rows = append(w.rows, v.triesRow(s, group))
+			said := v.triesRow(s, group)
+			said.mark, said.tries, said.w = markNone, nil, 0 // the ticks stand in the wait
+			w.rows = append(w.rows, said)
 		}
 	}
 	if open {
