@@ -132,6 +132,19 @@ func (r *fakeRules) Set() *flows.Set {
 func (r *fakeRules) Faults() []flows.Fault     { return r.faults }
 func (r *fakeRules) Source(flow string) string { return "flow: " + flow + "\n" }
 
+func (r *fakeRules) File(flow string) string { return "flows/" + flow + ".yaml" }
+func (r *fakeRules) Draft(flow string) (file, text string) {
+	if flow == "broken" {
+		return "flows/broken.yaml", "flow: broken\nstepz: []\n"
+	}
+	return "", ""
+}
+
+func (r *fakeRules) Check(file string, text []byte) []flows.Fault {
+	_, faults := flows.Parse(file, text)
+	return faults
+}
+
 func setOf(t *testing.T, all ...*flows.Flow) *flows.Set {
 	t.Helper()
 	set, err := flows.NewSet(all)

@@ -52,6 +52,7 @@ func (s *Server) pageRoutes() {
 	s.mux.HandleFunc("GET /flows/{flow}/playback", s.getPlayback)
 	s.mux.HandleFunc("GET /flows/{flow}/frame", s.getFrame)
 	s.csvRoutes()
+	s.mux.HandleFunc("POST /flows/{flow}/model/check", s.postCheck)
 	for pattern, f := range map[string]func(*http.Request) (loaded, error){
 		"GET /flows/{flow}/model":      s.loadModel,
 		"GET /search":                  s.loadSearch,
@@ -107,22 +108,6 @@ func (s *Server) noPage(r *http.Request) (loaded, error) {
 		return loaded{}, problem(http.StatusMethodNotAllowed, "%s takes no %s here. Signals go to /api/v1/events.", shorten(r.URL.Path), r.Method)
 	}
 	return loaded{}, problem(http.StatusNotFound, "There is no page %s.", shorten(r.URL.Path))
-}
-
-func (s *Server) loadModel(r *http.Request) (loaded, error) {
-	f, err := s.flow(r)
-	if err != nil {
-		return loaded{}, err
-	}
-	c := clock()
-	v := views.FlowModel{Clock: c, Flow: f, File: "flows/" + f.Name + ".yaml", Text: s.rules.Source(f.Name)}
-	for _, fault := range s.rules.Faults() {
-		if fault.File == v.File || fault.File == "flows/"+f.Name+".yml" {
-			v.File = fault.File
-			v.Faults = append(v.Faults, fault)
-		}
-	}
-	return loaded{shell: s.shell(c, views.PlaceFlows, f.Title+" · model"), body: v.Body()}, nil
 }
 
 func (s *Server) loadSearch(r *http.Request) (loaded, error) {

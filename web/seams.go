@@ -45,6 +45,12 @@ type Rules interface {
 	Set() *flows.Set           // never nil
 	Faults() []flows.Fault     // of the files that were refused
 	Source(flow string) string // text of the flow's file; "" where there is none
+	File(flow string) string   // its name below the config folder; "" where there is none
+	// Draft is the file of a flow as it stands, where it is refused; of a file that never ran
+	// the flow is named as the file. Empty where nothing is refused.
+	Draft(flow string) (file, text string)
+	// Check says what would be wrong with a text of at most flows.MaxFlowBytes.
+	Check(file string, text []byte) []flows.Fault
 }
 
 // CommonKey is a key with so many partners that its links are void.

@@ -84,6 +84,7 @@ type Server struct {
 	sockets *sockets
 	screens *screens
 	past    *past
+	trials  chan struct{} // slots for checks of texts
 }
 
 // New checks the options and lays out the routes; nothing runs before the first socket.
@@ -97,7 +98,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		Options: o, log: o.Log, rules: o.Rules, history: o.History, hub: o.Hub, openapi: openapi, mux: http.NewServeMux(),
-		sockets: newSockets(o.Log), screens: newScreens(o.Hub, o.Log), past: newPast(),
+		sockets: newSockets(o.Log), screens: newScreens(o.Hub, o.Log), past: newPast(), trials: make(chan struct{}, maxTrials),
 	}
 	s.routes()
 	s.handler = s.around(s.mux)

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -47,7 +48,13 @@ type rulesNow struct {
 	naming  flows.Naming
 	faults  []flows.Fault
 	sources map[string]string // text of the running version by flow
+	names   map[string]string // of its file
+	drafts  map[string]draft  // by flow, or by the file's name where no version of it ran
+	refs    flows.Refs        // what flow files may refer to
 }
+
+// draft is a file that was refused.
+type draft struct{ file, text string }
 
 // watchedFile is the text of a file that is looked at again and again.
 type watchedFile struct {
@@ -87,6 +94,22 @@ func (r *rules) Faults() []flows.Fault { return r.now.Load().faults }
 
 // Source is the text of the version of a flow that runs; "" where there is no such flow.
 func (r *rules) Source(flow string) string { return r.now.Load().sources[flow] }
+
+// File is the file of a flow that runs, below config_dir; "" where there is no such flow.
+func (r *rules) File(flow string) string { return r.now.Load().names[flow] }
+
+// Draft is the file of a flow as it stands, where it is refused: its name and its text. Of a
+// file that never ran the flow is named as the file. Empty where nothing is refused.
+func (r *rules) Draft(flow string) (file, text string) {
+	d := r.now.Load().drafts[flow]
+	return d.file, d.text
+}
+
+// Check says what would be wrong with a text as a flow file.
+func (r *rules) Check(file string, text []byte) []flows.Fault {
+	_, faults := r.now.Load().refs.Parse(file, text)
+	return faults
+}
 
 // Watch takes changes of the files until ctx ends, and calls onChange after each that
 // changed the set or the faults; the set is the one before where only faults changed.
@@ -285,25 +308,35 @@ func (r *rules) settle() (changed bool, err error) {
 			}
 		}
 	}
-	running, sources := make([]*flows.Flow, 0, len(paths)), map[string]string{}
+	next := &rulesNow{faults: faults, sources: map[string]string{}, names: map[string]string{}, drafts: map[string]draft{}, keys: r.keys.good, refs: r.refs.refs}
+	running := make([]*flows.Flow, 0, len(paths))
 	for _, path := range paths {
 		f := r.files[path]
 		if f.parsed != nil && owners[f.parsed.Name] == path {
 			f.good, f.source = f.parsed, string(f.text)
+		} else {
+			next.drafts[f.named(path)] = draft{r.short(path), string(f.text)}
 		}
 		if f.good == nil || owners[f.good.Name] != path {
 			continue
 		}
 		running = append(running, f.good)
-		sources[f.good.Name] = f.source
+		next.sources[f.good.Name], next.names[f.good.Name] = f.source, r.short(path)
 	}
-	return r.put(running, faults, sources)
+	return r.put(running, next)
+}
+
+// named is the flow that a file is of, as far as that is known.
+func (f *ruleFile) named(path string) string {
+	if f.good != nil {
+		return f.good.Name
+	}
+	return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 }
 
 // put brings flows into force, where they differ from those that are.
-func (r *rules) put(running []*flows.Flow, faults []flows.Fault, sources map[string]string) (changed bool, err error) {
-	slices.SortStableFunc(faults, flows.CompareFaults)
-	next := &rulesNow{faults: faults, sources: sources, keys: r.keys.good, naming: flows.NewNaming(r.refs.refs.Systems)}
+func (r *rules) put(running []*flows.Flow, next *rulesNow) (changed bool, err error) {
+	slices.SortStableFunc(next.faults, flows.CompareFaults)
 	before := r.now.Load()
 	if before != nil && before.keys == next.keys && before.naming.Equal(next.naming) && sameFlows(before.set.Flows(), running) {
 		next.set = before.set

@@ -4,8 +4,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"throughline/flows"
 )
 
 // curl sends one CloudEvent in the structured form.
@@ -65,10 +63,6 @@ func fieldNames(names []string) string {
 		return strings.Join(all[:most], ", ") + " and " + count(len(all)-most) + " more"
 	}
 	return strings.Join(all, ", ")
-}
-
-func (v FlowModel) faulty(line int) bool {
-	return slices.ContainsFunc(v.Faults, func(f flows.Fault) bool { return f.Line == line })
 }
 
 // lastWords ends the sentence that says how much has arrived.

@@ -174,11 +174,14 @@ func TestEscape(t *testing.T) {
 		"alert":    AlertDetail{Clock: v.Clock, Alert: alert, Now: &now, Reader: evil}.Body(),
 		"search":   SearchResults{Clock: v.Clock, Query: evil, Found: flows.Found{Instances: []flows.FoundInstance{{Flow: evil, Key: evil}}, Keys: []flows.Key{{Type: evil, Value: evil}}}}.Body(),
 		"entity":   EntityTimeline{Clock: v.Clock, Key: flows.Key{Type: evil, Value: evil}, Signals: v.Detail.Signals, Known: []*flows.Flow{f}}.Body(),
-		"model":    FlowModel{Clock: v.Clock, Flow: f, File: evil, Text: evil, Faults: []flows.Fault{{File: evil, Line: 1, Message: evil}}}.Body(),
-		"problem":  Problem{Status: 404, Title: evil, Text: evil, There: []Link{{Text: evil, Href: "/flows/x", Note: evil}}}.Body(),
-		"systems":  SystemList{Clock: v.Clock, Systems: []SystemNow{{Name: evil, Steps: []SystemStep{{Flow: f}}}}, Known: true}.Body(),
-		"system":   SystemDetail{Clock: v.Clock, Now: SystemNow{Name: evil, Steps: []SystemStep{{Flow: f}}}, Known: true, Names: []flows.SeenSignal{{Name: evil}}, Wanted: []WantedName{{Name: evil, Flow: f}}, Alerts: []Alert{alert}}.Body(),
-		"first":    FirstRun{Clock: v.Clock, EventsURL: evil, ConfigDir: evil, OTLPHTTP: evil, Seen: []flows.SeenSignal{{Name: evil, Source: evil, Attributes: []string{evil}}}}.Body(),
+		"model": FlowModel{
+			Clock: v.Clock, Name: evil, Flow: f, File: evil, Text: "x", Draft: evil, Faults: []flows.Fault{{File: evil, Line: 1, Message: evil}},
+			Versions: []flows.FlowText{{Version: evil, Text: evil}}, Trial: &FlowTrial{Text: evil, Base: "y", Faults: []flows.Fault{{Message: evil}}},
+		}.Body(),
+		"problem": Problem{Status: 404, Title: evil, Text: evil, There: []Link{{Text: evil, Href: "/flows/x", Note: evil}}}.Body(),
+		"systems": SystemList{Clock: v.Clock, Systems: []SystemNow{{Name: evil, Steps: []SystemStep{{Flow: f}}}}, Known: true}.Body(),
+		"system":  SystemDetail{Clock: v.Clock, Now: SystemNow{Name: evil, Steps: []SystemStep{{Flow: f}}}, Known: true, Names: []flows.SeenSignal{{Name: evil}}, Wanted: []WantedName{{Name: evil, Flow: f}}, Alerts: []Alert{alert}}.Body(),
+		"first":   FirstRun{Clock: v.Clock, EventsURL: evil, ConfigDir: evil, OTLPHTTP: evil, Seen: []flows.SeenSignal{{Name: evil, Source: evil, Attributes: []string{evil}}}}.Body(),
 	} {
 		shell := sampleShell(PlaceSearch, evil)
 		shell.Query, shell.Scope, shell.Notices.Faults = evil, evil, []flows.Fault{{File: evil, Message: evil}}

@@ -142,7 +142,7 @@ func (v InstanceTimeline) stuckWords() []phrase {
 	for _, s := range d.Steps {
 		if s.Step == d.ReasonStep && s.Errors > 0 {
 			said = append(said, sentence(" ", plural(s.Errors, "try", "tries")+" failed")...)
-			if f, ok := v.lastFailure(); ok {
+			if f, ok := v.lastFailure(); ok && v.said(f.signal) != "" {
 				said = append(said, sentence(", the last one with ", f.said)...)
 			}
 			said = append(said, phrase{text: "."})

@@ -347,18 +347,6 @@ type EntityTimeline struct {
 // Body is the page without its frame.
 func (v EntityTimeline) Body() templ.Component { return entityBody(v) }
 
-// FlowModel is the page /flows/{flow}/model.
-type FlowModel struct {
-	Clock
-	Flow   *flows.Flow
-	File   string        // path of the file as the config folder names it
-	Text   string        // the file as it is on disk
-	Faults []flows.Fault // of this file, where the text on disk was refused
-}
-
-// Body is the page without its frame.
-func (v FlowModel) Body() templ.Component { return modelBody(v) }
-
 // Problem is the page for what cannot be shown: 404 and the like.
 type Problem struct {
 	Status int

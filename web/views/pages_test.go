@@ -1,6 +1,7 @@
 package views
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -65,7 +66,9 @@ func samplePages(t testing.TB) []samplePage {
 		{"search", sampleShell(PlaceSearch, "4711"), sampleSearch(t).Body(), nil},
 		{"entity", sampleShell(PlaceSearch, "C-20518"), sampleEntity(t).Body(), nil},
 		{"model", sampleShell(PlaceFlows, "Flow model"), FlowModel{
-			Clock: c, Flow: now.Flow, File: "config/flows/order-to-cash.yaml", Text: orderFile,
+			Clock: c, Name: now.Flow.Name, Flow: now.Flow, File: "config/flows/order-to-cash.yaml", Text: orderFile,
+			Draft: strings.Replace(orderFile, "after: placed", "after: placd", 1), Versions: []flows.FlowText{{Version: now.Flow.Version, Text: orderFile, Loaded: stuckSince}, {Version: "0011223344", Text: "flow: order-to-cash\n", Loaded: stuckSince.Add(-time.Hour)}},
+			Trial:  &FlowTrial{Name: now.Flow.Name, Text: orderFile + "# more\n", Base: orderFile},
 			Faults: []flows.Fault{{File: "config/flows/order-to-cash.yaml", Line: 12, Col: 7, Message: `unknown step "placd"; did you mean "placed"?`}},
 		}.Body(), nil},
 		{"problem", sampleShell(PlaceNone, "Not found"), Problem{

@@ -6,6 +6,7 @@ import { startKeys } from './keys.js';
 import { startActions } from './actions.js';
 import { startOnCall } from './oncall.js';
 import { startPlayer } from './player.js';
+import { startModel } from './model.js';
 
 document.addEventListener('DOMContentLoaded', () => {
   startLive();
@@ -13,4 +14,5 @@ document.addEventListener('DOMContentLoaded', () => {
   startActions();
   startOnCall();
   startPlayer();
+  startModel();
 });
