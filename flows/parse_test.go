@@ -140,11 +140,15 @@ func checkFaults(t *testing.T, text string, refused bool, faults []Fault, want [
 }
 
 func TestParseFaults(t *testing.T) {
-	f := func(text string, want ...string) {
+	faultyFlows(func(text string, want ...string) {
 		t.Helper()
 		flow, faults := Parse("f.yaml", []byte(text))
 		checkFaults(t, text, flow == nil, faults, want)
-	}
+	})
+}
+
+// faultyFlows calls f with each thing that is refused, and where that is said.
+func faultyFlows(f func(text string, want ...string)) {
 	a, b := "{id: a, match: {event: a}}", "{id: b, match: {event: b}, after: a}"
 	f(minimal(a, b))
 
@@ -333,6 +337,13 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("flow: a\nkey: k\nsteps: [{id: a, match: {event: a}}]\ncases: [{name: n, signals: [{event: a, data: &d {k: *d}}], expect: [{state: open}]}]"))
 	f.Add([]byte("flow: a\nkey: &x [*x]\n<<: *x\nsteps: *x"))
 	f.Add([]byte("a: &a [b]\nb: [*a, *a]\n---\n...\n%YAML 1.1\n"))
+	add := func(text string, _ ...string) {
+		if len(text) < 4<<10 {
+			f.Add([]byte(text))
+		}
+	}
+	faultyFlows(add)
+	faultyHolds(add)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		flow, faults := Parse("f.yaml", b)
 		if (flow == nil) != (len(faults) > 0) {

@@ -91,11 +91,15 @@ steps:
 }
 
 func TestParseFaultsOfHoldsAndChildren(t *testing.T) {
-	f := func(text string, want ...string) {
+	faultyHolds(func(text string, want ...string) {
 		t.Helper()
 		flow, faults := Refs{Calendars: map[string]*Calendar{"warehouse": {}}}.Parse("f.yaml", []byte(text))
 		checkFaults(t, text, flow == nil, faults, want)
-	}
+	})
+}
+
+// faultyHolds is faultyFlows for holds, children, calendars and reopening.
+func faultyHolds(f func(text string, want ...string)) {
 	a := "{id: a, match: {event: a}}"
 	hold := func(h string) string { return "flow: f\nkey: k\nholds: [" + h + "]\nsteps: [" + a + "]" }
 	f(hold("{id: h, from: {event: x}, until: {event: y}}"))

@@ -191,6 +191,8 @@ func TestWhereRefused(t *testing.T) {
 	f(`name matches system`, 1, 6, "pattern written out")
 	f(`name matches "("`, 1, 6, "missing closing )")
 	f(`duration > duration("1 fortnight")`, 1, 12, "unknown unit")
+	f(`duration > duration()`, 1, 12, "takes one text")
+	f(`duration > duration("1s", "2s")`, 1, 12, "takes one text")
 	f(`duration > duration(name)`, 1, 12, "write the duration out")
 	f(strings.Repeat(" ", 5000)+"true", 1, 1, "at most")
 	f(strings.Repeat("not ", 900)+"true", 1, 3604, "maximum allowed nodes")

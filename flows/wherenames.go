@@ -165,6 +165,10 @@ func (n *whereNames) binary(node *ast.Node, v *ast.BinaryNode) {
 
 func (n *whereNames) builtin(node *ast.Node, v *ast.BuiltinNode) {
 	if v.Name == "duration" {
+		if len(v.Arguments) != 1 {
+			n.refuse(v, "`duration` takes one text, as duration(\"15m\")")
+			return
+		}
 		text, ok := v.Arguments[0].(*ast.StringNode)
 		if !ok {
 			n.refuse(v, "write the duration out, as duration(\"15m\")")
