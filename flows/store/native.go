@@ -102,6 +102,7 @@ type dictionary struct {
 	numbers map[string]uint32
 	block   []string // words of the block at hand
 	known   []uint32 // number + 1 of a word of the block; 0 is not known yet
+	last    uint32   // of text
 }
 
 // enter makes block's words those that number speaks of.

@@ -1,17 +1,10 @@
 package store
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"reflect"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
-
-	"throughline/flows"
 )
 
 // errBadRow marks what will not be stored however often it is sent.
@@ -36,55 +29,4 @@ func Retryable(err error) bool {
 		return !slices.Contains(badData, e.Code)
 	}
 	return true
-}
-
-// insert sends records as one block; nothing for none. With a token the server stores the
-// block once, however often it is sent.
-func insert[R, Row any](ctx context.Context, s *Store, table, token string, records []R, row func(*R) (Row, error)) error {
-	if len(records) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
-	if token != "" {
-		ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
-			"insert_deduplication_token": token, "insert_deduplicate": 1,
-		}))
-	}
-	batch, err := s.conn.PrepareBatch(ctx, "INSERT INTO "+table+" ("+columns[Row]()+")")
-	if err != nil {
-		return fmt.Errorf("insert into %s: %w", table, err)
-	}
-	for i := range records {
-		r, err := row(&records[i])
-		if err == nil {
-			err = batch.AppendStruct(&r)
-		}
-		if err != nil {
-			return errors.Join(fmt.Errorf("insert into %s: %w: record %d: %w", table, errBadRow, i, err), batch.Close())
-		}
-	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert into %s: %w", table, err)
-	}
-	return nil
-}
-
-// columns lists the columns that a row fills, from its ch tags.
-func columns[Row any]() string {
-	t := reflect.TypeFor[Row]()
-	names := make([]string, t.NumField())
-	for i := range names {
-		names[i] = t.Field(i).Tag.Get("ch")
-	}
-	return strings.Join(names, ", ")
-}
-
-// nullable is nil for NoTime.
-func nullable(t flows.Time) *time.Time {
-	if t == flows.NoTime {
-		return nil
-	}
-	std := t.Std()
-	return &std
 }

@@ -5,14 +5,13 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"time"
 
 	"throughline/flows"
 )
 
 // InsertLogs stores log records that were received at one time, by a token as InsertSpans.
 func (s *Store) InsertLogs(ctx context.Context, token string, logs []flows.LogRecord, received flows.Time) error {
-	return insert(ctx, s, "logs", token, logs, func(r *flows.LogRecord) (logRow, error) { return newLogRow(r, received) })
+	return insert(ctx, s, "logs", token, logs, logFields(received))
 }
 
 // InsertSignals stores signals, by a token as InsertSpans. Parts of a batch may be stored
@@ -29,76 +28,53 @@ func (s *Store) InsertSignals(ctx context.Context, token string, signals []flows
 		if part != "" {
 			part += ":" + strconv.Itoa(month)
 		}
-		if err := insert(ctx, s, "signals", part, months[month], newSignalRow); err != nil {
+		if err := insert(ctx, s, "signals", part, months[month], signalFields); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-type logRow struct {
-	Timestamp          time.Time         `ch:"Timestamp"`
-	TraceID            string            `ch:"TraceId"`
-	SpanID             string            `ch:"SpanId"`
-	TraceFlags         uint8             `ch:"TraceFlags"`
-	SeverityText       string            `ch:"SeverityText"`
-	SeverityNumber     uint8             `ch:"SeverityNumber"`
-	ServiceName        string            `ch:"ServiceName"`
-	Body               string            `ch:"Body"`
-	ResourceAttributes map[string]string `ch:"ResourceAttributes"`
-	ScopeName          string            `ch:"ScopeName"`
-	ScopeVersion       string            `ch:"ScopeVersion"`
-	LogAttributes      map[string]string `ch:"LogAttributes"`
-	Received           time.Time         `ch:"Received"`
+func logFields(received flows.Time) []field[flows.LogRecord] {
+	type record = flows.LogRecord
+	return []field[record]{
+		each("Timestamp", typeTime, func(n *native, r *record) { n.uint64(uint64(r.Time)) }),
+		strs("TraceId", func(r *record) string { return r.TraceID }),
+		strs("SpanId", func(r *record) string { return r.SpanID }),
+		bytesOf("TraceFlags", "UInt8", func(r *record) uint8 { return uint8(r.TraceFlags & 0xff) }), // the others are reserved
+		words("SeverityText", func(r *record) string { return r.SeverityText }),
+		bytesOf("SeverityNumber", "UInt8", func(r *record) uint8 { return uint8(min(max(0, r.SeverityNumber), 255)) }),
+		words("ServiceName", func(r *record) string { return r.Service }),
+		strs("Body", func(r *record) string { return r.Body }),
+		textMaps("ResourceAttributes", func(r *record) (map[string]string, error) { return textMap(r.Resource) }),
+		words("ScopeName", func(r *record) string { return r.ScopeName }),
+		words("ScopeVersion", func(r *record) string { return r.ScopeVersion }),
+		textMaps("LogAttributes", func(r *record) (map[string]string, error) { return textMap(r.Attributes) }),
+		each("Received", "DateTime('UTC')", func(n *native, _ *record) { n.uint32(uint32(received.Std().Unix())) }),
+	}
 }
 
-func newLogRow(r *flows.LogRecord, received flows.Time) (row logRow, err error) {
-	row = logRow{
-		Timestamp: r.Time.Std(), TraceID: r.TraceID, SpanID: r.SpanID,
-		TraceFlags:   uint8(r.TraceFlags & 0xff), // the others are reserved
-		SeverityText: r.SeverityText, SeverityNumber: uint8(min(max(0, r.SeverityNumber), 255)),
-		ServiceName: r.Service, Body: r.Body, ScopeName: r.ScopeName, ScopeVersion: r.ScopeVersion, Received: received.Std(),
-	}
-	if row.ResourceAttributes, err = textMap(r.Resource); err != nil {
-		return row, err
-	}
-	row.LogAttributes, err = textMap(r.Attributes)
-	return row, err
-}
-
-type signalRow struct {
-	Received    time.Time `ch:"received"`
-	Time        time.Time `ch:"time"`
-	Duration    int64     `ch:"duration"`
-	Kind        string    `ch:"kind"`
-	Name        string    `ch:"name"`
-	Source      string    `ch:"source"`
-	ID          string    `ch:"id"`
-	System      string    `ch:"system"`
-	Environment string    `ch:"environment"`
-	Outcome     string    `ch:"outcome"`
-	Sequence    string    `ch:"sequence"`
-	TraceID     string    `ch:"trace_id"`
-	SpanID      string    `ch:"span_id"`
-	ParentID    string    `ch:"parent_id"`
-	Keys        []string  `ch:"keys"`
-	Attributes  string    `ch:"attributes"`
-	Data        string    `ch:"data"`
-	AsOf        time.Time `ch:"as_of"`
-}
-
-func newSignalRow(g *flows.Signal) (row signalRow, err error) {
-	row = signalRow{
-		Received: g.Received.Std(), Time: g.Time.Std(), Duration: int64(g.Duration), Kind: g.Kind.String(), Name: g.Name,
-		Source: g.Source, ID: g.ID, System: g.System, Environment: g.Environment, Outcome: g.Outcome(), Sequence: g.Sequence,
-		TraceID: g.TraceID, SpanID: g.SpanID, ParentID: g.ParentID, Keys: make([]string, len(g.Keys)), AsOf: g.AsOf.Std(),
-	}
-	for i, k := range g.Keys {
-		row.Keys[i] = k.String()
-	}
-	if row.Attributes, err = objectText(g.Attributes); err != nil {
-		return row, err
-	}
-	row.Data, err = objectText(g.Data)
-	return row, err
+var signalFields = []field[flows.Signal]{
+	instants("received", func(g *flows.Signal) flows.Time { return g.Received }),
+	instants("time", func(g *flows.Signal) flows.Time { return g.Time }),
+	integers("duration", "Int64", func(g *flows.Signal) uint64 { return uint64(g.Duration) }),
+	flags("kind", "Enum8('event' = 0, 'span' = 1)", func(g *flows.Signal) bool { return g.Kind == flows.Span }),
+	words("name", func(g *flows.Signal) string { return g.Name }),
+	words("source", func(g *flows.Signal) string { return g.Source }),
+	strs("id", func(g *flows.Signal) string { return g.ID }),
+	words("system", func(g *flows.Signal) string { return g.System }),
+	words("environment", func(g *flows.Signal) string { return g.Environment }),
+	flags("outcome", typeOutcome, func(g *flows.Signal) bool { return g.Failed }),
+	strs("sequence", func(g *flows.Signal) string { return g.Sequence }),
+	strs("trace_id", func(g *flows.Signal) string { return g.TraceID }),
+	strs("span_id", func(g *flows.Signal) string { return g.SpanID }),
+	strs("parent_id", func(g *flows.Signal) string { return g.ParentID }),
+	lists("keys", "String", func(g *flows.Signal) []flows.Key { return g.Keys }, nil, func(n *native, all []flows.Key) {
+		for _, k := range all {
+			n.text(k.String())
+		}
+	}),
+	objects("attributes", func(g *flows.Signal) map[string]any { return g.Attributes }),
+	objects("data", func(g *flows.Signal) map[string]any { return g.Data }),
+	instants("as_of", func(g *flows.Signal) flows.Time { return g.AsOf }),
 }

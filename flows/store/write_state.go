@@ -3,7 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
-	"time"
+	"maps"
+	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/shopspring/decimal"
@@ -14,27 +15,22 @@ import (
 // WriteInstances stores the state of instances. Of all rows of one instance that with the
 // greatest version counts, of equal versions the last written.
 func (s *Store) WriteInstances(ctx context.Context, version uint64, instances []flows.InstanceRecord) error {
-	return insert(ctx, s, "instances", "", instances, func(r *flows.InstanceRecord) (instanceRow, error) {
-		return newInstanceRow(r, version), nil
-	})
+	return insert(ctx, s, "instances", "", instances, instanceFields(version))
 }
 
 // WriteOccurrences stores signals of instances, by version as WriteInstances. A Deleted one
 // takes back what was stored under the same instance, signal and step.
 func (s *Store) WriteOccurrences(ctx context.Context, version uint64, occurrences []flows.OccurrenceRecord) error {
-	return insert(ctx, s, "steps", "", occurrences, func(r *flows.OccurrenceRecord) (stepRow, error) {
-		return newStepRow(r, version), nil
-	})
+	return insert(ctx, s, "steps", "", occurrences, stepFields(version))
 }
 
 // SaveCheckpoints records by name that all rows up to that position of what name reads are
 // stored. The last one saved counts.
 func (s *Store) SaveCheckpoints(ctx context.Context, positions map[string]uint64) error {
-	rows := make([]checkpointRow, 0, len(positions))
-	for name, seq := range positions {
-		rows = append(rows, checkpointRow{name, seq})
-	}
-	return insert(ctx, s, "checkpoints", "", rows, same)
+	return insert(ctx, s, "checkpoints", "", slices.Sorted(maps.Keys(positions)), []field[string]{
+		strs("name", func(name *string) string { return *name }),
+		integers("seq", "UInt64", func(name *string) uint64 { return positions[*name] }),
+	})
 }
 
 // Checkpoint is the position that was saved last; 0 for none.
@@ -51,124 +47,92 @@ func (s *Store) Checkpoint(ctx context.Context, name string) (uint64, error) {
 
 // FlowVersion is a flow file that runs or ran.
 type FlowVersion struct {
-	Flow       string `ch:"flow"`
-	Version    string `ch:"version"`
-	Definition string `ch:"definition"` // the file's bytes
+	Flow       string
+	Version    string
+	Definition string // the file's bytes
 }
 
 // SaveFlowVersion records that a flow file runs from now on.
 func (s *Store) SaveFlowVersion(ctx context.Context, v FlowVersion) error {
-	return insert(ctx, s, "flow_versions", "", []FlowVersion{v}, same)
+	return insert(ctx, s, "flow_versions", "", []FlowVersion{v}, []field[FlowVersion]{
+		words("flow", func(v *FlowVersion) string { return v.Flow }),
+		strs("version", func(v *FlowVersion) string { return v.Version }),
+		strs("definition", func(v *FlowVersion) string { return v.Definition }),
+	})
 }
 
-func same[R any](r *R) (R, error) { return *r, nil }
-
-type checkpointRow struct {
-	Name string `ch:"name"`
-	Seq  uint64 `ch:"seq"`
-}
-
-type instanceRow struct {
-	Flow          string            `ch:"flow"`
-	Key           string            `ch:"key"`
-	Version       string            `ch:"version"`
-	State         string            `ch:"state"`
-	Reason        string            `ch:"reason"`
-	ReasonStep    string            `ch:"reason_step"`
-	System        string            `ch:"system"`
-	StuckSince    *time.Time        `ch:"stuck_since"`
-	StuckFor      int64             `ch:"stuck_for"`
-	Recovered     bool              `ch:"recovered"`
-	StartedAt     *time.Time        `ch:"started_at"`
-	LastAt        *time.Time        `ch:"last_at"`
-	EndedAt       *time.Time        `ch:"ended_at"`
-	EndStep       string            `ch:"end_step"`
-	WaitingStep   []string          `ch:"waiting_on.step"`
-	WaitingSystem []string          `ch:"waiting_on.system"`
-	WaitingDue    []*time.Time      `ch:"waiting_on.due_at"`
-	WaitingUntil  []*time.Time      `ch:"waiting_on.deadline"`
-	WaitingExpect []uint32          `ch:"waiting_on.expected"`
-	WaitingSeen   []uint32          `ch:"waiting_on.seen"`
-	Hold          string            `ch:"hold"`
-	HeldSince     *time.Time        `ch:"held_since"`
-	HeldUntil     *time.Time        `ch:"held_until"`
-	Reopened      bool              `ch:"reopened"`
-	Path          []string          `ch:"path"`
-	Deviations    []string          `ch:"deviations"`
-	Conforming    bool              `ch:"conforming"`
-	Amount        *string           `ch:"amount"`
-	Currency      string            `ch:"currency"`
-	Segments      map[string]string `ch:"segments"`
-	AsOf          *time.Time        `ch:"as_of"`
-	Imported      bool              `ch:"imported"`
-	Deleted       uint8             `ch:"deleted"`
-	RowVersion    uint64            `ch:"row_version"`
-}
-
-func newInstanceRow(r *flows.InstanceRecord, version uint64) instanceRow {
-	row := instanceRow{
-		Flow: r.Flow, Key: flows.InstanceKey(r.Key, r.Environment), Version: r.Version, State: r.State.String(), Reason: string(r.Reason), ReasonStep: r.ReasonStep,
-		System: r.System, StuckSince: nullable(r.StuckSince), StuckFor: int64(r.StuckFor), Recovered: r.Recovered,
-		StartedAt: nullable(r.StartedAt), LastAt: nullable(r.LastAt), EndedAt: nullable(r.EndedAt), EndStep: r.EndStep,
-		Path: r.Path, Conforming: r.Conforming, Amount: amountText(r.Amount), Currency: r.Currency, Segments: r.Segments,
-		AsOf: nullable(r.AsOf), Imported: r.Imported, Deleted: flag(r.Deleted), RowVersion: version,
-		Hold: r.Hold, HeldSince: nullable(r.HeldSince), HeldUntil: nullable(r.HeldUntil), Reopened: r.Reopened,
+func instanceFields(version uint64) []field[flows.InstanceRecord] {
+	type record = flows.InstanceRecord
+	waiting := func(r *record) []flows.WaitingRecord { return r.WaitingOn }
+	return []field[record]{
+		words("flow", func(r *record) string { return r.Flow }),
+		strs("key", func(r *record) string { return flows.InstanceKey(r.Key, r.Environment) }),
+		words("version", func(r *record) string { return r.Version }),
+		words("state", func(r *record) string { return r.State.String() }),
+		words("reason", func(r *record) string { return string(r.Reason) }),
+		words("reason_step", func(r *record) string { return r.ReasonStep }),
+		words("system", func(r *record) string { return r.System }),
+		nullInstants("stuck_since", func(r *record) flows.Time { return r.StuckSince }),
+		integers("stuck_for", "Int64", func(r *record) uint64 { return uint64(r.StuckFor) }),
+		flags("recovered", "Bool", func(r *record) bool { return r.Recovered }),
+		nullInstants("started_at", func(r *record) flows.Time { return r.StartedAt }),
+		nullInstants("last_at", func(r *record) flows.Time { return r.LastAt }),
+		nullInstants("ended_at", func(r *record) flows.Time { return r.EndedAt }),
+		words("end_step", func(r *record) string { return r.EndStep }),
+		wordLists("waiting_on.step", waiting, func(w *flows.WaitingRecord) string { return w.Step }),
+		wordLists("waiting_on.system", waiting, func(w *flows.WaitingRecord) string { return w.System }),
+		nullInstantLists("waiting_on.due_at", waiting, func(w *flows.WaitingRecord) flows.Time { return w.DueAt }),
+		nullInstantLists("waiting_on.deadline", waiting, func(w *flows.WaitingRecord) flows.Time { return w.Deadline }),
+		numberLists("waiting_on.expected", waiting, func(w *flows.WaitingRecord) int { return w.Expected }),
+		numberLists("waiting_on.seen", waiting, func(w *flows.WaitingRecord) int { return w.Seen }),
+		words("hold", func(r *record) string { return r.Hold }),
+		nullInstants("held_since", func(r *record) flows.Time { return r.HeldSince }),
+		nullInstants("held_until", func(r *record) flows.Time { return r.HeldUntil }),
+		flags("reopened", "Bool", func(r *record) bool { return r.Reopened }),
+		wordLists("path", func(r *record) []string { return r.Path }, func(s *string) string { return *s }),
+		wordLists("deviations", func(r *record) []flows.Deviation { return r.Deviations }, func(d *flows.Deviation) string { return string(*d) }),
+		flags("conforming", "Bool", func(r *record) bool { return r.Conforming }),
+		nullTexts("amount", func(r *record) (string, bool) { return amountText(r.Amount) }),
+		words("currency", func(r *record) string { return r.Currency }),
+		textMaps("segments", func(r *record) (map[string]string, error) { return r.Segments, nil }),
+		nullInstants("as_of", func(r *record) flows.Time { return r.AsOf }),
+		flags("imported", "Bool", func(r *record) bool { return r.Imported }),
+		flags("deleted", "UInt8", func(r *record) bool { return r.Deleted }),
+		integers("row_version", "UInt64", func(*record) uint64 { return version }),
 	}
-	for _, w := range r.WaitingOn {
-		row.WaitingStep = append(row.WaitingStep, w.Step)
-		row.WaitingSystem = append(row.WaitingSystem, w.System)
-		row.WaitingDue = append(row.WaitingDue, nullable(w.DueAt))
-		row.WaitingUntil = append(row.WaitingUntil, nullable(w.Deadline))
-		row.WaitingExpect = append(row.WaitingExpect, uint32(w.Expected))
-		row.WaitingSeen = append(row.WaitingSeen, uint32(w.Seen))
-	}
-	for _, d := range r.Deviations {
-		row.Deviations = append(row.Deviations, string(d))
-	}
-	return row
 }
 
-type stepRow struct {
-	Flow       string            `ch:"flow"`
-	Key        string            `ch:"key"`
-	Source     string            `ch:"source"`
-	ID         string            `ch:"id"`
-	Step       string            `ch:"step"`
-	Time       time.Time         `ch:"time"`
-	StartTime  time.Time         `ch:"start_time"`
-	Outcome    string            `ch:"outcome"`
-	Sequence   string            `ch:"sequence"`
-	System     string            `ch:"system"`
-	AsOf       time.Time         `ch:"as_of"`
-	Hash       uint64            `ch:"hash"`
-	Amount     *string           `ch:"amount"`
-	Currency   string            `ch:"currency"`
-	Segments   map[string]string `ch:"segments"`
-	Child      string            `ch:"child"`
-	Expect     map[string]string `ch:"expect"`
-	RowVersion uint64            `ch:"row_version"`
-	Deleted    uint8             `ch:"deleted"`
+func stepFields(version uint64) []field[flows.OccurrenceRecord] {
+	type record = flows.OccurrenceRecord
+	return []field[record]{
+		words("flow", func(r *record) string { return r.Flow }),
+		strs("key", func(r *record) string { return flows.InstanceKey(r.Key, r.Environment) }),
+		strs("source", func(r *record) string { return r.Source }),
+		strs("id", func(r *record) string { return r.ID }),
+		words("step", func(r *record) string { return r.StepID }),
+		instants("time", func(r *record) flows.Time { return r.At }),
+		instants("start_time", func(r *record) flows.Time { return r.Start }),
+		flags("outcome", typeOutcome, func(r *record) bool { return r.Failed }),
+		strs("sequence", func(r *record) string { return r.Sequence }),
+		words("system", func(r *record) string { return r.System }),
+		instants("as_of", func(r *record) flows.Time { return r.AsOf }),
+		integers("hash", "UInt64", func(r *record) uint64 { return r.Hash }),
+		nullTexts("amount", func(r *record) (string, bool) { return amountText(r.Amount) }),
+		words("currency", func(r *record) string { return r.Currency }),
+		textMaps("segments", func(r *record) (map[string]string, error) { return r.Segments, nil }),
+		strs("child", func(r *record) string { return r.Child }),
+		textMaps("expect", func(r *record) (map[string]string, error) { return r.Expect, nil }),
+		integers("row_version", "UInt64", func(*record) uint64 { return version }),
+		flags("deleted", "UInt8", func(r *record) bool { return r.Deleted }),
+	}
 }
 
-func newStepRow(r *flows.OccurrenceRecord, version uint64) stepRow {
-	row := stepRow{
-		Flow: r.Flow, Key: flows.InstanceKey(r.Key, r.Environment), Source: r.Source, ID: r.ID, Step: r.StepID, Time: r.At.Std(), StartTime: r.Start.Std(),
-		Outcome: "ok", Sequence: r.Sequence, System: r.System, AsOf: r.AsOf.Std(), Hash: r.Hash, Amount: amountText(r.Amount),
-		Currency: r.Currency, Segments: r.Segments, Child: r.Child, Expect: r.Expect, RowVersion: version, Deleted: flag(r.Deleted),
-	}
-	if r.Failed {
-		row.Outcome = "error"
-	}
-	return row
-}
-
-// amountText is the exact amount in plain decimals; nil for none.
-func amountText(a decimal.NullDecimal) *string {
+// amountText is the exact amount in plain decimals, and whether there is one.
+func amountText(a decimal.NullDecimal) (string, bool) {
 	if !a.Valid {
-		return nil
+		return "", false
 	}
-	text := a.Decimal.String()
-	return &text
+	return a.Decimal.String(), true
 }
 
 func flag(b bool) uint8 {
