@@ -22,7 +22,7 @@ type benchIngestCmd struct {
 	Duration    time.Duration `help:"How long to send, at most 1h." default:"10s"`
 	Batch       int           `help:"Signals a request, at most 10000." default:"100"`
 	Connections int           `help:"Connections, each with one request under way; at most 256." default:"4"`
-	Token       string        `help:"Token to send with." env:"THROUGHLINE_TOKEN"`
+	Token       string        `help:"Token of scope admin, where the server asks for one: it sends and reads." env:"THROUGHLINE_TOKEN"`
 	Flow        string        `help:"Count the instances that the events start in this flow, too (bench for that of bench live --print)."`
 	Poll        time.Duration `help:"How often to look at what is visible." default:"25ms"`
 	JSON        bool          `help:"Print the report as JSON."`
@@ -75,6 +75,7 @@ type benchLiveCmd struct {
 	Rate     float64       `help:"Events a second." default:"1000"`
 	Duration time.Duration `help:"How long to send." default:"20s"`
 	Batch    int           `help:"Events a request." default:"1"`
+	Token    string        `help:"Token of scope admin, where the server asks for one." env:"THROUGHLINE_TOKEN"`
 	Print    bool          `help:"Print the flow file that the server needs in config_dir/flows, and end."`
 	JSON     bool          `help:"Print the report as JSON."`
 }
@@ -94,7 +95,7 @@ func (b *benchLiveCmd) Run(w *world) error {
 	if err != nil || server.Host == "" {
 		return usage("--server %q: write it like http://127.0.0.1:8080", b.Server)
 	}
-	report, err := bench.Live(w.ctx, bench.LiveConfig{HTTP: server.Host, Rate: b.Rate, Duration: b.Duration, Batch: b.Batch})
+	report, err := bench.Live(w.ctx, bench.LiveConfig{HTTP: server.Host, Rate: b.Rate, Duration: b.Duration, Batch: b.Batch, Token: b.Token})
 	if err != nil {
 		return unreachable("bench: %w", err)
 	}

@@ -111,6 +111,8 @@ type lettersCmd struct {
 	settingsFlags
 	Server string `help:"URL of a running Throughline; without it the data folder is opened here."`
 	Replay bool   `help:"Send them again to where they came from, after what was wrong is mended."`
+
+	authorize func(*http.Request) // of the world that Run was given
 }
 
 // Help is shown below the flags.
@@ -122,6 +124,7 @@ func (lettersCmd) Help() string {
 
 // Run is the command.
 func (l *lettersCmd) Run(w *world) error {
+	l.authorize = w.authorize
 	list, replay := l.asked, l.askedToReplay
 	if l.Server == "" {
 		c, err := l.load(w)
@@ -199,6 +202,7 @@ func (l *lettersCmd) call(ctx context.Context, method, path string, answer any) 
 	if err != nil {
 		return fmt.Errorf("ask for dead letters: %w", err)
 	}
+	l.authorize(r)
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return fmt.Errorf("ask for dead letters: %w", err)

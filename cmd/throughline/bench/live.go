@@ -30,6 +30,7 @@ type LiveConfig struct {
 	Rate     float64       // events a second
 	Duration time.Duration // of sending
 	Batch    int           // events a request; 1 where 0
+	Token    string        // of scope admin, for a server that asks for one: it sends and reads
 	Patience time.Duration // for the last events to show up; 10 s where 0
 }
 
@@ -92,7 +93,11 @@ type health struct {
 // watchStarted connects, and returns once the first message told what to count from.
 func watchStarted(ctx context.Context, cfg LiveConfig) (*watcher, error) {
 	url := "ws://" + cfg.HTTP + "/api/v1/live?flow=" + cfg.Flow
-	conn, resp, err := websocket.DefaultDialer.DialContext(ctx, url, nil)
+	header := http.Header{}
+	if cfg.Token != "" {
+		header.Set("Authorization", "Bearer "+cfg.Token)
+	}
+	conn, resp, err := websocket.DefaultDialer.DialContext(ctx, url, header)
 	if err != nil {
 		if resp != nil {
 			return nil, fmt.Errorf("connect to %s: %s: %w", url, resp.Status, errors.Join(err, resp.Body.Close()))

@@ -34,6 +34,9 @@ func (s *sender) post(ctx context.Context, n int) error {
 		return fmt.Errorf("post events: %w", err)
 	}
 	req.Header.Set("Content-Type", contentType)
+	if s.cfg.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+s.cfg.Token)
+	}
 	resp, err := s.http.Do(req)
 	if err != nil {
 		return fmt.Errorf("post events: %w", err)
