@@ -21,7 +21,7 @@ func (a *app) openAuth(context.Context) (err error) {
 		return nil
 	}
 	a.guard, err = auth.NewGuard(auth.Options{
-		Tokens: a.tokens, Dir: a.config.DataDir, Log: a.log, Meter: a.telemetry.meters.Meter("throughline/auth"), Problem: problem,
+		Tokens: a.tokens, Dir: a.config.DataDir, Log: a.log, Meter: a.telemetry.meters.Meter("throughline/auth"), Problem: problem, As: web.AsReader,
 	})
 	if err != nil {
 		return fmt.Errorf("open auth: %w", err)

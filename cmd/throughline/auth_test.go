@@ -118,6 +118,9 @@ func TestTokens(t *testing.T) {
 		}
 	}
 	env := testEnv(dir)
+	if code, _, stderr := command(t, env, "token", "list", "--server", "http://"+h.addr.HTTP); code != exitInput || !strings.Contains(stderr, tokenVariable) {
+		t.Errorf("without a token: %d %q", code, stderr)
+	}
 	env[tokenVariable] = admin
 	if code, stdout, stderr := command(t, env, "token", "revoke", "wall", "--server", "http://"+h.addr.HTTP); code != exitDone || !strings.Contains(stdout, "revoked") {
 		t.Errorf("revoke: %d %q %q", code, stdout, stderr)

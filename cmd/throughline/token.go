@@ -186,6 +186,9 @@ func (p *tokenPlace) ask(w *world, method, token string, body, to any) error {
 		if err := json.NewDecoder(response.Body).Decode(&problem); err != nil || problem.Detail == "" {
 			return fmt.Errorf("token: the server answered %s", response.Status)
 		}
+		if response.StatusCode == http.StatusUnauthorized {
+			problem.Detail += " Put one of scope admin into " + tokenVariable + "."
+		}
 		return errors.New(problem.Detail)
 	}
 	if err := json.NewDecoder(response.Body).Decode(to); err != nil {

@@ -26,6 +26,8 @@ type Options struct {
 	Meter  metric.Meter
 	// Problem answers an API call that is refused (RFC 9457).
 	Problem func(w http.ResponseWriter, r *http.Request, status int, detail string)
+	// As makes a request one of a person of that name, who signs what they do with it.
+	As func(r *http.Request, name string) *http.Request
 }
 
 // Guard asks who it is on every route that is not open, and lets in who may.
@@ -130,7 +132,7 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 		case r.Header.Get("Upgrade") != "":
 			next.ServeHTTP(&upgrade{w, g, s}, r)
 		default:
-			next.ServeHTTP(w, r)
+			next.ServeHTTP(w, g.As(r, token.Name))
 		}
 	})
 }

@@ -29,6 +29,7 @@ func guarded(t *testing.T) (*Guard, http.Handler, map[Scope]string) {
 	g, err := NewGuard(Options{
 		Tokens: tokens, Dir: dir, Log: slog.New(slog.DiscardHandler), Meter: noop.Meter{},
 		Problem: func(w http.ResponseWriter, _ *http.Request, status int, detail string) { http.Error(w, detail, status) },
+		As:      func(r *http.Request, _ string) *http.Request { return r },
 	})
 	if err != nil {
 		t.Fatal(err)

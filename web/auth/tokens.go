@@ -204,6 +204,9 @@ func (t *Tokens) change(f func([]Token) ([]Token, error)) error {
 		return fmt.Errorf("change tokens: %w", err)
 	}
 	defer lock.Close() //nolint:errcheck // nothing was written to it; closing gives up the lock
+	if err := giveTo(lock, t.dir); err != nil {
+		return fmt.Errorf("change tokens: %w", err)
+	}
 	// Held for the milliseconds of a write, by this program only.
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("change tokens: lock %s: %w", lock.Name(), err)
