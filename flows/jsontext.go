@@ -3,7 +3,6 @@ package flows
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -41,7 +40,13 @@ func AppendJSON(b []byte, v any) ([]byte, error) {
 
 func appendObject(b []byte, m map[string]any) (_ []byte, err error) {
 	b = append(b, '{')
-	for i, name := range slices.Sorted(maps.Keys(m)) {
+	var room [16]string // most objects have no more
+	names := room[:0]
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for i, name := range names {
 		if i > 0 {
 			b = append(b, ',')
 		}

@@ -151,7 +151,7 @@ func TestCodecRoundTrip(t *testing.T) {
 		if len(signals) == 0 {
 			continue
 		}
-		got, err := decode(frame(append(signals, spans...))) // joined: two bodies are one
+		got, err := decode(frame(append(signals, spans...)), false) // joined: two bodies are one
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -164,7 +164,7 @@ func TestCodecRoundTrip(t *testing.T) {
 func TestZeroSignalRoundTrip(t *testing.T) {
 	want := flows.Batch{Signals: []flows.Signal{{}, {Attributes: map[string]any{}}}}
 	signals, _ := chunksOf(t, want)
-	got, err := decode(frame(signals))
+	got, err := decode(frame(signals), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestLargeBatchIsCut(t *testing.T) {
 		if len(c.body) > targetBody || c.items > maxItems {
 			t.Fatalf("a chunk of %d bytes, %d items", len(c.body), c.items)
 		}
-		part, err := decode(frame([]chunk{c}))
+		part, err := decode(frame([]chunk{c}), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,7 +231,7 @@ func TestDeepestValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	signals, _ := chunksOf(t, want)
-	got, err := decode(frame(signals))
+	got, err := decode(frame(signals), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +243,7 @@ func TestDeepestValue(t *testing.T) {
 func TestDecodeRefuses(t *testing.T) {
 	f := func(b ...byte) {
 		t.Helper()
-		if _, err := decode(b); err == nil {
+		if _, err := decode(b, false); err == nil {
 			t.Fatalf("% x was decoded", b)
 		}
 	}
@@ -266,7 +266,7 @@ func FuzzDecode(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, err := decode(b)
+		got, err := decode(b, false)
 		if err != nil {
 			return
 		}
@@ -274,7 +274,7 @@ func FuzzDecode(f *testing.F) {
 		if len(signals)+len(spans) == 0 {
 			return
 		}
-		again, err := decode(frame(append(signals, spans...)))
+		again, err := decode(frame(append(signals, spans...)), false)
 		if err != nil {
 			t.Fatal(err)
 		}

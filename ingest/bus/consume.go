@@ -14,7 +14,8 @@ import (
 )
 
 // Delivery is the content of the messages First to Last of a stream, in order. It is
-// read-only; a handler may keep it.
+// read-only; a handler may keep it, but what Ranges hands out has texts that keep whole
+// messages in memory.
 type Delivery struct {
 	Stream       string
 	First, Last  uint64
@@ -135,7 +136,8 @@ type feed struct {
 
 // feed reads a stream. Messages that cannot be read are given to bury, which returns when
 // they are safe; without one they are left to those readers who have it. They then count as
-// empty and hold nobody up.
+// empty and hold nobody up. Readers with bury are those of ranges: they keep nothing of a
+// message, so its texts are borrowed.
 func (b *Bus) feed(ctx context.Context, stream string, from uint64, bury burial) (*feed, error) {
 	last, err := b.LastSeq(ctx, stream)
 	if err != nil {
@@ -197,7 +199,7 @@ func (b *Bus) pump(ctx context.Context, from jetstream.MessagesContext, to chan<
 			return fmt.Errorf("next message: %w", err)
 		}
 		m := message{seq: meta.Sequence.Stream, stored: flows.At(meta.Timestamp), pending: meta.NumPending}
-		if m.batch, err = decode(raw.Data()); err != nil {
+		if m.batch, err = decode(raw.Data(), bury != nil); err != nil {
 			b.poisoned.Add(1)
 			b.cfg.Log.Error("bus message cannot be read", "stream", meta.Stream, "message", m.seq, "reason", err)
 			if bury != nil {

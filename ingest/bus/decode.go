@@ -2,7 +2,6 @@ package bus
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/VictoriaMetrics/easyproto"
@@ -15,8 +14,9 @@ import (
 // embedded server, and one target more.
 const maxBody = embeddedMaxPayload + targetBody
 
-// decode reads a message of the bus. Spans of what it returns may refer to frame.
-func decode(frame []byte) (flows.Batch, error) {
+// decode reads a message of the bus. Spans of what it returns may refer to frame; with
+// borrow all texts may, which spares a copy of each and keeps the whole as long as one.
+func decode(frame []byte, borrow bool) (flows.Batch, error) {
 	var b flows.Batch
 	if len(frame) < frameHeader || frame[0] != frameVersion {
 		return b, fmt.Errorf("%w: no frame of version %d", errMalformed, frameVersion)
@@ -38,12 +38,12 @@ func decode(frame []byte) (flows.Batch, error) {
 	default:
 		return b, fmt.Errorf("%w: packing %d is not known", errMalformed, frame[1])
 	}
-	return decodeBody(body)
+	return decodeBody(body, borrow)
 }
 
-func decodeBody(body []byte) (flows.Batch, error) {
+func decodeBody(body []byte, borrow bool) (flows.Batch, error) {
 	var b flows.Batch
-	d := decoder{names: map[string]string{}}
+	d := decoder{names: map[string]string{}, borrow: borrow}
 	items := 0
 	err := fields(body, func(fc *easyproto.FieldContext) error {
 		item, ok := fc.MessageData()
@@ -73,13 +73,13 @@ func decodeBody(body []byte) (flows.Batch, error) {
 	return b, nil
 }
 
-// text sets a string that differs from item to item; name one that repeats.
-func text(fc *easyproto.FieldContext, to *string) error {
+// textTo sets a string that differs from item to item; nameTo one that repeats.
+func (d *decoder) textTo(fc *easyproto.FieldContext, to *string) error {
 	s, ok := fc.String()
 	if !ok {
 		return errMalformed
 	}
-	*to = strings.Clone(s)
+	*to = d.clone(s)
 	return nil
 }
 
@@ -123,7 +123,7 @@ func (d *decoder) signal(src []byte, s *flows.Signal) error {
 		case 2:
 			return d.nameTo(fc, &s.Source)
 		case 3:
-			return text(fc, &s.ID)
+			return d.textTo(fc, &s.ID)
 		case 4:
 			return d.nameTo(fc, &s.Name)
 		case 5:
@@ -141,7 +141,7 @@ func (d *decoder) signal(src []byte, s *flows.Signal) error {
 			}
 			return nil
 		case 10:
-			return text(fc, &s.Sequence)
+			return d.textTo(fc, &s.Sequence)
 		case 11:
 			return instant(fc, &s.Received)
 		case 12:
@@ -154,11 +154,11 @@ func (d *decoder) signal(src []byte, s *flows.Signal) error {
 		case 15:
 			return d.mapTo(fc, &s.Data)
 		case 16:
-			return text(fc, &s.TraceID)
+			return d.textTo(fc, &s.TraceID)
 		case 17:
-			return text(fc, &s.SpanID)
+			return d.textTo(fc, &s.SpanID)
 		case 18:
-			return text(fc, &s.ParentID)
+			return d.textTo(fc, &s.ParentID)
 		}
 		return errMalformed
 	})
@@ -174,7 +174,7 @@ func (d *decoder) key(fc *easyproto.FieldContext, k *flows.Key) error {
 		case 1:
 			return d.nameTo(fc, &k.Type)
 		case 2:
-			return text(fc, &k.Value)
+			return d.textTo(fc, &k.Value)
 		}
 		return errMalformed
 	})
@@ -186,9 +186,9 @@ func (d *decoder) log(src []byte, l *flows.LogRecord) error {
 		case 1:
 			return instant(fc, &l.Time)
 		case 2:
-			return text(fc, &l.TraceID)
+			return d.textTo(fc, &l.TraceID)
 		case 3:
-			return text(fc, &l.SpanID)
+			return d.textTo(fc, &l.SpanID)
 		case 4:
 			return integer(fc, &l.TraceFlags)
 		case 5:
@@ -198,7 +198,7 @@ func (d *decoder) log(src []byte, l *flows.LogRecord) error {
 		case 7:
 			return d.nameTo(fc, &l.Service)
 		case 8:
-			return text(fc, &l.Body)
+			return d.textTo(fc, &l.Body)
 		case 9:
 			return d.mapTo(fc, &l.Resource)
 		case 10:

@@ -89,11 +89,23 @@ func appendValue(mm *easyproto.MessageMarshaler, v any, depth int) error {
 // decoder reads one message. It keeps one copy of each short name, because the same ones
 // come with every signal.
 type decoder struct {
-	names map[string]string
+	names  map[string]string
+	borrow bool // texts share the message's memory, for who keeps none of them
+}
+
+// clone is a copy of s, unless texts are borrowed.
+func (d *decoder) clone(s string) string {
+	if d.borrow {
+		return s
+	}
+	return strings.Clone(s)
 }
 
 // name is a copy of s that does not pin the message's buffer, shared by all equal names.
 func (d *decoder) name(s string) string {
+	if d.borrow {
+		return s
+	}
 	const sharedNames = 4096 // bounds what a message of ever new names costs
 	if known, ok := d.names[s]; ok {
 		return known
@@ -149,7 +161,7 @@ func (d *decoder) value(src []byte, depth int) (key string, v any, err error) {
 			key = d.name(text)
 		case valueString:
 			text, ok = fc.String()
-			v = strings.Clone(text)
+			v = d.clone(text)
 		case valueBool:
 			v, ok = fc.Bool()
 		case valueInt:
@@ -158,7 +170,7 @@ func (d *decoder) value(src []byte, depth int) (key string, v any, err error) {
 			v, ok = fc.Double()
 		case valueNumber:
 			text, ok = fc.String()
-			v = json.Number(strings.Clone(text))
+			v = json.Number(d.clone(text))
 		case valueMap:
 			m, err := d.mapOf(fc, depth)
 			v = m
