@@ -34,11 +34,33 @@ const (
 
 var logGamma = math.Log(gamma)
 
-// bin is that of a value above 0.
-func bin(v int64) int32 { return int32(math.Ceil(math.Log(float64(v)) / logGamma)) }
+// bin is that of a value; -1 for none above 0.
+func bin(v int64) int32 {
+	if v <= 0 {
+		return -1
+	}
+	return int32(math.Ceil(math.Log(float64(v)) / logGamma))
+}
 
-// binValue is the value within 1 % of everything in a bin.
-func binValue(b int32) int64 { return int64(2 * math.Pow(gamma, float64(b)) / (gamma + 1)) }
+// binValue is the value within 1 % of everything in a bin; 0 for that of zeros.
+func binValue(b int32) int64 {
+	if b < 0 {
+		return 0
+	}
+	return binValues[b]
+}
+
+// binValues are those of all bins up to that of the longest duration.
+var binValues = func() []int64 {
+	values := make([]int64, bin(math.MaxInt64)+1)
+	for b := range values {
+		values[b] = math.MaxInt64
+		if v := math.Round(2 * math.Pow(gamma, float64(b)) / (gamma + 1)); v < math.MaxInt64 {
+			values[b] = int64(v)
+		}
+	}
+	return values
+}()
 
 // Count is how many values it holds.
 func (s *Sketch) Count() int { return s.count }
@@ -66,7 +88,8 @@ func (s *Sketch) Remove(d time.Duration) {
 		return
 	}
 	if s.inexact {
-		if s.inBin(v, -1); v >= s.max-s.max/20 { // near enough to be all there was of the last bin
+		left := s.inBin(v, -1)
+		if v == s.max || left == 0 && v >= s.max-s.max/20 { // near enough to have been the last bin
 			s.max = min(s.max, s.highest())
 		}
 		return
@@ -101,13 +124,14 @@ func (s *Sketch) giveUpValues() {
 	s.values = nil
 }
 
-// inBin counts a value.
-func (s *Sketch) inBin(v int64, by int32) {
-	if v <= 0 {
-		s.zeros += by
-		return
+// inBin counts a value, and returns the count of its bin.
+func (s *Sketch) inBin(v int64, by int32) int32 {
+	count := &s.zeros
+	if b := bin(v); b >= 0 {
+		count = s.at(b)
 	}
-	*s.at(bin(v)) += by
+	*count += by
+	return *count
 }
 
 // at is the count of a bin; the bins grow to hold it, 2,200 at most.

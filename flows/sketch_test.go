@@ -41,6 +41,18 @@ func TestSketchPercentiles(t *testing.T) {
 	}
 }
 
+func TestSketchOfTheLongest(t *testing.T) {
+	var s Sketch
+	for range exactValues + 5 {
+		s.Add(math.MaxInt64)
+	}
+	s.Remove(math.MaxInt64)
+	want := float64(math.MaxInt64) / 1e9
+	if d := s.Distribution(); math.Abs(*d.P50-want) > accuracy*want || math.Abs(*d.Max-want) > accuracy*want {
+		t.Errorf("%v %v, want %v", *d.P50, *d.Max, want)
+	}
+}
+
 func TestSketchRemoveUndoesAdd(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	var s, want Sketch
