@@ -103,7 +103,11 @@ func (s *Server) loadOverview(ctx context.Context, t target) (loaded, error) {
 		shell.Socket = t.socket()
 		return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish("first run"), nil
 	}
-	v := views.Overview{Clock: c, Range: t.rng, Flows: s.flowsNow(ctx, all, t.rng), Alerts: s.openAlerts("", "")}
+	v := views.Overview{Clock: c, Range: t.rng, Flows: s.flowsNow(ctx, all, t.rng), Alerts: s.openAlerts("", ""), Changes: s.changes()}
+	v.Started = s.startedTogether(ctx, all, t.rng)
+	if systems, ok, err := s.systemsNow(ctx); ok && err == nil {
+		v.Systems = systems
+	}
 	shell := s.shell(c, views.PlaceOverview, "Overview")
 	shell.Socket = t.socket()
 	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(versions(all)...), nil

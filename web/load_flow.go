@@ -83,7 +83,7 @@ func (s *Server) loadFlow(ctx context.Context, t target) (loaded, error) {
 }
 
 func (s *Server) variants(ctx context.Context, f *flows.Flow, rng views.Range) *flows.Variants {
-	found, ok, err := ask(ctx, s.past, fmt.Sprintf("variants %s@%s %s", f.Name, f.Version, rng), func(ctx context.Context) (flows.Variants, error) {
+	found, ok, err := lately(ctx, s.past, fmt.Sprintf("variants %s@%s %s", f.Name, f.Version, rng), func(ctx context.Context) (flows.Variants, error) {
 		w := windowUntil(flows.NoTime, rng.Span())
 		return s.history.Variants(ctx, f, w.From, flows.NoTime, 10)
 	})
@@ -99,7 +99,7 @@ func (s *Server) series(ctx context.Context, f *flows.Flow, rng views.Range, at 
 	if bucket == 0 {
 		return nil
 	}
-	found, ok, err := ask(ctx, s.past, fmt.Sprintf("series %s@%s %s %s", f.Name, f.Version, rng, at), func(ctx context.Context) (flows.Series, error) {
+	found, ok, err := lately(ctx, s.past, fmt.Sprintf("series %s@%s %s %s", f.Name, f.Version, rng, at), func(ctx context.Context) (flows.Series, error) {
 		w := windowUntil(at, rng.Span())
 		return s.history.Series(ctx, f, w.From, w.To, bucket)
 	})

@@ -75,11 +75,21 @@ func (p *past) awaySince() flows.Time {
 // ask answers name from memory, or by load. ok is false where history cannot answer and did
 // not lately. A *flows.InputError and flows.ErrNotFound are answers, and returned as err.
 func ask[V any](ctx context.Context, p *past, name string, load func(context.Context) (V, error)) (value V, ok bool, err error) {
+	return askWaiting(ctx, p, name, waitLittle, load)
+}
+
+// lately is ask for what stands beside live numbers: where there is an older answer it does
+// not wait for a newer one, which the next rendering has.
+func lately[V any](ctx context.Context, p *past, name string, load func(context.Context) (V, error)) (value V, ok bool, err error) {
+	return askWaiting(ctx, p, name, 0, load)
+}
+
+func askWaiting[V any](ctx context.Context, p *past, name string, little time.Duration, load func(context.Context) (V, error)) (value V, ok bool, err error) {
 	last, asking := p.question(name, func(ctx context.Context) (any, error) { return load(ctx) })
 	if asking != nil {
 		wait := askWithin + waitLittle // the question ends by then, and says why
 		if time.Since(last.answered) < memoMeanwhile {
-			wait = waitLittle
+			wait = little
 		}
 		timer := time.NewTimer(wait)
 		defer timer.Stop()

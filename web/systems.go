@@ -30,7 +30,7 @@ func (s *Server) systemsNow(ctx context.Context) (list []views.SystemNow, ok boo
 		at      flows.Time
 		traffic []flows.SystemTraffic
 	}
-	answer, ok, err := ask(ctx, s.past, "systems "+strings.Join(asked, "\n"), func(ctx context.Context) (heard, error) {
+	answer, ok, err := lately(ctx, s.past, "systems "+strings.Join(asked, "\n"), func(ctx context.Context) (heard, error) {
 		now := flows.At(time.Now())
 		traffic, err := s.history.Systems(ctx, asked, now.Add(-systemWindow), now)
 		return heard{now, traffic}, err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"throughline/flows"
 )
@@ -157,4 +158,34 @@ func valueWords(m flows.Money, what, none string) string {
 		return text + what
 	}
 	return none
+}
+
+func (v Overview) chart() chart {
+	s := v.Started
+	c := chart{
+		Clock: v.Clock, id: "overview-chart", title: "Started, all flows", note: each(s.Bucket), from: s.From, to: s.From.Add(time.Duration(len(s.Started)) * s.Bucket),
+		lines: []chartLine{{name: "started", values: floats(s.Started)}, {name: "completed", class: "this", values: floats(s.Ended[flows.Completed])}},
+	}
+	for _, a := range v.Alerts {
+		c.marks = append(c.marks, chartMark{at: a.StartsAt, text: a.where(), href: alertURL(a.ID)})
+	}
+	return c
+}
+
+func (ch Change) icon() string {
+	switch ch.Kind {
+	case ChangeAcked, ChangeResolved:
+		return "ok"
+	}
+	return "alerts"
+}
+
+func (ch Change) words() string {
+	switch ch.Kind {
+	case ChangeAcked:
+		return "acknowledged by " + ch.Alert.Ack.By
+	case ChangeResolved:
+		return "resolved"
+	}
+	return "stuck in " + ch.Alert.Title
 }

@@ -110,7 +110,29 @@ type Overview struct {
 	Range  Range
 	Flows  []FlowNow // in any order
 	Alerts []Alert   // open ones, in the order in which they are shown
+	// What stands beside the flows: started and completed over the range in all of them, the
+	// systems by name, and what happened lately. Nil where not known.
+	Started *flows.Series
+	Systems []SystemNow
+	Changes []Change
 }
+
+// Change is something that happened to an alert.
+type Change struct {
+	At    flows.Time
+	Kind  ChangeKind
+	Alert Alert
+}
+
+// ChangeKind is what happened.
+type ChangeKind int
+
+// What can happen to an alert.
+const (
+	ChangeOpened ChangeKind = iota
+	ChangeAcked
+	ChangeResolved
+)
 
 // Body is the page without its frame.
 func (v Overview) Body() templ.Component { return overviewBody(v) }
@@ -120,6 +142,9 @@ func (v Overview) Parts() []Part {
 	parts := []Part{
 		{"overview-stats", OverviewStats(v)},
 		{"alerts-open", AlertCards(v.Clock, v.Alerts)},
+		{"overview-chart", OverviewChart(v)},
+		{"overview-systems", OverviewSystems(v)},
+		{"overview-changes", OverviewChanges(v)},
 	}
 	return append(parts, rowParts(v.Clock, v.Flows)...)
 }

@@ -20,7 +20,7 @@ type samplePage struct {
 
 func samplePages(t testing.TB) []samplePage {
 	c := sampleClock()
-	overview := Overview{Clock: c, Range: RangeHour, Flows: sampleFlows(t), Alerts: sampleAlerts()}
+	overview := Overview{Clock: c, Range: RangeHour, Flows: sampleFlows(t), Alerts: sampleAlerts(), Started: sampleSeries("2026-11-19T01:15:00Z"), Systems: sampleSystems(t), Changes: sampleChanges()}
 	list := FlowList{Clock: c, Range: RangeDay, Flows: sampleFlows(t)}
 	detail := sampleFlowDetail(t)
 	step := StepDetail{Clock: c, Now: orders(t), Step: 6, Instances: sampleInstances(), Alerts: sampleAlerts()[:1]}

@@ -235,6 +235,12 @@ func sampleSeries(from string) *flows.Series {
 	return s
 }
 
+func sampleChanges() []Change {
+	over := sampleAcked()
+	over.ResolvedAt = sampleNow
+	return []Change{{sampleNow, ChangeResolved, over}, {over.Ack.At, ChangeAcked, over}, {stuckSince, ChangeOpened, sampleAlerts()[0]}}
+}
+
 // samplePlayed is the flow as it was at 02:30, in the hour from 02:00 on.
 func samplePlayed(t testing.TB) FlowDetail {
 	v := sampleFlowDetail(t)

@@ -1,0 +1,69 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"throughline/flows"
+	"throughline/web/views"
+)
+
+// startedTogether adds up what started and completed in all flows; nil where history cannot
+// say, or the range has no picture. Answers may be a bucket apart: a bucket counts where all
+// have it.
+func (s *Server) startedTogether(ctx context.Context, all []*flows.Flow, rng views.Range) *flows.Series {
+	var parts []*flows.Series
+	for _, f := range all {
+		one := s.series(ctx, f, rng, flows.NoTime)
+		if one == nil {
+			return nil
+		}
+		parts = append(parts, one)
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return together(parts)
+}
+
+func together(parts []*flows.Series) *flows.Series {
+	from, bucket := parts[0].From, parts[0].Bucket
+	until := from.Add(bucket * time.Duration(len(parts[0].Started)))
+	for _, p := range parts {
+		from, until = max(from, p.From), min(until, p.From.Add(bucket*time.Duration(len(p.Started))))
+	}
+	n := max(int(until.Sub(from)/bucket), 0)
+	sum := &flows.Series{From: from, Bucket: bucket, Started: make([]int, n), Ended: map[flows.State][]int{flows.Completed: make([]int, n)}}
+	for _, p := range parts {
+		skipped := int(from.Sub(p.From) / bucket)
+		for i := range n {
+			sum.Started[i] += p.Started[i+skipped]
+			if done := p.Ended[flows.Completed]; done != nil {
+				sum.Ended[flows.Completed][i] += done[i+skipped]
+			}
+		}
+	}
+	return sum
+}
+
+// shownChanges is how many changes the overview lists.
+const shownChanges = 8
+
+// changes are what happened to alerts lately, latest first.
+func (s *Server) changes() []views.Change {
+	var list []views.Change
+	for _, a := range s.hub.Alerts() {
+		v := s.viewAlert(a)
+		list = append(list, views.Change{At: a.StartsAt, Kind: views.ChangeOpened, Alert: v})
+		if a.Ack.Given() {
+			list = append(list, views.Change{At: a.Ack.At, Kind: views.ChangeAcked, Alert: v})
+		}
+		if a.ResolvedAt != flows.NoTime {
+			list = append(list, views.Change{At: a.ResolvedAt, Kind: views.ChangeResolved, Alert: v})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b views.Change) int { return cmp.Compare(b.At, a.At) })
+	return list[:min(len(list), shownChanges)]
+}
