@@ -20,7 +20,7 @@ const (
 	silentFor     = 3 * heartbeatEvery
 	writeWithin   = 10 * time.Second
 	maxFromSocket = 4 << 10 // bytes of a message; pages and programs have little to say
-	maxSockets    = 2000    // each costs two goroutines and about 20 KB
+	maxSockets    = 8192    // each costs two goroutines and about 20 KB
 )
 
 // feed is what one socket sends. Its functions are called by the socket's writer alone.

@@ -11,6 +11,7 @@ import (
 
 type benchCmd struct {
 	Live   benchLiveCmd   `cmd:"" help:"Measure the time from sending an event to seeing it on a websocket."`
+	Pages  benchPagesCmd  `cmd:"" help:"Open the sockets of many pages at once; measure how old numbers are when they come, and the server's effort."`
 	Ingest benchIngestCmd `cmd:"" help:"Send spans or events for a while; measure what is accepted, what becomes visible, and when."`
 }
 
@@ -98,6 +99,37 @@ func (b *benchLiveCmd) Run(w *world) error {
 	report, err := bench.Live(w.ctx, bench.LiveConfig{HTTP: server.Host, Rate: b.Rate, Duration: b.Duration, Batch: b.Batch, Token: b.Token})
 	if err != nil {
 		return unreachable("bench: %w", err)
+	}
+	return printReport(w, b.JSON, report)
+}
+
+type benchPagesCmd struct {
+	Server   string        `help:"URL of a running Throughline." default:"http://127.0.0.1:8080"`
+	Sockets  int           `help:"How many pages are open at once, at most 20000." default:"1000"`
+	Page     []string      `help:"Path of a page to look at, like /flows/bench; give it again for more. None is a mix of all kinds."`
+	Duration time.Duration `help:"How long to look, at most 1h." default:"20s"`
+	Token    string        `help:"Token to send with." env:"THROUGHLINE_TOKEN"`
+	JSON     bool          `help:"Print the report as JSON."`
+}
+
+// Help is shown below the flags.
+func (benchPagesCmd) Help() string {
+	return "Something else must make the numbers move. Each open page takes a file descriptor here and one in the server.\n\n" +
+		"Examples:\n  throughline bench ingest events --flow bench --rate 10000 --duration 60s &\n  throughline bench pages --sockets 1000 --duration 40s\n" +
+		"  throughline bench pages --sockets 5000 --page /flows/bench"
+}
+
+// Run is the command.
+func (b *benchPagesCmd) Run(w *world) error {
+	if b.Sockets < 1 || b.Sockets > 20_000 || b.Duration < 2*time.Second || b.Duration > time.Hour {
+		return usage("--sockets must be from 1 to 20000, --duration from 2s to 1h")
+	}
+	if u, err := url.Parse(b.Server); err != nil || u.Host == "" {
+		return usage("--server %q: write it like http://127.0.0.1:8080", b.Server)
+	}
+	report, err := bench.Pages(w.ctx, bench.PagesConfig{HTTP: b.Server, Paths: b.Page, Sockets: b.Sockets, Duration: b.Duration, Token: b.Token})
+	if err != nil {
+		return unreachable("%w", err)
 	}
 	return printReport(w, b.JSON, report)
 }
