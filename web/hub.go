@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"throughline/flows"
 )
@@ -34,6 +35,8 @@ type Hub struct {
 	alerts *alertsState
 	subs   map[*subscription]struct{}
 	seq    uint64
+
+	caughtUp flows.Time // of CaughtUp; NoTime before
 }
 
 // NewHub is an empty hub.
@@ -42,14 +45,18 @@ func NewHub() *Hub {
 		flows:  make(map[string]*healthState),
 		trends: make(map[string]*trend),
 		steps:  make(map[string]*stepTrends),
-		alerts: &alertsState{byID: map[string]*alertState{}},
-		subs:   make(map[*subscription]struct{}),
+		alerts: &alertsState{byID: map[string]*alertState{}}, caughtUp: flows.NoTime,
+		subs: make(map[*subscription]struct{}),
 	}
 }
 
 // Publish makes h the latest numbers of its flow. h and what it points to must not change
 // afterwards. The caller limits the rate: every call reaches every socket that keeps up.
-func (h *Hub) Publish(health flows.Health) error {
+func (h *Hub) Publish(health flows.Health) error { return h.PublishHeard(health, flows.NoTime) }
+
+// PublishHeard is Publish of numbers that are the first to tell of signals, the oldest of
+// which was received at heard; NoTime for none.
+func (h *Hub) PublishHeard(health flows.Health, heard flows.Time) error {
 	fields, err := topFields(health)
 	if err != nil {
 		return err
@@ -68,6 +75,7 @@ func (h *Hub) Publish(health flows.Health) error {
 	for sub := range h.subs {
 		if sub.flow == "" || sub.flow == health.Flow {
 			sub.markLocked(health.Flow)
+			sub.heard = earlierOf(sub.heard, heard)
 		}
 	}
 	return nil
@@ -150,15 +158,49 @@ func (h *Hub) Alerts() []Alert {
 	return h.alerts.list
 }
 
-// asOf is the latest instant that any flow's numbers speak of; NoTime for none.
+// CaughtUp says that the numbers tell of every signal that was accepted until then.
+func (h *Hub) CaughtUp(until flows.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.caughtUp = until
+}
+
+// lagging is from when on numbers count as behind: a caught-up engine says so every second.
+const lagging = 5 * time.Second
+
+// asOf is up to when the numbers tell of everything; NoTime where that is not known. An engine
+// that is behind dates its numbers by its own clock: then that is not it.
 func (h *Hub) asOf() flows.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	latest := flows.NoTime
+	if h.caughtUp != flows.NoTime && time.Since(h.caughtUp.Std()) > lagging {
+		return h.caughtUp
+	}
+	latest := h.caughtUp
 	for _, state := range h.flows {
 		latest = max(latest, state.health.AsOf)
 	}
 	return latest
+}
+
+// restoring says whether a flow's numbers are not whole yet.
+func (h *Hub) restoring() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, state := range h.flows {
+		if state.health.Restoring {
+			return true
+		}
+	}
+	return false
+}
+
+// earlierOf is the earlier of two instants; NoTime is none.
+func earlierOf(a, b flows.Time) flows.Time {
+	if a == flows.NoTime || b != flows.NoTime && b < a {
+		return b
+	}
+	return a
 }
 
 // subscription is one listener's place in the hub. What changed since its last take is
@@ -170,6 +212,8 @@ type subscription struct {
 
 	dirty       map[string]struct{} // guarded by hub.mu
 	alertsDirty bool                // guarded by hub.mu
+	heard       flows.Time          // of PublishHeard since the last take, the earliest; guarded by hub.mu
+	taken       flows.Time          // heard as it was at the last take; of the taker
 }
 
 // subscribe registers a listener for one flow, or for all where flow is empty. Everything
@@ -178,7 +222,7 @@ type subscription struct {
 func (h *Hub) subscribe(flow string) *subscription {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	sub := &subscription{hub: h, flow: flow, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), alertsDirty: true}
+	sub := &subscription{hub: h, flow: flow, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), alertsDirty: true, heard: flows.NoTime, taken: flows.NoTime}
 	for name := range h.flows {
 		if flow == "" || flow == name {
 			sub.dirty[name] = struct{}{}
@@ -208,6 +252,7 @@ func (s *subscription) take() ([]*healthState, *alertsState) {
 		}
 	}
 	clear(s.dirty)
+	s.taken, s.heard = s.heard, flows.NoTime
 	if !s.alertsDirty {
 		return changed, nil
 	}

@@ -187,9 +187,9 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 		return s.render(ctx, t)
 	}}
 	s.sockets.serve(w, r, func() feed {
-		watcher := s.screens.join(sc)
-		return feed{wake: watcher.wake, pull: watcher.pull, close: watcher.leave, beat: func() ([]byte, error) {
-			return json.Marshal(heartbeat{"heartbeat", s.hub.asOf()})
+		watcher, eyes := s.screens.join(sc), &eyes{seen: s.seenLatency}
+		return feed{wake: watcher.wake, pull: watcher.pull, close: watcher.leave, hear: eyes.hear, beat: func() ([]byte, error) {
+			return json.Marshal(pageBeat{heartbeat{"heartbeat", s.hub.asOf()}, s.hub.restoring(), eyes.beat(time.Now()), eyes.roundTrip()})
 		}}
 	})
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"throughline/flows"
 )
 
 // part is one live element of a page: its HTML is one element with that id.
@@ -39,8 +41,20 @@ type frame struct {
 	delta   func() (*websocket.PreparedMessage, error) // from version-1; nil for the first
 }
 
+// heardID is the element that says, of a frame, when the oldest signal was received that it is
+// the first to show: the browser measures from there to the screen.
+const heardID = "page-heard"
+
+func heardPart(heard flows.Time) []part {
+	if heard == flows.NoTime {
+		return nil
+	}
+	return []part{{heardID, fmt.Appendf(nil, `<i id="%s" hidden data-heard="%.3f"></i>`, heardID, float64(heard)/1e6)}}
+}
+
 // since is the message for a socket that was last sent the frame last; nil for nothing new.
-func (f *frame) since(last *frame) (*websocket.PreparedMessage, error) {
+// heard is that of all frames since.
+func (f *frame) since(last *frame, heard flows.Time) (*websocket.PreparedMessage, error) {
 	switch {
 	case last == nil:
 		return f.full()
@@ -50,7 +64,7 @@ func (f *frame) since(last *frame) (*websocket.PreparedMessage, error) {
 		return f.delta()
 	}
 	if changed := changedParts(last.parts, f.parts); len(changed) > 0 {
-		return partsMessage(changed)()
+		return partsMessage(append(changed, heardPart(heard)...))()
 	}
 	return nil, nil
 }
@@ -110,6 +124,7 @@ type watcher struct {
 	shown   *shown
 	wake    chan struct{} // one slot
 	last    *frame
+	heard   flows.Time // of the frames since the last pull, the earliest; guarded by screens.mu
 }
 
 func newScreens(hub *Hub, log *slog.Logger) *screens {
@@ -136,7 +151,7 @@ func (s *screens) join(sc screen) *watcher {
 		s.open[sc.name] = at
 		s.wg.Go(func() { s.run(ctx, at) })
 	}
-	w := &watcher{screens: s, shown: at, wake: make(chan struct{}, 1)}
+	w := &watcher{screens: s, shown: at, wake: make(chan struct{}, 1), heard: flows.NoTime}
 	at.watchers[w] = struct{}{}
 	if at.latest != nil {
 		w.wake <- struct{}{}
@@ -159,12 +174,13 @@ func (w *watcher) leave() {
 // pull is the feed of the watcher's socket.
 func (w *watcher) pull() ([]*websocket.PreparedMessage, error) {
 	w.screens.mu.Lock()
-	latest := w.shown.latest
+	latest, heard := w.shown.latest, w.heard
+	w.heard = flows.NoTime
 	w.screens.mu.Unlock()
 	if latest == nil {
 		return nil, nil
 	}
-	message, err := latest.since(w.last)
+	message, err := latest.since(w.last, heard)
 	if err != nil || message == nil {
 		return nil, err
 	}
@@ -196,7 +212,7 @@ func (s *screens) run(ctx context.Context, at *shown) {
 		case err != nil:
 			s.log.WarnContext(ctx, "page cannot be rendered", "page", at.name, "error", err)
 		default:
-			s.show(at, parts)
+			s.show(at, parts, sub.taken)
 		}
 		rest.Reset(at.rest)
 		if !s.somethingNew(ctx, sub, at.poll) {
@@ -223,7 +239,7 @@ func (s *screens) somethingNew(ctx context.Context, sub *subscription, poll time
 }
 
 // show makes parts the latest frame, unless they are what is shown already.
-func (s *screens) show(at *shown, parts []part) {
+func (s *screens) show(at *shown, parts []part, heard flows.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := &frame{version: 1, parts: parts, full: partsMessage(parts)}
@@ -232,10 +248,11 @@ func (s *screens) show(at *shown, parts []part) {
 		if len(changed) == 0 {
 			return
 		}
-		next.version, next.delta = before.version+1, partsMessage(changed)
+		next.version, next.delta = before.version+1, partsMessage(append(changed, heardPart(heard)...))
 	}
 	at.latest = next
 	for w := range at.watchers {
+		w.heard = earlierOf(w.heard, heard)
 		select {
 		case w.wake <- struct{}{}:
 		default: // a token already waits

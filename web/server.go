@@ -85,6 +85,8 @@ type Server struct {
 	screens *screens
 	past    *past
 	trials  chan struct{} // slots for checks of texts
+
+	seenLatency metric.Float64Histogram // what browsers measure; nil without meters
 }
 
 // New checks the options and lays out the routes; nothing runs before the first socket.
@@ -96,8 +98,13 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	seen, err := latencyMetric(o.MeterProvider)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
-		Options: o, log: o.Log, rules: o.Rules, history: o.History, hub: o.Hub, openapi: openapi, mux: http.NewServeMux(),
+		seenLatency: seen,
+		Options:     o, log: o.Log, rules: o.Rules, history: o.History, hub: o.Hub, openapi: openapi, mux: http.NewServeMux(),
 		sockets: newSockets(o.Log), screens: newScreens(o.Hub, o.Log), past: newPast(), trials: make(chan struct{}, maxTrials),
 	}
 	s.routes()

@@ -28,6 +28,7 @@ type feed struct {
 	wake  <-chan struct{}
 	pull  func() ([]*websocket.PreparedMessage, error) // everything new since the pull before
 	beat  func() ([]byte, error)                       // what is sent every heartbeatEvery
+	hear  func([]byte)                                 // what the peer says, at most maxFromSocket bytes; may be nil
 	close func()
 }
 
@@ -118,14 +119,14 @@ func (s *sockets) serve(w http.ResponseWriter, r *http.Request, open func() feed
 			s.log.WarnContext(ctx, "websocket", "path", r.URL.Path, "error", err)
 		}
 	})
-	read(conn)
+	read(conn, feed.hear)
 	cancel()
 	writer.Wait()
 	feed.close()
 }
 
-// read drops what the peer says, and returns when it is gone or silent.
-func read(conn *websocket.Conn) {
+// read hands on what the peer says, and returns when it is gone or silent.
+func read(conn *websocket.Conn, hear func([]byte)) {
 	conn.SetReadLimit(maxFromSocket)
 	alive := func() error { return conn.SetReadDeadline(time.Now().Add(silentFor)) }
 	conn.SetPongHandler(func(string) error { return alive() })
@@ -137,8 +138,12 @@ func read(conn *websocket.Conn) {
 		if err != nil {
 			return
 		}
-		if _, err := io.Copy(io.Discard, message); err != nil { // the limit counts what is read
+		said, err := io.ReadAll(message) // the read limit bounds it
+		if err != nil {
 			return
+		}
+		if hear != nil {
+			hear(said)
 		}
 		if alive() != nil {
 			return

@@ -58,6 +58,7 @@ type runner struct {
 	settled    time.Time // when restoring ends; zero before catching up
 	judge      judgement
 	pending    map[string]time.Time // changed flows and when each may be published
+	fresh      freshness
 	published  map[string]time.Time
 	alertsDue  bool
 	alerted    time.Time
@@ -82,7 +83,7 @@ func newRunner(set *flows.Set, b *bus.Bus, s *store.Store, ready <-chan struct{}
 		engine: engine.New(set), bus: b, store: s, ready: ready, hub: hub, alerts: alerts, source: source, log: log,
 		deliveries: make(chan bus.Delivery), sets: make(chan *flows.Set), asks: make(chan func()),
 		restoring: true, frozen: flows.NoTime, judge: judgement{at: flows.NoTime},
-		pending: map[string]time.Time{}, published: map[string]time.Time{},
+		pending: map[string]time.Time{}, published: map[string]time.Time{}, fresh: freshness{oldest: flows.NoTime, since: map[string]flows.Time{}},
 	}
 	r.writer = rowWriter{store: s, log: log, done: make(chan struct{}, 1)}
 	r.keepVersions(set, r.engine.Flows())
@@ -217,6 +218,7 @@ func (r *runner) apply(d bus.Delivery) {
 	r.engine.Roll(flows.At(now))
 	r.engine.Apply(d.Signals, r.clock(now))
 	r.applied = d.Last
+	r.fresh.heard(d.Signals)
 }
 
 // step does all that is due at now.
@@ -224,6 +226,7 @@ func (r *runner) step(ctx context.Context, now time.Time) error {
 	if now.Sub(r.ticked) >= tickEvery {
 		r.ticked = now
 		r.tell()
+		r.fresh.tick(ctx, r, now)
 		r.engine.Roll(flows.At(now))
 	}
 	r.replaceDue(ctx, now)
@@ -235,8 +238,10 @@ func (r *runner) step(ctx context.Context, now time.Time) error {
 		if _, ok := r.pending[flow]; !ok {
 			r.pending[flow] = r.published[flow].Add(publishEvery)
 		}
+		r.fresh.changed(flow)
 		r.alertsDue = true
 	}
+	r.fresh.oldest = flows.NoTime
 	r.publish(now)
 	if r.alertsDue && !r.restoring && len(r.unfilled) == 0 && now.Sub(r.alerted) >= alertEvery {
 		r.alertsDue, r.alerted = false, now
@@ -322,7 +327,7 @@ func (r *runner) publish(now time.Time) {
 			continue
 		}
 		health.Restoring = r.restoring || slices.Contains(r.unfilled, flow)
-		if err := r.hub.Publish(health); err != nil {
+		if err := r.hub.PublishHeard(health, r.fresh.take(flow)); err != nil {
 			r.log.Error("publish live numbers", "flow", flow, "error", err)
 		}
 	}

@@ -118,6 +118,14 @@ func domID(prefix, name string) string {
 	return b.String()
 }
 
+// historyWord is how history is, for the diagnostics.
+func historyWord(n Notices) string {
+	if known(n.HistoryAway) {
+		return "cannot be read"
+	}
+	return "is read"
+}
+
 func (n Notices) any() bool { return n.Restoring || known(n.HistoryAway) || len(n.Faults) > 0 }
 
 // shownFaults is how many faults a notice lists; the rest is counted.

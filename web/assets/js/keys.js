@@ -55,6 +55,7 @@ export function startKeys() {
       case 'j': step(1); break;
       case 'k': step(-1); break;
       case 'p': document.getElementById('player') ? togglePlay() : togglePause(); break;
+      case 'd': document.getElementById('diagnostics')?.togglePopover(); break;
       case 'a': acknowledgeMeant(); break;
       case 's':
         event.preventDefault(); // the field that gets the focus must not get the letter

@@ -2,6 +2,7 @@
 // The socket itself is htmx's (hx-ws); the server pushes <hx-partial>s that it morphs in.
 import { announce } from './announce.js';
 import { waited } from './waited.js';
+import { beaten, offset as clockOffset, shown, startEyes } from './eyes.js';
 
 const beatEvery = 5000; // the server says something at least this often
 const silentFor = 2 * beatEvery; // longer, and the connection counts as lost
@@ -18,12 +19,14 @@ let paused = false;
 let waiting = 0; // updates held back
 let offset = 0; // the server's clock minus ours, in ms
 let clockKnown = false; // heartbeats tell the time of the numbers
+let restoring = false; // the engine reads back what it knew
+let reconnects = 0;
 let kind = '';
 let openAlerts = 0;
 let acks = new Map(); // alert to who has it, '' for nobody
 let clock; // writes times in the page's zone
 
-const serverNow = () => Date.now() + offset;
+const serverNow = () => Date.now() + (clockOffset() ?? offset);
 
 /** The reader marks text: changing it now would take the marks away. */
 function marking() {
@@ -59,7 +62,8 @@ function show() {
     setState('paused', 'Paused', waiting === 1 ? '1 update waiting' : `${waiting} updates waiting`);
   } else if (heardAt > 0) {
     const behind = serverNow() - Number(byId('asof')?.dataset.at ?? serverNow());
-    if (clockKnown && behind > behindFor) setState('behind', 'Live', `data ${Math.round(behind / 1000)} s behind`);
+    if (restoring) setState('restoring', 'Restoring', 'no verdicts yet');
+    else if (clockKnown && behind > behindFor) setState('behind', 'Live', `data ${Math.round(behind / 1000)} s behind`);
     else setState('live', 'Live', marking() && waiting > 0 ? 'held while text is marked' : '');
   }
 }
@@ -72,7 +76,10 @@ function lost() {
 
 function heard() {
   heardAt = performance.now();
-  if (lostAt > 0) announce('Connection is back');
+  if (lostAt > 0) {
+    announce('Connection is back');
+    reconnects++;
+  }
   lostAt = 0;
 }
 
@@ -115,7 +122,10 @@ function tick() {
 
 /** A message that is not HTML. */
 function told(message) {
-  if (message.type !== 'heartbeat' || !message.as_of) return;
+  if (message.type !== 'heartbeat') return;
+  restoring = message.restoring === true;
+  beaten(message, connection?.socket);
+  if (!message.as_of) return;
   const at = Date.parse(message.as_of);
   const place = byId('asof');
   if (!place || Number.isNaN(at) || holding()) return;
@@ -132,6 +142,7 @@ function changed() {
     return;
   }
   readClock();
+  shown();
   const open = Number((byId('nav-alerts')?.dataset.count ?? '0').replaceAll(',', ''));
   if (open > openAlerts) announce(open === 1 ? 'An alert is open' : `A new alert: ${open} are open`);
   openAlerts = open;
@@ -202,5 +213,12 @@ export function startLive() {
   addEventListener('online', retry);
   addEventListener('focus', retry);
   setInterval(tick, 1000);
+  startEyes(() => ({
+    state: [byId('live-word').textContent, byId('live-note').textContent].filter(Boolean).join(', '),
+    asof: byId('asof')?.textContent.trim() ?? '',
+    connection: `${reconnects === 0 ? 'never lost' : `came back ${reconnects} times`}, last message ${heardAt > 0 ? ((performance.now() - heardAt) / 1000).toFixed(1) : '–'} s ago`,
+    history: byId('notices')?.dataset.history ?? '',
+    waiting,
+  }));
   underlineChanges();
 }
