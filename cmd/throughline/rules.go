@@ -308,7 +308,10 @@ func (r *rules) settle() (changed bool, err error) {
 			}
 		}
 	}
-	next := &rulesNow{faults: faults, sources: map[string]string{}, names: map[string]string{}, drafts: map[string]draft{}, keys: r.keys.good, refs: r.refs.refs}
+	next := &rulesNow{
+		faults: faults, sources: map[string]string{}, names: map[string]string{}, drafts: map[string]draft{},
+		keys: r.keys.good, refs: r.refs.refs, naming: flows.NewNaming(r.refs.refs.Systems),
+	}
 	running := make([]*flows.Flow, 0, len(paths))
 	for _, path := range paths {
 		f := r.files[path]

@@ -201,6 +201,22 @@ func TestRulesReferredFiles(t *testing.T) {
 	if flow, _ := r.Set().Flow("a"); version() == before || len(flow.Steps[1].Downtime) != 1 {
 		t.Error("planned downtime is not in force")
 	}
+	named := func() string {
+		sig := flows.Signal{Name: "y", Source: "/sap", System: "/sap"}
+		if err := r.Set().AssignKeys(&sig); err != nil {
+			t.Fatal(err)
+		}
+		return sig.System
+	}
+	down := version()
+	if named() != "/sap" {
+		t.Error("a system is named that no file names")
+	}
+	f.write("../systems.yaml", "erp: {match: {source: [/sap]}, downtime: [{from: 2026-12-01T22:00:00Z, until: 2026-12-02T04:00:00Z}]}\n")
+	expect(t, r, "a(x y) b(z)")
+	if named() != "erp" || version() != down {
+		t.Errorf("the source reports as %s; version %s, was %s", named(), version(), down)
+	}
 	f.write("../systems.yaml", "erp: x\n")
 	expect(t, r, "a(x y) b(z)", "systems.yaml:1:6: system `erp` must be a mapping")
 	f.remove("../systems.yaml")

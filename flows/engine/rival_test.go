@@ -119,11 +119,6 @@ func (f *feed) health(flow string) flows.Health {
 	return h
 }
 
-func (f *feed) fold(flow string, occurrences ...flows.Occurrence) flows.Instance {
-	definition, _ := f.set.Flow(flow)
-	return definition.Fold(occurrences, f.now)
-}
-
 // ev is an event of order 1 at a minute, unless data names another.
 func ev(id, name string, at float64, data ...any) flows.Signal {
 	s := flows.Signal{
