@@ -27,6 +27,9 @@ const (
 	silentWithin = 10 * time.Second
 	bodyWithin   = time.Minute
 
+	// publishWithin bounds the wait for the bus; it is below the time for an answer.
+	publishWithin = 30 * time.Second
+
 	// Estimates of decoded memory, without the texts, which the body's bytes stand for.
 	SignalCost    = 1 << 10 // a span as record and as signal, with its maps
 	AttributeCost = 64      // an entry of a map

@@ -107,7 +107,8 @@ func (v *Visit) body() *Body {
 // error nothing was accepted. A sender that leaves does not end it: what is on its way to
 // the bus gets there, and is counted.
 func (v *Visit) Publish(ctx context.Context, b flows.Batch, rejected Rejected) error {
-	ctx = context.WithoutCancel(ctx) // the bus bounds it
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishWithin)
+	defer cancel()
 	items := len(b.Signals) + b.SpanCount() + len(b.Logs)
 	if items > 0 {
 		if err := v.deps.Publisher.Publish(ctx, b); err != nil {
