@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// spansPause keeps a trickle of spans visible within 100 ms, by no more than 17 inserts
+	// spansPause keeps a trickle of spans visible within 100 ms, by no more than 20 inserts
 	// a second; each makes a part that ClickHouse has to merge.
-	spansPause = 60 * time.Millisecond
+	spansPause = 50 * time.Millisecond
 	// maxSpans of one insert: the more, the fewer merges. They wait in memory, 300 to 500
 	// bytes each.
 	maxSpans = 50_000

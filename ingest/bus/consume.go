@@ -1,11 +1,14 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -130,9 +133,20 @@ type burial func(ctx context.Context, seq uint64, data []byte, reason error) err
 type feed struct {
 	messages chan message // closed at the end, then err says why
 	err      error
+	fault    error        // of decoding
+	behind   atomic.Int64 // messages that have come and are not decoded yet
 	stop     context.CancelFunc
 	done     chan struct{}
 }
+
+const (
+	// decodedAhead messages wait for their reader, who inserts meanwhile: as many spans as
+	// come in a tenth of a second at full rate.
+	decodedAhead = 12
+	// receivedAhead messages wait to be decoded, so that a reader can tell whether it has
+	// all there is.
+	receivedAhead = 16
+)
 
 // feed reads a stream. Messages that cannot be read are given to bury, which returns when
 // they are safe; without one they are left to those readers who have it. They then count as
@@ -159,16 +173,44 @@ func (b *Bus) feed(ctx context.Context, stream string, from uint64, bury burial)
 		return nil, fmt.Errorf("read %s: %w", stream, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	f := &feed{messages: make(chan message, 4), stop: cancel, done: make(chan struct{})}
+	f := &feed{messages: make(chan message, decodedAhead), stop: cancel, done: make(chan struct{})}
+	received := make(chan jetstream.Msg, receivedAhead)
 	unhook := context.AfterFunc(ctx, messages.Stop) // frees Next at once
-	go func() {                                     // ended and awaited by feed.close
-		defer close(f.done)
-		defer close(f.messages)
+	var both sync.WaitGroup
+	both.Go(func() { // both are ended and awaited by feed.close
+		defer close(received)
 		defer messages.Stop()
 		defer unhook()
-		f.err = b.pump(ctx, messages, f.messages, bury)
+		f.err = f.receive(ctx, messages, received)
+	})
+	both.Go(func() {
+		defer cancel()
+		if err := b.pump(ctx, received, f, bury); err != nil {
+			f.fault = err
+		}
+	})
+	go func() { // ends with both
+		both.Wait()
+		f.err = cmp.Or(f.fault, f.err)
+		close(f.messages)
+		close(f.done)
 	}()
 	return f, nil
+}
+
+func (f *feed) receive(ctx context.Context, from jetstream.MessagesContext, to chan<- jetstream.Msg) error {
+	for {
+		raw, err := from.Next()
+		if err != nil {
+			return fmt.Errorf("next message: %w", err)
+		}
+		f.behind.Add(1)
+		select {
+		case to <- raw:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func (f *feed) close() {
@@ -188,12 +230,9 @@ func (f *feed) next(ctx context.Context) (message, error) {
 	}
 }
 
-func (b *Bus) pump(ctx context.Context, from jetstream.MessagesContext, to chan<- message, bury burial) error {
-	for {
-		raw, err := from.Next()
-		if err != nil {
-			return fmt.Errorf("next message: %w", err)
-		}
+// pump decodes what was received.
+func (b *Bus) pump(ctx context.Context, from <-chan jetstream.Msg, f *feed, bury burial) error {
+	for raw := range from {
 		meta, err := raw.Metadata()
 		if err != nil {
 			return fmt.Errorf("next message: %w", err)
@@ -208,12 +247,14 @@ func (b *Bus) pump(ctx context.Context, from jetstream.MessagesContext, to chan<
 				}
 			}
 		}
+		f.behind.Add(-1) // before it is handed on: who has got it must not wait for it
 		select {
-		case to <- m:
+		case f.messages <- m:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+	return nil
 }
 
 // Poisoned is how often this process met a message that it could not read.

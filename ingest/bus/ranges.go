@@ -166,7 +166,7 @@ func (r *ranger) gather(ctx context.Context) (Delivery, error) {
 	defer timer.Stop()
 	for d.items() < r.cfg.MaxItems {
 		wait := r.cfg.Pause - time.Since(r.gathered)
-		if d.Pending > 0 {
+		if d.Pending > 0 || r.feed.behind.Load() > 0 {
 			wait = max(wait, onItsWay)
 		}
 		timer.Reset(wait)
