@@ -57,8 +57,10 @@ func (l *listeners) bound(meter metric.Meter, most int64) error {
 		return fmt.Errorf("make instruments: %w", err)
 	}
 	for name, port := range map[string]*net.Listener{"http": &l.http, "otlp_grpc": &l.otlpGRPC, "otlp_http": &l.otlpHTTP} {
-		*port = &boundedListener{Listener: *port, most: most, open: open, refused: refused,
-			port: metric.WithAttributeSet(attribute.NewSet(attribute.String("port", name)))}
+		*port = &boundedListener{
+			Listener: *port, most: most, open: open, refused: refused,
+			port: metric.WithAttributeSet(attribute.NewSet(attribute.String("port", name))),
+		}
 	}
 	return nil
 }

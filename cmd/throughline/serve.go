@@ -70,7 +70,7 @@ func (a *app) serve(l listeners) error {
 	if err := l.bound(a.telemetry.meters.Meter("throughline/listen"), maxConnections()); err != nil {
 		return errors.Join(err, l.close())
 	}
-	options := otlp.ServerOptions()
+	options := otlp.ServerOptions(a.intake)
 	var forHTTP *tls.Config // nil: in the clear
 	if files := a.config.TLS; files.on() {
 		forGRPC, err := openCertificates(files, a.log, "h2")

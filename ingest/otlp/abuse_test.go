@@ -25,7 +25,7 @@ import (
 func rawGRPC(t *testing.T) (*http2.Framer, net.Conn) {
 	t.Helper()
 	in, _, _ := ingesttest.New(t)
-	server := grpc.NewServer(otlp.ServerOptions()...)
+	server := grpc.NewServer(otlp.ServerOptions(in)...)
 	otlp.RegisterGRPC(server, in)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -33,10 +33,15 @@ const (
 	messageWithin = 30 * time.Second
 )
 
-// ServerOptions are the bounds that a gRPC server needs before it hands a request on, and
-// the codec of our services, which leaves messages as they came.
-func ServerOptions() []grpc.ServerOption {
+// ServerOptions are the bounds that a gRPC server needs before it hands a request on, the
+// codec of our services, which leaves messages as they came, and the answer to what OTLP has
+// beside them: UNIMPLEMENTED.
+func ServerOptions(in *ingest.Intake) []grpc.ServerOption {
+	door := in.Door("otlp-grpc")
 	return []grpc.ServerOption{
+		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+			return refuse(stream.Context(), door, ingest.Refuse(ingest.NotFound, notTaken))
+		}),
 		grpc.ForceServerCodecV2(rawCodec{}), grpc.MaxRecvMsgSize(ingest.MaxBody),
 		grpc.MaxConcurrentStreams(maxStreams), grpc.ConnectionTimeout(handshakeWithin), grpc.MaxHeaderListSize(maxHeader),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleWithin, Time: pingAfter, Timeout: pingWithin}),
@@ -53,8 +58,7 @@ func withCut(ctx context.Context, _ *tap.Info) (context.Context, error) {
 	return context.WithValue(ctx, cut{}, cancel), nil
 }
 
-// RegisterGRPC registers TraceService and LogsService. What else OTLP has, the server
-// answers as UNIMPLEMENTED by itself.
+// RegisterGRPC registers TraceService and LogsService, on a server with ServerOptions.
 func RegisterGRPC(s grpc.ServiceRegistrar, in *ingest.Intake) {
 	door := in.Door("otlp-grpc")
 	for name, signal := range map[string]*signal{
@@ -80,7 +84,7 @@ type service struct {
 func (s *service) handle(_ any, stream grpc.ServerStream) error {
 	answer, err := s.take(stream)
 	if err != nil {
-		return s.refuse(stream.Context(), err)
+		return refuse(stream.Context(), s.door, err)
 	}
 	return stream.SendMsg(answer) //nolint:wrapcheck // grpc's own status
 }
@@ -155,8 +159,8 @@ func receive(stream grpc.ServerStream) ([]byte, error) {
 }
 
 // refuse is the status of a refusal, with RetryInfo where the sender shall try again.
-func (s *service) refuse(ctx context.Context, err error) error {
-	refusal := s.door.Refused(ctx, err)
+func refuse(ctx context.Context, door *ingest.Door, err error) error {
+	refusal := door.Refused(ctx, err)
 	st := status.New(code(refusal.Class), refusal.Detail)
 	if wait := refusal.Wait(); wait > 0 {
 		if detailed, err := st.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(wait)}); err == nil {

@@ -19,6 +19,8 @@ const (
 	typeJSON  = "application/json"
 )
 
+const notTaken = "OTLP traces (/v1/traces, TraceService) and logs (/v1/logs, LogsService) are taken; metrics and profiles are not"
+
 // NewHandler makes the handler of OTLP/HTTP: POST /v1/traces and /v1/logs.
 func NewHandler(in *ingest.Intake) http.Handler {
 	door := in.Door("otlp-http")
@@ -26,9 +28,8 @@ func NewHandler(in *ingest.Intake) http.Handler {
 	mux.Handle("/v1/traces", &handler{door, &traces})
 	mux.Handle("/v1/logs", &handler{door, &logs})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		detail := "OTLP traces go to /v1/traces and logs to /v1/logs; metrics and profiles are not taken"
 		_, asJSON := encodingOf(r)
-		writeStatus(w, asJSON, door.Refused(r.Context(), ingest.Refuse(ingest.NotFound, detail)))
+		writeStatus(w, asJSON, door.Refused(r.Context(), ingest.Refuse(ingest.NotFound, notTaken)))
 	})
 	return mux
 }

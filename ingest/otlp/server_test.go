@@ -232,7 +232,7 @@ func serveGRPC(t *testing.T, in *ingest.Intake) *grpc.ClientConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer(otlp.ServerOptions()...)
+	server := grpc.NewServer(otlp.ServerOptions(in)...)
 	otlp.RegisterGRPC(server, in)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
@@ -285,11 +285,14 @@ func TestGRPC(t *testing.T) {
 }
 
 func TestGRPCRefusals(t *testing.T) {
-	in, bus, _ := ingesttest.New(t)
+	in, bus, meter := ingesttest.New(t)
 	conn := serveGRPC(t, in)
 	client := ptraceotlp.NewGRPCClient(conn)
-	if _, err := pmetricotlp.NewGRPCClient(conn).Export(t.Context(), pmetricotlp.NewExportRequest()); status.Code(err) != codes.Unimplemented {
+	if _, err := pmetricotlp.NewGRPCClient(conn).Export(t.Context(), pmetricotlp.NewExportRequest()); status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "metrics") {
 		t.Errorf("metrics: %v", err)
+	}
+	if n := meter.Sum(t, "throughline.ingest.refused", "class", "not-found"); n != 1 {
+		t.Errorf("metrics: %d counted", n)
 	}
 	for _, compression := range []string{"gzip", "zstd"} {
 		td := someTraces(1)
