@@ -306,6 +306,35 @@ func TestParseManySteps(t *testing.T) {
 	}
 }
 
+// A file of many long lists is no heavier than its steps squared.
+func TestPlanOfManyLongLists(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("flow: f\nkey: k\nsteps:\n")
+	var before []string
+	for i := range MaxSteps {
+		fmt.Fprintf(&b, "- {id: s%d, match: {event: s%d}", i, i)
+		if i >= MaxSteps-200 {
+			fmt.Fprintf(&b, ", after: {any: [%s]}", strings.Join(before, ","))
+		} else {
+			before = append(before, fmt.Sprint("s", i))
+		}
+		b.WriteString("}\n")
+	}
+	f := mustParse(t, b.String())
+	most := 0
+	for s := range f.Steps {
+		most = max(most, cap(f.plan().fellows[s]))
+	}
+	if most < len(before)-1 || most > 2*MaxSteps {
+		t.Errorf("room for %d fellows of one of %d steps", most, MaxSteps)
+	}
+	began := time.Now()
+	f.Fold([]Occurrence{{Step: 0}, {Step: MaxSteps - 1, At: 1}}, 2)
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("one fold took %v", took)
+	}
+}
+
 func TestParseDuration(t *testing.T) {
 	f := func(text string, want time.Duration) {
 		t.Helper()

@@ -192,8 +192,13 @@ func (p *parser) object(n *yaml.Node, field string) map[string]any {
 	if err == nil {
 		v, err = DecodeObject(b)
 	}
-	if err != nil || n.Kind != yaml.MappingNode {
+	switch {
+	case n.Kind != yaml.MappingNode:
 		p.fault(n, "`%s` must be a mapping of names to values, as {order_id: A, order.total: 10}", field)
+		return nil
+	case err != nil:
+		what, _, _ := strings.Cut(err.Error(), "\n")
+		p.fault(n, "`%s` cannot be read as a signal's: %s", field, shortened(what))
 		return nil
 	}
 	return v

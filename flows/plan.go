@@ -29,6 +29,7 @@ func makePlan(steps []Step) plan {
 	n := len(steps)
 	p := plan{successors: make([][]int, n), siblings: make([][]int, n), fellows: make([][]int, n), expect: make([]int, n)}
 	missing := make([]int, n)
+	var fellow []bool // n for each step: without it the lists of a file of a megabyte would fill a gigabyte
 	for s := range steps {
 		p.hasStart = p.hasStart || steps[s].Start
 		p.each = p.each || steps[s].Each != ""
@@ -41,8 +42,15 @@ func makePlan(steps []Step) plan {
 		missing[s] = len(steps[s].After)
 		for _, a := range steps[s].After {
 			p.successors[a] = append(p.successors[a], s)
+			if !steps[s].Any {
+				continue
+			}
+			if fellow == nil {
+				fellow = make([]bool, n*n)
+			}
 			for _, b := range steps[s].After {
-				if steps[s].Any && a != b {
+				if a != b && !fellow[a*n+b] {
+					fellow[a*n+b] = true
 					p.fellows[a] = append(p.fellows[a], b)
 				}
 			}
