@@ -132,27 +132,50 @@ func fields(src []byte, f func(fc *easyproto.FieldContext) error) error {
 	return nil
 }
 
+// The functions below read fields in loops of their own: values are most of what is
+// decoded, and a function for each field would take memory for each value.
+
 func (d *decoder) mapOf(fc *easyproto.FieldContext, depth int) (map[string]any, error) {
 	src, ok := fc.MessageData()
 	if !ok || depth > maxDepth {
 		return nil, errMalformed
 	}
 	m := map[string]any{}
-	err := fields(src, func(fc *easyproto.FieldContext) error {
-		entry, ok := fc.MessageData()
-		if !ok || fc.FieldNum != element {
-			return errMalformed
+	var at easyproto.FieldContext
+	for len(src) > 0 {
+		var entry []byte
+		var err error
+		if entry, src, err = elementOf(&at, src); err != nil {
+			return nil, err
 		}
 		key, v, err := d.value(entry, depth+1)
+		if err != nil {
+			return nil, err
+		}
 		m[key] = v
-		return err
-	})
-	return m, err
+	}
+	return m, nil
+}
+
+// elementOf reads the next element of a map or list.
+func elementOf(fc *easyproto.FieldContext, src []byte) (entry, rest []byte, err error) {
+	if rest, err = fc.NextField(src); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	entry, ok := fc.MessageData()
+	if !ok || fc.FieldNum != element {
+		return nil, nil, errMalformed
+	}
+	return entry, rest, nil
 }
 
 // value reads a value, and the key it has as an entry of a map.
 func (d *decoder) value(src []byte, depth int) (key string, v any, err error) {
-	err = fields(src, func(fc *easyproto.FieldContext) error {
+	var fc easyproto.FieldContext
+	for len(src) > 0 {
+		if src, err = fc.NextField(src); err != nil {
+			return "", nil, fmt.Errorf("%w: %w", errMalformed, err)
+		}
 		var text string
 		var ok bool
 		switch fc.FieldNum {
@@ -172,20 +195,20 @@ func (d *decoder) value(src []byte, depth int) (key string, v any, err error) {
 			text, ok = fc.String()
 			v = json.Number(d.clone(text))
 		case valueMap:
-			m, err := d.mapOf(fc, depth)
-			v = m
-			return err
+			v, err = d.mapOf(&fc, depth)
+			ok = err == nil
 		case valueList:
-			list, err := d.list(fc, depth)
-			v = list
-			return err
+			v, err = d.list(&fc, depth)
+			ok = err == nil
 		}
-		if !ok {
-			return errMalformed
+		if err == nil && !ok {
+			err = errMalformed
 		}
-		return nil
-	})
-	return key, v, err
+		if err != nil {
+			return "", nil, err
+		}
+	}
+	return key, v, nil
 }
 
 func (d *decoder) list(fc *easyproto.FieldContext, depth int) ([]any, error) {
@@ -194,14 +217,18 @@ func (d *decoder) list(fc *easyproto.FieldContext, depth int) ([]any, error) {
 		return nil, errMalformed
 	}
 	list := []any{}
-	err := fields(src, func(fc *easyproto.FieldContext) error {
-		element0, ok := fc.MessageData()
-		if !ok || fc.FieldNum != element {
-			return errMalformed
+	var at easyproto.FieldContext
+	for len(src) > 0 {
+		var entry []byte
+		var err error
+		if entry, src, err = elementOf(&at, src); err != nil {
+			return nil, err
 		}
-		_, v, err := d.value(element0, depth+1)
+		_, v, err := d.value(entry, depth+1)
+		if err != nil {
+			return nil, err
+		}
 		list = append(list, v)
-		return err
-	})
-	return list, err
+	}
+	return list, nil
 }
