@@ -1,5 +1,5 @@
 // Starts what the tests look at: the demo in a throw-away folder on free ports, and a browser.
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -15,11 +16,11 @@ const browserPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 export const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
-/** Runs the demo until stop(); url is where it answers. */
-export async function startDemo() {
+/** Runs the demo, or serve with settings, until stop(); url is where it answers. */
+export async function startDemo(command = 'demo', settings = {}) {
   if (!existsSync(binary)) throw new Error(`${binary} is missing: run make build first`);
   const dir = await mkdtemp(join(tmpdir(), 'throughline-e2e-'));
-  const child = spawn(binary, ['demo', '--data-dir', dir], {
+  const child = spawn(binary, [command, '--data-dir', dir], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
@@ -27,6 +28,7 @@ export async function startDemo() {
       THROUGHLINE_HTTP_ADDR: '127.0.0.1:0',
       THROUGHLINE_OTLP_GRPC_ADDR: '127.0.0.1:0',
       THROUGHLINE_OTLP_HTTP_ADDR: '127.0.0.1:0',
+      ...settings,
     },
   });
   let log = '';
@@ -43,11 +45,16 @@ export async function startDemo() {
   };
   try {
     const ready = await firstReady(child, exited);
-    return { url: `http://${ready.http}`, stop, log: () => log };
+    return { url: `http://${ready.http}`, dir, stop, log: () => log };
   } catch (error) {
     await stop();
     throw new Error(`${error.message}\n${log}`);
   }
+}
+
+/** What a command of the program prints. */
+export async function run(...args) {
+  return (await promisify(execFile)(binary, args, { cwd: root })).stdout.trim();
 }
 
 /** The line of JSON that says where the server listens. */
