@@ -103,7 +103,7 @@ func (a *authority) write(dir string) TLSConfig {
 // exporters are the SDK's, over gRPC and over HTTP.
 func exporters(t *testing.T, h *house, config *tls.Config) map[string]*otlptrace.Exporter {
 	t.Helper()
-	overGRPC, err := otlptracegrpc.New(t.Context(), otlptracegrpc.WithEndpoint(h.addr.OTLPGRPC), otlptracegrpc.WithTimeout(5*time.Second),
+	overGRPC, err := otlptracegrpc.New(t.Context(), otlptracegrpc.WithEndpoint(h.addr.OTLPGRPC), otlptracegrpc.WithTimeout(20*time.Second),
 		otlptracegrpc.WithTLSCredentials(credentials.NewTLS(config)), otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{}))
 	if err != nil {
 		t.Fatal(err)
