@@ -67,6 +67,16 @@ func clock() views.Clock {
 	return views.Clock{Now: flows.At(time.Now().Truncate(time.Second))}
 }
 
+// clock is now in the reader's zone.
+func (t target) clock() views.Clock {
+	c := clock()
+	c.Zone = t.zone
+	return c
+}
+
+// clockFor is now in the zone of the reader who asks.
+func clockFor(r *http.Request) views.Clock { return target{zone: keptZone(r)}.clock() }
+
 // shell is what surrounds the page. It is made after the page's values, so that it knows
 // whether history answered.
 func (s *Server) shell(c views.Clock, place views.Place, title string) views.Shell {
@@ -93,7 +103,7 @@ func (s *Server) shell(c views.Clock, place views.Place, title string) views.She
 }
 
 func (s *Server) loadOverview(ctx context.Context, t target) (loaded, error) {
-	c, all := clock(), s.rules.Set().Flows()
+	c, all := t.clock(), s.rules.Set().Flows()
 	if intake, ok := s.nothingYet(all); ok {
 		v := views.FirstRun{
 			Clock: c, EventsURL: t.site + "/api/v1/events", OTLPHTTP: s.OTLPHTTP, OTLPGRPC: s.OTLPGRPC, ConfigDir: s.ConfigDir,
@@ -151,7 +161,7 @@ func versions(all []*flows.Flow) []string {
 }
 
 func (s *Server) loadFlows(ctx context.Context, t target) (loaded, error) {
-	c, all := clock(), s.rules.Set().Flows()
+	c, all := t.clock(), s.rules.Set().Flows()
 	v := views.FlowList{Clock: c, Range: t.rng, Flows: s.flowsNow(ctx, all, t.rng)}
 	shell := s.shell(c, views.PlaceFlows, "Flows")
 	shell.Socket = t.socket()

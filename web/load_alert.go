@@ -61,7 +61,7 @@ func (s *Server) viewAlert(a Alert) views.Alert {
 }
 
 func (s *Server) loadAlerts(t target) (loaded, error) {
-	c := clock()
+	c := t.clock()
 	v := views.AlertList{Clock: c, Open: s.openAlerts("", "")}
 	for _, a := range s.hub.Alerts() {
 		if a.ResolvedAt != flows.NoTime {
@@ -78,7 +78,7 @@ func (s *Server) loadAlert(ctx context.Context, t target) (loaded, error) {
 	if !ok {
 		return loaded{}, problem(http.StatusNotFound, "There is no alert %q, or it was resolved more than a day ago.", shorten(t.id))
 	}
-	c := clock()
+	c := t.clock()
 	v := views.AlertDetail{Clock: c, Alert: s.viewAlert(a), Reader: t.reader}
 	f, ok := s.rules.Set().Flow(a.Flow)
 	if ok {

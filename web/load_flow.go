@@ -60,7 +60,7 @@ func (s *Server) loadFlow(ctx context.Context, t target) (loaded, error) {
 		return loaded{}, err
 	}
 	v := views.FlowDetail{
-		Clock: clock(), Now: now, Stuck: s.instancesAt(ctx, f, "", t.at, shortLength, flows.Stuck), Series: s.series(ctx, f, t.rng, t.at),
+		Clock: t.clock(), Now: now, Stuck: s.instancesAt(ctx, f, "", t.at, shortLength, flows.Stuck), Series: s.series(ctx, f, t.rng, t.at),
 	}
 	more := []string{f.Version}
 	shell := s.shell(v.Clock, views.PlaceFlows, f.Title)
@@ -190,7 +190,7 @@ func (s *Server) loadStep(ctx context.Context, t target) (loaded, error) {
 		return loaded{}, err
 	}
 	v := views.StepDetail{
-		Clock: clock(), Now: now, Step: step,
+		Clock: t.clock(), Now: now, Step: step,
 		Instances: s.instancesAt(ctx, f, t.step, t.at, listLength, flows.Stuck, flows.Unknown, flows.Held, flows.Open),
 	}
 	shell := s.shell(v.Clock, views.PlaceFlows, f.Steps[step].Title+" · "+f.Title)

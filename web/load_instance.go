@@ -30,7 +30,7 @@ func (s *Server) loadInstance(ctx context.Context, t target) (loaded, error) {
 	case !ok:
 		return loaded{}, problem(http.StatusServiceUnavailable, "Stored history cannot be read now. What is live goes on; this page shows the instance as soon as history is back.")
 	}
-	c := clock()
+	c := t.clock()
 	usual := s.flowNow(ctx, f, views.RangeHour)
 	v := views.InstanceTimeline{
 		Clock: c, Flow: f, Detail: detail, AtPast: t.at != flows.NoTime, Usual: &usual, Said: s.saidBy(ctx, &detail), Common: s.commonOf(&detail),

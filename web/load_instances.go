@@ -52,7 +52,7 @@ func (s *Server) loadInstances(ctx context.Context, t target) (loaded, error) {
 	if err != nil {
 		return loaded{}, err
 	}
-	c := clock()
+	c := t.clock()
 	q, fault := listQuery(f, t.list, t.at, c.Now)
 	if fault != nil {
 		return loaded{}, fault

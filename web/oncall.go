@@ -207,7 +207,7 @@ func (s *Server) formUnack(w http.ResponseWriter, r *http.Request) (Alert, error
 }
 
 func (s *Server) formSilence(w http.ResponseWriter, r *http.Request) (Alert, error) {
-	until, fault := silenceEnd(r.PostForm, clock())
+	until, fault := silenceEnd(r.PostForm, clockFor(r))
 	if fault != nil {
 		return Alert{}, fault
 	}

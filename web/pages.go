@@ -118,7 +118,7 @@ func (s *Server) loadSearch(r *http.Request) (loaded, error) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), askWithin)
 	defer cancel()
-	c, all, began := clock(), s.rules.Set().Flows(), time.Now()
+	c, all, began := clockFor(r), s.rules.Set().Flows(), time.Now()
 	v := views.SearchResults{Clock: c, Query: text, Known: all}
 	if text != "" {
 		found, ok, err := ask(ctx, s.past, fmt.Sprintf("search %d %q", limit, text), func(ctx context.Context) (flows.Found, error) {
@@ -149,7 +149,7 @@ func (s *Server) loadEntity(r *http.Request) (loaded, error) {
 	if p.fault != nil {
 		return loaded{}, p.fault
 	}
-	c, set := clock(), s.rules.Set()
+	c, set := clockFor(r), s.rules.Set()
 	v := views.EntityTimeline{Clock: c, Key: key, Known: set.Flows()}
 	ctx, cancel := context.WithTimeout(r.Context(), historyWithin)
 	defer cancel()

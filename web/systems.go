@@ -170,7 +170,7 @@ func (s *Server) loadSystems(ctx context.Context, t target) (loaded, error) {
 	if err != nil {
 		return loaded{}, err
 	}
-	v := views.SystemList{Clock: clock(), Systems: list, Known: ok}
+	v := views.SystemList{Clock: t.clock(), Systems: list, Known: ok}
 	shell := s.shell(v.Clock, views.PlaceSystems, "Systems")
 	shell.Socket = t.socket()
 	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(), nil
@@ -189,7 +189,7 @@ func (s *Server) loadSystem(ctx context.Context, t target) (loaded, error) {
 		}
 		return loaded{}, problem(http.StatusNotFound, "No system %q was heard in the last hour, and no flow waits for one. Systems: %s.", shorten(t.system), listed(names))
 	}
-	v := views.SystemDetail{Clock: clock(), Now: list[at], Known: ok, Alerts: s.openAlerts("", "")}
+	v := views.SystemDetail{Clock: t.clock(), Now: list[at], Known: ok, Alerts: s.openAlerts("", "")}
 	v.Alerts = slices.DeleteFunc(v.Alerts, func(a views.Alert) bool { return a.System != t.system })
 	seen, ok, err := ask(ctx, s.past, fmt.Sprintf("system %q", t.system), func(ctx context.Context) ([]flows.SeenSignal, error) {
 		return s.history.SystemNames(ctx, t.system, clock().Now.Add(-systemWindow), listLength)

@@ -42,6 +42,36 @@ type target struct {
 	// reader is the name that the reader's browser kept. It is not in the socket's address:
 	// live elements are the same for all who look at a page.
 	reader string
+	zone   *time.Location // in which the reader lives; nil is UTC
+}
+
+// zoneCookie is where app.js keeps the name of the reader's zone.
+const zoneCookie = "zone"
+
+// keptZone is the zone in the reader's cookie; nil for none, or one that is not known here.
+func keptZone(r *http.Request) *time.Location {
+	cookie, err := r.Cookie(zoneCookie)
+	if err != nil {
+		return nil
+	}
+	name, err := url.QueryUnescape(cookie.Value)
+	if err != nil {
+		return nil
+	}
+	return zoneNamed(name)
+}
+
+// zoneNamed is a zone of the IANA's; nil for UTC and for what is none.
+func zoneNamed(name string) *time.Location {
+	const longest = 64 // more than any zone has
+	if name == "" || name == "UTC" || name == "Local" || len(name) > longest {
+		return nil
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil
+	}
+	return zone
 }
 
 // socket is the address of the target's websocket.
@@ -51,6 +81,9 @@ func (t target) socket() string {
 		if value != "" {
 			q.Set(name, value)
 		}
+	}
+	if t.zone != nil {
+		q.Set("zone", t.zone.String())
 	}
 	if t.rng != views.RangeHour {
 		q.Set("range", string(t.rng))
@@ -63,7 +96,7 @@ func pageTarget(r *http.Request, v view) (target, *Problem) {
 	p := pageQuery(r)
 	t := target{
 		view: v, flow: r.PathValue("flow"), step: r.PathValue("step"), id: r.PathValue("id"), key: r.PathValue("key"), system: r.PathValue("system"),
-		at: p.time("at"), from: p.time("from"), site: site(r), reader: keptName(r),
+		at: p.time("at"), from: p.time("from"), site: site(r), reader: keptName(r), zone: keptZone(r),
 	}
 	t.rng = p.rangeOf()
 	if v == viewInstance {
@@ -77,10 +110,10 @@ func pageTarget(r *http.Request, v view) (target, *Problem) {
 
 // socketTarget reads what target.socket wrote.
 func socketTarget(r *http.Request) (target, *Problem) {
-	p := query(r, "view", "flow", "step", "id", "key", "list", "range", "system")
+	p := query(r, "view", "flow", "step", "id", "key", "list", "range", "system", "zone")
 	t := target{
 		view: view(p.text("view")), flow: p.text("flow"), step: p.text("step"), id: p.text("id"), key: p.text("key"), list: p.text("list"), system: p.text("system"),
-		at: flows.NoTime, from: flows.NoTime, site: site(r),
+		at: flows.NoTime, from: flows.NoTime, site: site(r), zone: zoneNamed(p.text("zone")),
 	}
 	t.rng = p.rangeOf()
 	return t, p.fault

@@ -37,3 +37,14 @@ export function switchDensity() {
   root.dataset.density = isWall() ? 'normal' : 'wall';
   keep('density', root.dataset.density);
 }
+
+/** Tells the server the reader's zone, once: pages are written in it from then on. */
+function tellZone() {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const told = `zone=${encodeURIComponent(zone)}`;
+  const knows = () => document.cookie.split('; ').includes(told);
+  if (!zone || zone === root.dataset.zone || knows()) return;
+  document.cookie = `${told}; path=/; max-age=31536000; samesite=lax`;
+  if (knows()) location.reload();
+}
+tellZone();
