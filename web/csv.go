@@ -25,6 +25,8 @@ type csvFile struct {
 // csvRoutes are the lists as files. The pages give them too, for ?format=csv.
 func (s *Server) csvRoutes() {
 	s.mux.HandleFunc("GET /flows.csv", s.file(s.flowsFile))
+	s.mux.HandleFunc("GET /flows/{flow}/steps.csv", s.file(s.stepsFile))
+	s.mux.HandleFunc("GET /flows/{flow}/variants.csv", s.file(s.variantsFile))
 	s.mux.HandleFunc("GET /systems.csv", s.file(s.systemsFile))
 	s.mux.HandleFunc("GET /alerts.csv", s.file(s.alertsFile))
 	s.mux.HandleFunc("GET /flows/{flow}/instances.csv", s.file(s.instancesFile))

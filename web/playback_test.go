@@ -57,6 +57,14 @@ func TestPlayback(t *testing.T) {
 	f("/flows/order-to-cash/instances?counted=nothing", 400)
 	f("/flows/order-to-cash/instances?window=1h", 400)
 	f("/api/v1/flows/order-to-cash/instances?counted=reached&step=paid&window=24h&at=2026-11-19T12:00:00Z", 200)
+	if file := h.get(t, "/flows/order-to-cash/steps.csv?at=2026-11-19T12:00:00Z").Body.String(); !strings.Contains(file, "\norder-to-cash,paid,Payment taken,payments,2026-11-19T12:00:00Z,3600,0,99,9,0,0,,,,900\n") {
+		t.Errorf("steps:\n%s", file)
+	}
+	h.history.variants = flows.Variants{Variants: []flows.Variant{{Steps: []string{"placed", "paid"}, Count: 3, Share: 0.75, Median: time.Minute}}, Total: 1}
+	if file := h.get(t, "/flows/order-to-cash/variants.csv?range=7d").Body.String(); !strings.HasSuffix(file, "\norder-to-cash,placed paid,3,0.75,60,false\n") {
+		t.Errorf("variants:\n%s", file)
+	}
+	h.get(t, "/api/v1/flows/order-to-cash/instances?counted=reached&step=paid&window=24h&at=2026-11-19T12:00:00Z")
 	if q := h.history.query; q.Counted != flows.CountedReached || q.Over != 24*time.Hour || q.Step != "paid" || q.At != noon {
 		t.Errorf("asked for %+v", q)
 	}
