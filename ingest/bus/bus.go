@@ -69,6 +69,7 @@ type Bus struct {
 	signals  *committer
 	spans    *committer
 	poisoned atomic.Uint64
+	forget   time.Duration // idle time after which the server forgets a reader; the client's default where 0
 
 	gate   sync.RWMutex // guards closed, and committers' queues against being closed in use
 	closed bool

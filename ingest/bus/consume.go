@@ -163,6 +163,10 @@ func (b *Bus) feed(ctx context.Context, stream string, from uint64, bury burial)
 	consumer, err := b.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:   from,
+		// Where it is not set the server forgets a consumer whose reader has not asked for
+		// five minutes, which one that waits for ClickHouse does not: the next question makes
+		// another one.
+		InactiveThreshold: b.forget,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", stream, err)
