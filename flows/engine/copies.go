@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"hash/maphash"
 	"slices"
 
 	"throughline/flows"
@@ -18,7 +17,7 @@ import (
 // one was there before.
 type copies struct {
 	seen      table // hash of identity -> what counts
-	seed      maphash.Seed
+	hasher    hasher
 	records   [][]record // in chunks
 	last      uint32
 	free      []uint32
@@ -50,13 +49,13 @@ const isGroup = 1 << 31
 
 const recordChunk = 1 << 12
 
-func newCopies() copies {
-	return copies{seed: maphash.MakeSeed(), long: map[uint32][]effect{}, records: [][]record{make([]record, recordChunk)}}
+func newCopies(h hasher) copies {
+	return copies{hasher: h, long: map[uint32][]effect{}, records: [][]record{make([]record, recordChunk)}}
 }
 
 // hash of an identity, taken for the identity itself.
 func (c *copies) hash(id flows.Identity) uint64 {
-	return spread(maphash.String(c.seed, id.ID) + 3*maphash.String(c.seed, id.Source))
+	return c.hasher.text(c.hasher.text(1, id.Source), id.ID)
 }
 
 func (c *copies) record(ref uint32) *record {
@@ -82,6 +81,28 @@ func (c *copies) add(r record, effects []effect) uint32 {
 	}
 	c.records[i/recordChunk][i%recordChunk] = r
 	return i | isRecord
+}
+
+// addRecord is copies.add, and notes with each key that the record names it.
+func (e *Engine) addRecord(r record, effects []effect) uint32 {
+	for _, f := range effects {
+		if f&isGroup == 0 {
+			e.graph.at(nodeID(f)).refs++
+		}
+	}
+	return e.copies.add(r, effects)
+}
+
+func (e *Engine) dropRecord(ref uint32) {
+	if ref&isRecord == 0 {
+		return
+	}
+	for _, f := range e.copies.effects(ref) {
+		if f&isGroup == 0 {
+			e.graph.at(nodeID(f)).refs--
+		}
+	}
+	e.copies.drop(ref)
 }
 
 // effects of a record.
@@ -149,6 +170,7 @@ type arrival struct {
 	lineage  *lineage
 	in       *instance // the first that took it
 	complex  bool      // did more than to be in that one
+	placed   bool      // in an instance, or for one, by its own keys
 	repeated bool      // a second copy of what counts
 	linked   bool      // and its keys are linked already
 }
@@ -156,7 +178,7 @@ type arrival struct {
 // key is the node of one of the signal's keys.
 func (a *arrival) key(e *Engine, i int) nodeID {
 	if a.keys[i] == 0 {
-		a.keys[i] = e.graph.node(a.classes[i], a.signal.Keys[i].Value)
+		a.keys[i] = e.node(a.classes[i], a.signal.Keys[i].Value)
 	}
 	return a.keys[i]
 }
@@ -186,6 +208,9 @@ func (e *Engine) meet(s *flows.Signal) *arrival {
 // before, which it takes back, or is asked for again.
 func (e *Engine) admit(a *arrival) bool {
 	seen := e.copies.seen.find(a.sig, nil)
+	if seen == nil && e.wakeAt(a.sig) {
+		seen = e.copies.seen.find(a.sig, nil)
+	}
 	if seen == nil {
 		return true
 	}
@@ -303,7 +328,7 @@ func (e *Engine) retract(a *arrival, ref uint32) {
 	}
 	slices.Sort(keys)
 	e.graph.unlink(keys)
-	e.copies.drop(ref)
+	e.dropRecord(ref)
 	e.copies.seen.find(a.sig, nil).ref = isRecord // the empty record
 }
 
@@ -358,14 +383,17 @@ func (e *Engine) remember(a *arrival) {
 			effects = a.lineage.effects(effects)
 		}
 		e.effects = effects
-		ref = e.copies.add(record{start: a.signal.Time, hash: a.hash}, effects)
+		ref = e.addRecord(record{start: a.signal.Time, hash: a.hash}, effects)
 		if len(effects) == 0 {
 			e.copies.rememberIdle(a.sig)
+		}
+		if a.complex && !a.placed && len(a.keys) > 0 {
+			e.hangLink(a.sig, a.keys)
 		}
 	}
 	if seen := e.copies.seen.find(a.sig, nil); seen != nil {
 		if seen.ref != isRecord {
-			e.copies.drop(seen.ref)
+			e.dropRecord(seen.ref)
 		}
 		seen.small, seen.ref = uint32(a.hash), ref
 		return

@@ -20,6 +20,7 @@ type Engine struct {
 	set    *flows.Set
 	flows  map[string]*flowState
 	graph  graph
+	cells  cells
 	copies copies
 	traces traces
 	timers timers
@@ -36,6 +37,11 @@ type Engine struct {
 	folded flows.Instance // scratch
 	limits limits
 	now    flows.Time // of the last Apply
+
+	component members // scratch
+	packer    packer
+	parcel    parcel
+	primary   [][]*flowState // by class of key: see flowsOf
 
 	arrival   arrival // scratch
 	effects   []effect
@@ -76,6 +82,7 @@ type Stats struct {
 // flowState is one flow and all its instances.
 type flowState struct {
 	flow        *flows.Flow
+	positions   []string // of the flow
 	instances   map[string]*instance
 	open        []*instance // in flight, in no order
 	gauges      *flows.Gauges
@@ -101,7 +108,9 @@ func New(set *flows.Set) *Engine {
 
 // reset forgets what the flows share.
 func (e *Engine) reset() {
-	e.graph, e.copies, e.traces, e.waiting = newGraph(), newCopies(), newTraces(), nil
+	hasher := newHasher()
+	e.graph, e.copies, e.traces, e.waiting = newGraph(hasher), newCopies(hasher), newTraces(), nil
+	e.cells = cells{}
 	e.producers, e.common = map[producerID]*producer{}, nil
 	e.stale, e.bySig = nil, nil
 	e.stats.Waiting, e.stats.Ambiguous = 0, 0
@@ -122,20 +131,25 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 			continue
 		}
 		kept[f.Name] = &flowState{
-			flow: f, instances: map[string]*instance{}, gauges: flows.NewGauges(f), window: newWindow(f),
+			flow: f, positions: f.Positions(), instances: map[string]*instance{}, gauges: flows.NewGauges(f), window: newWindow(f),
 			cohorts: map[cohortID]*cohort{}, changed: true, fresh: e.again,
 		}
 		empty = append(empty, f.Name)
 	}
 	for name, old := range e.flows {
 		if kept[name] != old {
+			for _, in := range old.instances {
+				if in.cell != 0 {
+					e.wake(in.cell)
+				}
+			}
 			e.forget(old)
 			if kept[name] != nil {
 				kept[name].before, kept[name].laterBefore = old.instances, old.later
 			}
 		}
 	}
-	e.flows = kept
+	e.flows, e.primary = kept, nil
 	if rekeyed {
 		e.reset()
 	}
@@ -263,7 +277,24 @@ func (e *Engine) instance(fs *flowState, value, environment string) *instance {
 		fs.instances[in.key] = in
 		e.copies.enter(in)
 	}
+	if in.cell != 0 {
+		e.wake(in.cell)
+	}
 	return in
+}
+
+// node finds or makes the node of a key.
+func (e *Engine) node(class uint32, value string) nodeID {
+	g := &e.graph
+	hash := g.hash(class, value)
+	id := g.lookup(hash, class, value)
+	if id == 0 && e.wakeAt(hash) {
+		id = g.lookup(hash, class, value)
+	}
+	if id == 0 {
+		id = g.add(hash, class, value)
+	}
+	return id
 }
 
 // Advance judges again every instance whose verdict changes by now.

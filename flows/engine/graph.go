@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -27,8 +26,9 @@ type nodeID uint32
 type graph struct {
 	nodes   [][]node // in chunks, so that growing copies nothing
 	last    nodeID
+	free    []nodeID
 	byKey   table
-	seed    maphash.Seed
+	hasher  hasher
 	classes []class
 	classOf map[classID]uint32
 	many    map[nodeID][]edge // of the nodes with more than few partners, sorted
@@ -50,9 +50,10 @@ type node struct {
 	class    uint32
 	mark     uint32 // round of the last walk that was here
 	partners [few]edge
-	held     *held // the only signal that hangs here; else see graph.hung
-	common   bool  // has more partners than its class allows: its links are void, and forgotten here
-	crowded  bool  // partners are in graph.many
+	held     *held  // the only signal that hangs here; else see graph.hung
+	refs     uint32 // records that name it
+	common   bool   // has more partners than its class allows: its links are void, and forgotten here
+	crowded  bool   // partners are in graph.many
 }
 
 // edge leads to a key that stands on a signal together with another.
@@ -64,14 +65,15 @@ type edge struct {
 // class is what the keys of one type within one environment share.
 type class struct {
 	classID
-	limit int // partners
+	salt  uint64 // of the hashes of its values
+	limit int    // partners
 }
 
 type classID struct{ environment, typ string }
 
-func newGraph() graph {
+func newGraph(h hasher) graph {
 	return graph{
-		seed: maphash.MakeSeed(), classes: make([]class, 1), classOf: map[classID]uint32{}, many: map[nodeID][]edge{},
+		hasher: h, classes: make([]class, 1), classOf: map[classID]uint32{}, many: map[nodeID][]edge{},
 		hung: map[nodeID]*hung{},
 	}
 }
@@ -88,20 +90,13 @@ func (g *graph) class(set *flows.Set, environment, typ string) uint32 {
 		limit = t.Partners
 	}
 	id = classID{strings.Clone(environment), strings.Clone(typ)}
-	g.classes = append(g.classes, class{id, limit})
+	g.classes = append(g.classes, class{id, g.hasher.text(g.hasher.text(0, environment), typ), limit})
 	g.classOf[id] = uint32(len(g.classes) - 1)
 	return g.classOf[id]
 }
 
 func (g *graph) hash(class uint32, value string) uint64 {
-	return spread(maphash.String(g.seed, value) + uint64(class)*0x9e3779b97f4a7c15)
-}
-
-// spread makes a sum of hashes a hash, and never 0.
-func spread(h uint64) uint64 {
-	h ^= h >> 31
-	h *= 0xbf58476d1ce4e5b9
-	return max(h^h>>29, 1)
+	return g.hasher.text(g.classes[class].salt, value)
 }
 
 // lookup returns the node of a key, 0 where there is none.
@@ -116,19 +111,30 @@ func (g *graph) lookup(hash uint64, class uint32, value string) nodeID {
 	return nodeID(e.ref)
 }
 
-// node is find for a key that is to be there.
-func (g *graph) node(class uint32, value string) nodeID {
-	hash := g.hash(class, value)
-	if id := g.lookup(hash, class, value); id != 0 {
-		return id
+// add makes the node of a key that has none.
+func (g *graph) add(hash uint64, class uint32, value string) nodeID {
+	var id nodeID
+	if last := len(g.free) - 1; last >= 0 {
+		id, g.free = g.free[last], g.free[:last]
+	} else {
+		g.last++
+		if id = g.last; int(id/nodeChunk) == len(g.nodes) {
+			g.nodes = append(g.nodes, make([]node, nodeChunk))
+		}
 	}
-	g.last++
-	if int(g.last/nodeChunk) == len(g.nodes) {
-		g.nodes = append(g.nodes, make([]node, nodeChunk))
-	}
-	*g.at(g.last) = node{value: strings.Clone(value), class: class}
-	g.byKey.add(entry{hash: hash, ref: uint32(g.last)})
-	return g.last
+	*g.at(id) = node{value: strings.Clone(value), class: class}
+	g.byKey.add(entry{hash: hash, ref: uint32(id)})
+	return id
+}
+
+// remove forgets a key that nothing refers to any more.
+func (g *graph) remove(id nodeID) {
+	n := g.at(id)
+	g.byKey.remove(g.byKey.find(g.hash(n.class, n.value), func(e *entry) bool { return e.ref == uint32(id) }))
+	delete(g.many, id)
+	delete(g.hung, id)
+	*n = node{}
+	g.free = append(g.free, id)
 }
 
 // partners are the keys linked to one; those that are common among them.

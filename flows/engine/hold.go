@@ -21,7 +21,8 @@ const (
 const maxWork = 200_000
 
 // held is an occurrence whose signal carries no primary key of the flow: it hangs on link
-// keys, its own or those that its trace gives it, and is where these lead to now.
+// keys, its own or those that its trace gives it, and is where these lead to now. One of no
+// flow is a signal that only links its keys.
 type held struct {
 	sig     uint64 // copies.hash of the signal's identity
 	fs      *flowState
@@ -29,9 +30,10 @@ type held struct {
 	targets []nodeID // primary keys of the instances that have it; sorted
 	rest    *unsettled
 	step    uint16
-	stale   bool // is to be placed anew
-	lost    bool // and there is no instance for it
-	gone    bool // withdrawn, or given up
+	mark    uint32 // round of the last look at its component
+	stale   bool   // is to be placed anew
+	lost    bool   // and there is no instance for it
+	gone    bool   // withdrawn, or given up
 }
 
 // unsettled is what is kept of a held signal only while it waits, or because it came by a
@@ -111,7 +113,7 @@ func (e *Engine) place(fs *flowState, a *arrival, o flows.Occurrence) {
 			in := e.instance(fs, k.Value, a.signal.Environment)
 			fresh = e.insert(in, o) || fresh
 			a.note(in)
-			direct = true
+			direct, a.placed = true, true
 		case roleLink:
 			if !direct {
 				linked = append(linked, a.key(e, i))
@@ -127,6 +129,7 @@ func (e *Engine) place(fs *flowState, a *arrival, o flows.Occurrence) {
 			p.Signals, p.Keyed, p.Joined = p.Signals+1, p.Keyed+1, p.Joined+1
 		}
 	case len(linked) > 0:
+		a.placed = true
 		e.hold(fs, a, o, p, slices.Clone(linked), nil)
 	case a.lineage != nil:
 		e.hold(fs, a, o, p, nil, a.lineage)
@@ -166,6 +169,19 @@ func (e *Engine) hold(fs *flowState, a *arrival, o flows.Occurrence, p *producer
 		e.bySig[h.sig] = append(e.bySig[h.sig], h)
 	}
 	e.markStale(h)
+}
+
+// hangLink keeps a signal that only links its keys where a walk over these finds it.
+func (e *Engine) hangLink(sig uint64, keys []nodeID) {
+	hangs := false
+	e.graph.hanging(keys[0], func(h *held) { hangs = hangs || (h.fs == nil && h.sig == sig) })
+	if hangs {
+		return
+	}
+	h := &held{sig: sig, keys: slices.Clone(keys)}
+	for _, id := range h.keys {
+		e.graph.hang(h, id)
+	}
 }
 
 func (e *Engine) packOne(o flows.Occurrence) packed {
@@ -406,6 +422,10 @@ func (e *Engine) giveUp(h *held) {
 // retractHeld withdraws a signal that does not count, as if it had never been.
 func (e *Engine) retractHeld(h *held) {
 	if h.gone {
+		return
+	}
+	if h.fs == nil {
+		e.unhook(h)
 		return
 	}
 	o := e.occurrenceOf(h)

@@ -20,7 +20,9 @@ type instance struct {
 	timer    int32      // position in timers, -1 for none
 	openAt   int32      // position in fs.open, -1 for none
 	until    int32      // last slot that the window took when it was counted
-	index    uint32     // in copies.instances
+	index    uint32     // in copies.instances, while not at rest
+	cell     uint32     // at rest there, with all that is linked; 0 for not
+	mark     uint32     // round of the last look at its component
 	counted  bool       // gauges, window and cohorts hold it
 	imported bool       // made of imported signals only
 }
@@ -48,7 +50,7 @@ func (e *Engine) open(in *instance) *work {
 		in.work = &work{}
 	}
 	e.opened = append(e.opened, in)
-	in.work.occurrences = e.names.unpack(in.packed, in.work.occurrences)
+	in.work.occurrences = e.unpacked(in, in.work.occurrences)
 	return in.work
 }
 
@@ -58,7 +60,7 @@ const maxSpare = 1024
 // rest packs what changed.
 func (e *Engine) rest(in *instance) {
 	w := in.work
-	if w.dirty {
+	if w.dirty && in.cell == 0 {
 		e.buffer = e.names.pack(e.buffer[:0], w.occurrences)
 		in.packed = packed(e.buffer)
 	}
@@ -75,8 +77,27 @@ func (e *Engine) occurrences(in *instance) []flows.Occurrence {
 	if in.work != nil {
 		return in.work.occurrences
 	}
-	e.read = e.names.unpack(in.packed, e.read[:0])
+	e.read = e.unpacked(in, e.read[:0])
 	return e.read
+}
+
+// unpacked appends the occurrences that an instance had at the last settle.
+func (e *Engine) unpacked(in *instance, into []flows.Occurrence) []flows.Occurrence {
+	if in.cell == 0 {
+		return e.names.unpack(in.packed, into)
+	}
+	p := &e.parcel
+	if err := e.names.read(e, e.cells.list[in.cell].text, p); err != nil {
+		return into // not reached: it was read or written by this process
+	}
+	value, environment := flows.SplitInstanceKey(in.key)
+	for i, other := range p.instances {
+		k := &p.keys[other.key]
+		if other.fs == in.fs && k.value == value && e.graph.classes[k.class].environment == environment {
+			return p.of(i, into)
+		}
+	}
+	return into
 }
 
 // known says whether there is an occurrence of that identity.

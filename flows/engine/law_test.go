@@ -212,6 +212,9 @@ func lawOutcome(s *flows.Set, signals []flows.Signal, now flows.Time, batch int,
 			e.Advance(clock)
 		}
 		e.Apply(part, clock)
+		if rng != nil && rng.IntN(2) == 0 {
+			restAll(e)
+		}
 	}
 	e.Advance(now)
 	all := records(e)

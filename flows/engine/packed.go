@@ -104,23 +104,35 @@ func (n *names) pack(b []byte, occurrences []flows.Occurrence) []byte {
 }
 
 func packFlags(o *flows.Occurrence) (flags byte, id [24]byte) {
-	if o.Failed {
-		flags |= packFailed
+	id, isSpan := packSpanIdentity(o.ID)
+	return flag(o.Failed, packFailed) | flag(o.Start != o.At, packSpan) | flag(isRare(o), packRare) | flag(isSpan, packSpanID), id
+}
+
+// isRare says whether an occurrence has a rare part.
+func isRare(o *flows.Occurrence) bool {
+	return o.Sequence != "" || o.AsOf != 0 || o.Amount.Valid || o.Currency != "" || o.Segments != nil || o.Child != "" || o.Expect != nil
+}
+
+func flag(set bool, bit byte) byte {
+	if set {
+		return bit
 	}
-	if o.Start != o.At {
-		flags |= packSpan
+	return 0
+}
+
+// packSpanIdentity is "traceid:spanid" in hex as 24 bytes; false for another id.
+func packSpanIdentity(id string) (packed [24]byte, ok bool) {
+	if len(id) != spanIDText || id[32] != ':' || !lowerHex(id[:32]) || !lowerHex(id[33:]) {
+		return packed, false
 	}
-	if o.Sequence != "" || o.AsOf != 0 || o.Amount.Valid || o.Currency != "" || o.Segments != nil ||
-		o.Child != "" || o.Expect != nil {
-		flags |= packRare
-	}
-	if len(o.ID) == spanIDText && o.ID[32] == ':' && lowerHex(o.ID[:32]) && lowerHex(o.ID[33:]) {
-		flags |= packSpanID
-		// Both are hex, as was just seen.
-		_, _ = hex.Decode(id[:16], []byte(o.ID[:32]))
-		_, _ = hex.Decode(id[16:], []byte(o.ID[33:]))
-	}
-	return flags, id
+	// Both are hex, as was just seen.
+	_, _ = hex.Decode(packed[:16], []byte(id[:32]))
+	_, _ = hex.Decode(packed[16:], []byte(id[33:]))
+	return packed, true
+}
+
+func spanIdentity(packed string) string {
+	return hex.EncodeToString([]byte(packed[:16])) + ":" + hex.EncodeToString([]byte(packed[16:]))
 }
 
 func lowerHex(s string) bool {
@@ -171,8 +183,7 @@ func (n *names) unpack(p packed, into []flows.Occurrence) []flows.Occurrence {
 		o.Source, o.System = r.name(), r.name()
 		o.Hash = binary.LittleEndian.Uint64([]byte(r.take(8)))
 		if flags&packSpanID != 0 {
-			id := r.take(24)
-			o.ID = hex.EncodeToString([]byte(id[:16])) + ":" + hex.EncodeToString([]byte(id[16:]))
+			o.ID = spanIdentity(r.take(24))
 		} else {
 			o.ID = r.text()
 		}
@@ -184,13 +195,21 @@ func (n *names) unpack(p packed, into []flows.Occurrence) []flows.Occurrence {
 	return into
 }
 
-// unpacker reads what pack wrote; it is memory of our own, so it cannot be malformed.
+// unpacker reads what pack wrote, which is memory of our own and cannot be malformed, and
+// what write wrote, which came from the store: bad says that it is.
 type unpacker struct {
 	names *names
 	rest  string
+	bad   bool
 }
 
+const zeros = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" // 24, the most that is taken unseen
+
 func (r *unpacker) take(n int) string {
+	if n > len(r.rest) {
+		r.bad, r.rest = true, ""
+		return zeros[:n]
+	}
 	s := r.rest[:n]
 	r.rest = r.rest[n:]
 	return s
@@ -199,13 +218,15 @@ func (r *unpacker) take(n int) string {
 func (r *unpacker) byte() byte { return r.take(1)[0] }
 
 func (r *unpacker) uvarint() (v uint64) {
-	for shift := 0; ; shift += 7 {
+	for shift := 0; shift < 64; shift += 7 {
 		b := r.byte()
 		v |= uint64(b&0x7f) << shift
 		if b < 0x80 {
 			return v
 		}
 	}
+	r.bad = true
+	return 0
 }
 
 func (r *unpacker) varint() int64 {
@@ -213,11 +234,14 @@ func (r *unpacker) varint() int64 {
 	return int64(v>>1) ^ -int64(v&1)
 }
 
-func (r *unpacker) text() string { return r.take(int(r.uvarint())) }
+func (r *unpacker) text() string { return r.take(r.count()) }
 
 func (r *unpacker) name() string {
-	if number := r.uvarint(); number > 0 {
+	if number := r.uvarint(); number > 0 && number < uint64(len(r.names.texts)) {
 		return r.names.texts[number]
+	} else if number > 0 {
+		r.bad = true
+		return ""
 	}
 	return r.text()
 }
@@ -238,7 +262,7 @@ func (r *unpacker) rare(o *flows.Occurrence) {
 }
 
 func (r *unpacker) list() (list []string) {
-	if n := r.uvarint(); n > 0 {
+	if n := r.count(); n > 0 {
 		list = make([]string, n)
 		for i := range list {
 			list[i] = r.name()

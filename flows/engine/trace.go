@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -46,6 +45,7 @@ const (
 type group struct {
 	groupID
 	index        uint32
+	mark         uint32 // round of the last look at its component
 	members      []groupMember
 	bySelf       map[uint64][]int32 // of many members
 	sums         []groupSum         // by class of key
@@ -53,6 +53,7 @@ type group struct {
 	followers    []*group           // with members whose parents stand in this one
 	newer, older *group
 	void, dirty  bool
+	gone         bool // at rest; another takes its place
 }
 
 // groupMember is one signal of a group.
@@ -134,12 +135,15 @@ func (e *Engine) follow(s *flows.Signal, l *lineage) {
 	}
 }
 
-func (e *Engine) selfOf(id string) uint64 { return spread(maphash.String(e.copies.seed, id)) }
+func (e *Engine) selfOf(id string) uint64 { return e.copies.hasher.text(2, id) }
 
 // group finds or makes a group, and makes it the newest.
 func (t *traces) group(e *Engine, class, environment, id string) *group {
 	key := groupID{e.graph.class(e.set, environment, class), id}
 	g := t.byID[key]
+	if g == nil && e.wakeAt(e.graph.hash(key.class, id)) {
+		g = t.byID[key]
+	}
 	if g == nil {
 		key.id = strings.Clone(id)
 		g = &group{groupID: key}
@@ -188,11 +192,18 @@ func (t *traces) forgetOldest(e *Engine) {
 	if g == nil {
 		return
 	}
-	t.cut(g)
-	delete(t.byID, g.groupID)
-	t.groups[g.index] = nil
-	t.vacant = append(t.vacant, g.index)
+	t.remove(g)
 	e.stats.TracesForgotten++
+}
+
+// remove takes a group out.
+func (t *traces) remove(g *group) {
+	t.cut(g)
+	if t.byID[g.groupID] == g {
+		delete(t.byID, g.groupID)
+		t.groups[g.index] = nil
+		t.vacant = append(t.vacant, g.index)
+	}
 }
 
 // join makes a signal with its keys a member of the groups it stands in.
@@ -215,17 +226,22 @@ func (t *traces) join(e *Engine, a *arrival) {
 			g.becomeVoid(e)
 			continue
 		}
-		for _, p := range l.parents {
-			if p.group != g && !slices.Contains(p.group.followers, g) && len(p.group.followers) < maxMembers {
-				p.group.followers = append(p.group.followers, g)
-			}
-		}
-		g.members = append(g.members, m)
-		g.indexLast()
-		for _, id := range m.keys {
-			g.sum(e.graph.at(id).class, id)
-		}
+		g.add(e, m)
 		t.changed(g)
+	}
+}
+
+// add puts in one more member.
+func (g *group) add(e *Engine, m groupMember) {
+	for _, p := range m.parents {
+		if p.group != g && !slices.Contains(p.group.followers, g) && len(p.group.followers) < maxMembers {
+			p.group.followers = append(p.group.followers, g)
+		}
+	}
+	g.members = append(g.members, m)
+	g.indexLast()
+	for _, id := range m.keys {
+		g.sum(e.graph.at(id).class, id)
 	}
 }
 

@@ -1,0 +1,105 @@
+package engine
+
+import "math/bits"
+
+// prints finds the components at rest that have a key, a trace or a signal, by its hash:
+// 8 bytes each, of 44 bits of the hash. A component that is found for nothing, one in a
+// million times, is woken for nothing.
+type prints struct {
+	parts [][]print
+	used  []int
+}
+
+// print is one slot; cell 0 is free.
+type print struct {
+	hash uint32
+	cell uint32
+}
+
+const printParts = 1 << 12 // so that growing one is short
+
+func (p *prints) part(hash uint64) int { return int(hash >> (64 - 12)) }
+
+func homeOf(hash uint32, slots int) int {
+	high, _ := bits.Mul32(hash, uint32(slots))
+	return int(high)
+}
+
+// find returns a cell that may have what a hash is of; 0 for none.
+func (p *prints) find(hash uint64) uint32 {
+	if p.parts == nil {
+		return 0
+	}
+	slots := p.parts[p.part(hash)]
+	if len(slots) == 0 {
+		return 0
+	}
+	for i := homeOf(uint32(hash), len(slots)); slots[i].cell != 0; i = after(i, len(slots)) {
+		if slots[i].hash == uint32(hash) {
+			return slots[i].cell
+		}
+	}
+	return 0
+}
+
+func after(i, slots int) int {
+	if i++; i == slots {
+		return 0
+	}
+	return i
+}
+
+// add notes that a cell has what a hash is of.
+func (p *prints) add(hash uint64, cell uint32) {
+	if p.parts == nil {
+		p.parts, p.used = make([][]print, printParts), make([]int, printParts)
+	}
+	part := p.part(hash)
+	if old := p.parts[part]; p.used[part] >= len(old)/8*7 {
+		grown := make([]print, max(8, len(old)/2*3))
+		for _, s := range old {
+			if s.cell != 0 {
+				putPrint(grown, s)
+			}
+		}
+		p.parts[part] = grown
+	}
+	putPrint(p.parts[part], print{uint32(hash), cell})
+	p.used[part]++
+}
+
+func putPrint(slots []print, s print) {
+	i := homeOf(s.hash, len(slots))
+	for slots[i].cell != 0 {
+		i = after(i, len(slots))
+	}
+	slots[i] = s
+}
+
+// remove takes back one add, and closes the gap.
+func (p *prints) remove(hash uint64, cell uint32) {
+	if p.parts == nil {
+		return
+	}
+	part := p.part(hash)
+	slots := p.parts[part]
+	if len(slots) == 0 {
+		return
+	}
+	gap := homeOf(uint32(hash), len(slots))
+	for ; slots[gap] != (print{uint32(hash), cell}); gap = after(gap, len(slots)) {
+		if slots[gap].cell == 0 {
+			return
+		}
+	}
+	p.used[part]--
+	for i := after(gap, len(slots)); slots[i].cell != 0; i = after(i, len(slots)) {
+		// What may stand anywhere from its home to i may move into a gap between.
+		home := homeOf(slots[i].hash, len(slots))
+		if between := home <= gap && gap < i || i < home && (home <= gap || gap < i); between {
+			slots[gap] = slots[i]
+			gap = i
+		}
+	}
+	slots[gap] = print{}
+}
