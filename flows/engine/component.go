@@ -7,8 +7,8 @@ import (
 )
 
 // A component is everything that the state knows of keys, instances, traces and signals
-// that are linked, over however many links: nothing outside refers to anything in it, but
-// by way of common keys. It is what goes to rest, to the store and back as one.
+// that are linked, over however many links. It is what goes to rest, to the store and back
+// as one. Common keys link nothing and belong to none.
 
 // members are the parts of a component in memory.
 type members struct {
@@ -20,18 +20,42 @@ type members struct {
 	work      int // parts looked at
 }
 
-// members collects the component of a signal; nil for one that does nothing here.
-func (e *Engine) members(sig uint64) *members {
-	seen := e.copies.seen.find(sig, nil)
-	if seen == nil {
-		return nil
-	}
+// part is a node, an instance or a group, by its number: one that a component is known by
+// from outside, for as long as it is in memory.
+type part struct {
+	kind   partKind
+	number uint32
+}
+
+type partKind uint8
+
+const (
+	nodePart partKind = iota + 1
+	instancePart
+	groupPart
+)
+
+// members collects the component of a part; nil where the part is no more.
+func (e *Engine) members(of part) *members {
 	e.graph.round++
 	m := &e.component
 	*m = members{
 		nodes: m.nodes[:0], instances: m.instances[:0], helds: m.helds[:0], groups: m.groups[:0], round: e.graph.round,
 	}
-	e.addSignal(m, seen.ref)
+	switch of.kind {
+	case nodePart:
+		if id := nodeID(of.number); e.graph.at(id).class != 0 {
+			e.addNode(m, id)
+		}
+	case instancePart:
+		if in := e.copies.instances[of.number]; in != nil {
+			m.addInstance(in)
+		}
+	case groupPart:
+		if g := e.traces.groups[of.number]; g != nil {
+			m.addGroup(g)
+		}
+	}
 	if len(m.nodes)+len(m.instances)+len(m.groups) == 0 {
 		return nil
 	}
@@ -73,7 +97,6 @@ func (e *Engine) addSignal(m *members, ref uint32) {
 	}
 }
 
-// addNode adds a key. Common keys belong to no component.
 func (e *Engine) addNode(m *members, id nodeID) {
 	if n := e.graph.at(id); n.mark != m.round && !n.common {
 		n.mark = m.round

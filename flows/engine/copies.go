@@ -34,6 +34,20 @@ const maxIdle = 1 << 18
 // isRecord tells in entry.ref a record from an instance.
 const isRecord = 1 << 31
 
+// isRow tells in entry.small that the store has a row by the hash of this signal.
+const isRow = 1 << 31
+
+// smallOf is a part of the hash of a content that suffices to tell copies apart.
+func smallOf(hash uint64) uint32 { return uint32(hash) &^ isRow }
+
+// partOf is the part that an effect is at.
+func partOf(f effect) part {
+	if f&isGroup != 0 {
+		return part{groupPart, uint32(f &^ isGroup)}
+	}
+	return part{nodePart, uint32(f)}
+}
+
 // record is a signal that did not do just one thing.
 type record struct {
 	start   flows.Time
@@ -146,14 +160,19 @@ func (c *copies) leave(in *instance) {
 }
 
 // rememberIdle keeps an entry that did nothing, and forgets the one longest kept.
-func (c *copies) rememberIdle(hash uint64) {
+func (e *Engine) rememberIdle(hash uint64) {
+	c := &e.copies
+	if seen := c.seen.find(hash, nil); seen != nil && seen.small&isRow != 0 {
+		seen.small &^= isRow
+		e.save.orphans = append(e.save.orphans, hash)
+	}
 	if len(c.idle) < maxIdle {
 		c.idle = append(c.idle, hash)
 		return
 	}
-	if e := c.seen.find(c.idle[c.idleNext], nil); e != nil && e.ref&isRecord != 0 && len(c.effects(e.ref)) == 0 {
-		c.drop(e.ref)
-		c.seen.remove(e)
+	if old := c.seen.find(c.idle[c.idleNext], nil); old != nil && old.ref&isRecord != 0 && len(c.effects(old.ref)) == 0 {
+		c.drop(old.ref)
+		c.seen.remove(old)
 	}
 	c.idle[c.idleNext] = hash
 	c.idleNext = (c.idleNext + 1) % maxIdle
@@ -170,6 +189,7 @@ type arrival struct {
 	lineage  *lineage
 	in       *instance // the first that took it
 	complex  bool      // did more than to be in that one
+	held     bool      // hangs on keys or a trace
 	placed   bool      // in an instance, or for one, by its own keys
 	repeated bool      // a second copy of what counts
 	linked   bool      // and its keys are linked already
@@ -214,7 +234,7 @@ func (e *Engine) admit(a *arrival) bool {
 	if seen == nil {
 		return true
 	}
-	if seen.small == uint32(a.hash) {
+	if seen.small&^isRow == smallOf(a.hash) {
 		a.repeated = true
 		if !e.rework && !e.again && !e.importing {
 			e.stats.Duplicates++
@@ -288,6 +308,9 @@ func countKeys(effects []effect) int {
 
 // connect links the signal's keys, and lets its trace know of them.
 func (e *Engine) connect(a *arrival) {
+	if len(e.save.left) > 0 && len(a.keys) > 1 && !a.linked && e.mayVoid(a) {
+		e.beforeSplit()
+	}
 	if a.lineage = e.trace(a.signal); a.lineage != nil {
 		a.complex = true
 		e.traces.join(e, a)
@@ -308,10 +331,22 @@ func (e *Engine) connect(a *arrival) {
 	a.scratch = keys
 }
 
+// mayVoid says whether a key of a signal may become common by it.
+func (e *Engine) mayVoid(a *arrival) bool {
+	for i := range a.keys {
+		id := a.key(e, i)
+		if n := e.graph.at(id); !n.common && len(e.graph.partners(id, n))+len(a.keys)-1 > e.graph.classes[n.class].limit {
+			return true
+		}
+	}
+	return false
+}
+
 // retract takes back all that a copy did.
 func (e *Engine) retract(a *arrival, ref uint32) {
 	id := a.signal.Identity()
 	e.expelled = e.expelled[:0]
+	e.beforeSplit()
 	if ref&isRecord == 0 {
 		e.expel(e.copies.instances[ref], id)
 		return
@@ -319,6 +354,7 @@ func (e *Engine) retract(a *arrival, ref uint32) {
 	effects := e.copies.effects(ref)
 	keys := make([]nodeID, 0, len(effects))
 	for _, f := range effects {
+		e.touchPart(partOf(f)) // they may be apart now
 		if f&isGroup != 0 {
 			e.traces.leave(e, uint32(f&^isGroup), a.sig)
 			continue
@@ -358,6 +394,7 @@ func (e *Engine) expel(in *instance, id flows.Identity) {
 	if !e.open(in).known(id) {
 		return
 	}
+	e.touchPart(part{instancePart, in.index})
 	e.touch(in).delete(func(c flows.Occurrence) bool { return identity(&c) == id }, func(c flows.Occurrence) {
 		if p := e.producer(in.fs, &c); !slices.Contains(e.expelled, p) { // once, however many instances it was in
 			p.Signals, p.Keyed, p.Joined = p.Signals-1, p.Keyed-1, p.Joined-1
@@ -372,6 +409,7 @@ func (e *Engine) remember(a *arrival) {
 	ref := uint32(0)
 	if a.in != nil && !a.complex {
 		ref = a.in.index
+		e.touchPart(part{instancePart, ref})
 	} else {
 		effects := e.effects[:0]
 		if a.complex {
@@ -379,14 +417,15 @@ func (e *Engine) remember(a *arrival) {
 				effects = append(effects, effect(a.key(e, i)))
 			}
 		}
-		if a.lineage != nil {
+		if a.lineage != nil && (a.held || len(a.keys) > 0 || a.lineage.names()) {
 			effects = a.lineage.effects(effects)
 		}
 		e.effects = effects
 		ref = e.addRecord(record{start: a.signal.Time, hash: a.hash}, effects)
 		if len(effects) == 0 {
-			e.copies.rememberIdle(a.sig)
+			e.rememberIdle(a.sig)
 		}
+		e.touchEffects(a.in, effects)
 		if a.complex && !a.placed && len(a.keys) > 0 {
 			e.hangLink(a.sig, a.keys)
 		}
@@ -395,8 +434,8 @@ func (e *Engine) remember(a *arrival) {
 		if seen.ref != isRecord {
 			e.dropRecord(seen.ref)
 		}
-		seen.small, seen.ref = uint32(a.hash), ref
+		seen.small, seen.ref = seen.small&isRow|smallOf(a.hash), ref
 		return
 	}
-	e.copies.seen.add(entry{hash: a.sig, small: uint32(a.hash), ref: ref})
+	e.copies.seen.add(entry{hash: a.sig, small: smallOf(a.hash), ref: ref})
 }

@@ -38,6 +38,7 @@ type Engine struct {
 	limits limits
 	now    flows.Time // of the last Apply
 
+	save      saving
 	component members // scratch
 	packer    packer
 	parcel    parcel
@@ -82,6 +83,7 @@ type Stats struct {
 // flowState is one flow and all its instances.
 type flowState struct {
 	flow        *flows.Flow
+	version     uint32   // its hash
 	positions   []string // of the flow
 	instances   map[string]*instance
 	open        []*instance // in flight, in no order
@@ -98,19 +100,20 @@ type flowState struct {
 }
 
 // New is an engine for a set of flows, without any instance.
-func New(set *flows.Set) *Engine {
+func New(set *flows.Set) *Engine { return newEngine(set, newHasher()) }
+
+func newEngine(set *flows.Set, h hasher) *Engine {
 	e := &Engine{flows: map[string]*flowState{}, names: newNames(), limits: limits{maxWaiting, maxGroups}}
 	e.out.init()
-	e.reset()
+	e.reset(h)
 	e.Replace(set)
 	return e
 }
 
 // reset forgets what the flows share.
-func (e *Engine) reset() {
-	hasher := newHasher()
-	e.graph, e.copies, e.traces, e.waiting = newGraph(hasher), newCopies(hasher), newTraces(), nil
-	e.cells = cells{}
+func (e *Engine) reset(h hasher) {
+	e.graph, e.copies, e.traces, e.waiting = newGraph(h), newCopies(h), newTraces(), nil
+	e.cells, e.save = cells{}, saving{round: 1}
 	e.producers, e.common = map[producerID]*producer{}, nil
 	e.stale, e.bySig = nil, nil
 	e.stats.Waiting, e.stats.Ambiguous = 0, 0
@@ -131,7 +134,7 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 			continue
 		}
 		kept[f.Name] = &flowState{
-			flow: f, positions: f.Positions(), instances: map[string]*instance{}, gauges: flows.NewGauges(f), window: newWindow(f),
+			flow: f, version: smallOf(e.copies.hasher.text(3, f.Version)), positions: f.Positions(), instances: map[string]*instance{}, gauges: flows.NewGauges(f), window: newWindow(f),
 			cohorts: map[cohortID]*cohort{}, changed: true, fresh: e.again,
 		}
 		empty = append(empty, f.Name)
@@ -151,7 +154,7 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 	}
 	e.flows, e.primary = kept, nil
 	if rekeyed {
-		e.reset()
+		e.reset(e.copies.hasher)
 	}
 	if len(empty) == 0 {
 		e.again = unfinished

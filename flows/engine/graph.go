@@ -52,6 +52,7 @@ type node struct {
 	partners [few]edge
 	held     *held  // the only signal that hangs here; else see graph.hung
 	refs     uint32 // records that name it
+	touched  uint32 // save round of the last change
 	common   bool   // has more partners than its class allows: its links are void, and forgotten here
 	crowded  bool   // partners are in graph.many
 }
@@ -220,7 +221,12 @@ func (g *graph) void(e *Engine, id nodeID, n *node) {
 		around = append(around, p.to)
 	}
 	e.affect(around, false)
+	for _, id := range around { // they may be apart now, and the traces that its signals stand in
+		e.touchPart(part{nodePart, uint32(id)})
+	}
+	e.save.unfit = e.save.unfit || len(e.flowsOf(n.class)) > 0
 	n.common = true
+	g.hanging(id, func(h *held) { e.touchSignal(h.sig) })
 	g.keep(id, n, nil)
 	e.noteCommon(n)
 }

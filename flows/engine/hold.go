@@ -144,7 +144,7 @@ func (e *Engine) place(fs *flowState, a *arrival, o flows.Occurrence) {
 
 // hold keeps an occurrence for the keys it hangs on. It is placed by flush.
 func (e *Engine) hold(fs *flowState, a *arrival, o flows.Occurrence, p *producer, keys []nodeID, from *lineage) {
-	a.complex = true
+	a.complex, a.held = true, true
 	if a.repeated {
 		if h := e.heldBefore(fs, a, o.Step); h != nil {
 			e.repeat(h, o)
@@ -360,6 +360,7 @@ func (e *Engine) settleHeld(h *held) {
 // setTargets notes where a held signal is, and what has to be kept of it for that.
 func (e *Engine) setTargets(h *held, targets []nodeID, o flows.Occurrence) {
 	joined := len(h.targets) > 0
+	e.touchHeld(h)
 	h.targets = append(make([]nodeID, 0, len(targets)), targets...)
 	if h.rest == nil {
 		h.rest = &unsettled{producer: e.producer(h.fs, &o), received: e.now, at: -1}

@@ -23,6 +23,7 @@ type instance struct {
 	index    uint32     // in copies.instances, while not at rest
 	cell     uint32     // at rest there, with all that is linked; 0 for not
 	mark     uint32     // round of the last look at its component
+	touched  uint32     // save round of the last change of its signals
 	counted  bool       // gauges, window and cohorts hold it
 	imported bool       // made of imported signals only
 }
@@ -43,6 +44,13 @@ func (e *Engine) open(in *instance) *work {
 	if in.work != nil {
 		return in.work
 	}
+	w := e.opens(in)
+	w.occurrences = e.unpacked(in, w.occurrences)
+	return w
+}
+
+// opens gives an instance an empty list of occurrences.
+func (e *Engine) opens(in *instance) *work {
 	if last := len(e.spare) - 1; last >= 0 {
 		in.work = e.spare[last]
 		e.spare = e.spare[:last]
@@ -50,7 +58,6 @@ func (e *Engine) open(in *instance) *work {
 		in.work = &work{}
 	}
 	e.opened = append(e.opened, in)
-	in.work.occurrences = e.unpacked(in, in.work.occurrences)
 	return in.work
 }
 
@@ -87,7 +94,7 @@ func (e *Engine) unpacked(in *instance, into []flows.Occurrence) []flows.Occurre
 		return e.names.unpack(in.packed, into)
 	}
 	p := &e.parcel
-	if err := e.names.read(e, e.cells.list[in.cell].text, p); err != nil {
+	if err := e.names.read(e, string(e.cells.list[in.cell]), p); err != nil {
 		return into // not reached: it was read or written by this process
 	}
 	value, environment := flows.SplitInstanceKey(in.key)
@@ -151,6 +158,7 @@ func (e *Engine) insert(in *instance, o flows.Occurrence) bool {
 		return false
 	}
 	e.touch(in)
+	e.touchPart(part{instancePart, in.index})
 	at, _ := slices.BinarySearchFunc(w.occurrences, o, func(a, b flows.Occurrence) int {
 		return flows.CompareOccurrences(&a, &b)
 	})
@@ -208,6 +216,7 @@ func (w *work) delete(matches func(flows.Occurrence) bool, gone func(flows.Occur
 
 // remove takes an occurrence out of an instance it no longer belongs to.
 func (e *Engine) remove(in *instance, o *flows.Occurrence) {
+	e.touchPart(part{instancePart, in.index})
 	e.touch(in).delete(func(c flows.Occurrence) bool {
 		return c.Step == o.Step && identity(&c) == identity(o)
 	}, func(c flows.Occurrence) { e.emit(in, c, true) })
@@ -271,6 +280,9 @@ func (e *Engine) vanish(in *instance) {
 	if len(in.work.occurrences) == 0 { // else it waits for a step, as a resolution before its time does
 		delete(in.fs.instances, in.key)
 		e.copies.leave(in)
+		if id := e.nodeOf(in); id != 0 { // what is linked to it is saved without it
+			e.touchPart(part{nodePart, uint32(id)})
+		}
 	}
 	e.out.instance(in)
 }

@@ -45,6 +45,13 @@ order: {from: [order, orderNumber], normalise: [trim, upper]}
 line: {from: [[order, line_no], line]}
 `
 
+const lawCommon = `
+order: {from: [order, orderNumber], normalise: [trim, upper], partners: 3}
+line: {from: [[order, line_no], line], partners: 4}
+invoice: {partners: 2}
+parcel: {partners: 1}
+`
+
 func keyedSet(t testing.TB, keysFile string, files ...string) *flows.Set {
 	t.Helper()
 	keys, faults := flows.ParseKeys("keys.yaml", []byte(keysFile))
@@ -141,8 +148,9 @@ func TestCorrelationLaw(t *testing.T) {
 		conflicts bool
 		seeds     uint64
 	}{
-		"conflicts":   {lawKeys, true, 1000},
-		"common keys": {lawKeys + "invoice: {partners: 2}\nparcel: {partners: 1}\n", false, 600},
+		"conflicts":           {lawKeys, true, 1000},
+		"common keys":         {lawKeys + "invoice: {partners: 2}\nparcel: {partners: 1}\n", false, 600},
+		"common primary keys": {lawCommon, false, 600},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := keyedSet(t, c.keys, lawFile, lawLines, lawTwin)
@@ -212,7 +220,7 @@ func lawOutcome(s *flows.Set, signals []flows.Signal, now flows.Time, batch int,
 			e.Advance(clock)
 		}
 		e.Apply(part, clock)
-		if rng != nil && rng.IntN(2) == 0 {
+		if rng != nil && rng.IntN(2) == 0 && !e.Unfit() {
 			restAll(e)
 		}
 	}

@@ -7,6 +7,8 @@ import "throughline/flows"
 type outbox struct {
 	instances   map[*instance]struct{}
 	occurrences []flows.OccurrenceRecord
+	states      []State
+	named       int // texts of Engine.names that were taken
 }
 
 func (o *outbox) init() { o.instances = map[*instance]struct{}{} }
@@ -42,10 +44,12 @@ func (e *Engine) emit(in *instance, o flows.Occurrence, deleted bool) {
 type Rows struct {
 	Instances   []flows.InstanceRecord
 	Occurrences []flows.OccurrenceRecord
+	States      []State
+	Names       []string // to be added to those taken before, and written before States
 }
 
 // Owed is how many rows Take would return.
-func (e *Engine) Owed() int { return len(e.out.instances) + len(e.out.occurrences) }
+func (e *Engine) Owed() int { return len(e.out.instances) + len(e.out.occurrences) + len(e.out.states) }
 
 // Take returns the rows owed, and owes nothing more. They must be written, in the order
 // of the Takes; there is no way to ask for them again.
@@ -55,7 +59,11 @@ func (e *Engine) Take() Rows {
 		rows.Instances = append(rows.Instances, e.record(in))
 	}
 	clear(e.out.instances)
-	e.out.occurrences = nil
+	if rows.States = e.out.states; len(rows.States) > 0 {
+		rows.Names = e.names.texts[e.out.named:len(e.names.texts):len(e.names.texts)]
+		e.out.named = len(e.names.texts)
+	}
+	e.out.occurrences, e.out.states = nil, nil
 	return rows
 }
 

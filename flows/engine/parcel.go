@@ -9,6 +9,7 @@ import (
 // parcel is a component in words that outlive its place in memory: what is written of it,
 // and all it is built from again.
 type parcel struct {
+	flows     []*flowState
 	keys      []parcelKey
 	groups    []parcelGroup
 	instances []parcelInstance
@@ -64,6 +65,7 @@ type parcelHit struct {
 	fs         *flowState
 	targets    []int
 	held       bool
+	stale      bool // to be placed anew
 	traced     bool // held for what its trace gives
 	received   flows.Time
 	inherited  []int // the keys that its trace gives, where traced
@@ -89,7 +91,7 @@ func (e *Engine) describe(m *members) *parcel {
 	clear(d.groupAt)
 	clear(d.signals)
 	d.m = m
-	d.p = parcel{keys: d.p.keys[:0], groups: d.p.groups[:0], instances: d.p.instances[:0], signals: d.p.signals[:0]}
+	d.p = parcel{flows: d.p.flows[:0], keys: d.p.keys[:0], groups: d.p.groups[:0], instances: d.p.instances[:0], signals: d.p.signals[:0]}
 	for _, id := range m.nodes {
 		d.key(id)
 	}
@@ -135,7 +137,14 @@ func (d *packer) group(g *group) int {
 	return len(d.p.groups) - 1
 }
 
+func (d *packer) flow(fs *flowState) {
+	if !slices.Contains(d.p.flows, fs) {
+		d.p.flows = append(d.p.flows, fs)
+	}
+}
+
 func (d *packer) instance(in *instance) {
+	d.flow(in.fs)
 	at := -1
 	if id := d.e.nodeOf(in); id != 0 {
 		at = d.key(id)
@@ -195,8 +204,9 @@ func (d *packer) held(h *held) {
 		s.linking = true
 		return
 	}
+	d.flow(h.fs)
 	hit := s.hit(h.fs, int(h.step))
-	hit.held = true
+	hit.held, hit.stale = true, h.stale
 	r := h.rest
 	if r == nil {
 		return

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"throughline/flows"
 )
@@ -24,6 +25,7 @@ const (
 
 	hitHeld   = 1 << 4
 	hitTraced = 1 << 5
+	hitStale  = 1 << 6
 
 	placeMember = 1 << 0
 	placeLinked = 1 << 1
@@ -34,6 +36,11 @@ var errParcel = errors.New("not a component as this build writes it")
 // write appends a parcel to b.
 func (n *names) write(b []byte, e *Engine, p *parcel) []byte {
 	b = append(b, parcelFormat)
+	b = binary.AppendUvarint(b, uint64(len(p.flows)))
+	for _, fs := range p.flows {
+		b = n.append(b, fs.flow.Name)
+		b = binary.LittleEndian.AppendUint32(b, fs.version)
+	}
 	b = binary.AppendUvarint(b, uint64(len(p.keys)))
 	for i := range p.keys {
 		k := &p.keys[i]
@@ -50,13 +57,13 @@ func (n *names) write(b []byte, e *Engine, p *parcel) []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(len(p.instances)))
 	for _, in := range p.instances {
-		b = n.append(b, in.fs.flow.Name)
+		b = binary.AppendUvarint(b, uint64(slices.Index(p.flows, in.fs)))
 		b = binary.AppendUvarint(b, uint64(in.key))
 	}
 	b = binary.AppendUvarint(b, uint64(len(p.signals)))
 	before := flows.Time(0)
 	for i := range p.signals {
-		b = n.writeSignal(b, &p.signals[i], before)
+		b = n.writeSignal(b, p, &p.signals[i], before)
 		before = p.signals[i].start
 	}
 	return b
@@ -67,7 +74,7 @@ func (n *names) writeClass(b []byte, e *Engine, class uint32) []byte {
 	return n.append(n.append(b, c.typ), c.environment)
 }
 
-func (n *names) writeSignal(b []byte, s *parcelSignal, before flows.Time) []byte {
+func (n *names) writeSignal(b []byte, p *parcel, s *parcelSignal, before flows.Time) []byte {
 	spanID, isSpan := packSpanIdentity(s.id.ID)
 	named := s.id != flows.Identity{}
 	b = append(b, flag(s.complex, signalComplex)|flag(s.linking, signalLinking)|flag(len(s.places) > 0, signalPlaced)|
@@ -90,7 +97,7 @@ func (n *names) writeSignal(b []byte, s *parcelSignal, before flows.Time) []byte
 	}
 	b = binary.AppendUvarint(b, uint64(len(s.hits)))
 	for i := range s.hits {
-		b = n.writeHit(b, &s.hits[i])
+		b = n.writeHit(b, p, &s.hits[i])
 	}
 	return b
 }
@@ -113,15 +120,15 @@ func appendPlaces(b []byte, list []parcelPlace) []byte {
 	return b
 }
 
-func (n *names) writeHit(b []byte, h *parcelHit) []byte {
+func (n *names) writeHit(b []byte, p *parcel, h *parcelHit) []byte {
 	o := &h.occurrence
 	flags := flag(o.Failed, packFailed) | flag(o.Start != o.At, packSpan) | flag(isRare(o), packRare) |
-		flag(h.held, hitHeld) | flag(h.traced, hitTraced)
+		flag(h.held, hitHeld) | flag(h.traced, hitTraced) | flag(h.stale, hitStale)
 	b = append(b, flags)
 	b = binary.AppendUvarint(b, uint64(o.Step))
 	b = appendInts(b, h.targets)
 	if len(h.targets) == 0 {
-		b = n.append(b, h.fs.flow.Name)
+		b = binary.AppendUvarint(b, uint64(slices.Index(p.flows, h.fs)))
 	}
 	if flags&packSpan != 0 {
 		b = binary.AppendVarint(b, int64(o.At-o.Start))
@@ -142,10 +149,17 @@ func (n *names) writeHit(b []byte, h *parcelHit) []byte {
 // read is what write wrote. Its texts live as long as the text does. Nothing of it is
 // taken for granted: it comes from the store.
 func (n *names) read(e *Engine, text string, p *parcel) error {
-	*p = parcel{keys: p.keys[:0], groups: p.groups[:0], instances: p.instances[:0], signals: p.signals[:0]}
+	*p = parcel{flows: p.flows[:0], keys: p.keys[:0], groups: p.groups[:0], instances: p.instances[:0], signals: p.signals[:0]}
 	r := unpacker{names: n, rest: text}
 	if r.byte() != parcelFormat {
 		return errParcel
+	}
+	for range r.count() {
+		fs := e.flows[r.name()]
+		if version := binary.LittleEndian.Uint32([]byte(r.take(4))); fs == nil || fs.version != version {
+			return errParcel
+		}
+		p.flows = append(p.flows, fs)
 	}
 	for range r.count() {
 		flags := r.byte()
@@ -158,7 +172,7 @@ func (n *names) read(e *Engine, text string, p *parcel) error {
 		p.groups = append(p.groups, parcelGroup{class, r.text(), void})
 	}
 	for range r.count() {
-		in := parcelInstance{r.flow(e), r.index(len(p.keys))}
+		in := parcelInstance{r.flow(p), r.index(len(p.keys))}
 		if r.bad {
 			return errParcel
 		}
@@ -202,10 +216,11 @@ func (r *unpacker) class(e *Engine) uint32 {
 	return e.graph.class(e.set, r.name(), typ)
 }
 
-func (r *unpacker) flow(e *Engine) *flowState {
-	fs := e.flows[r.name()]
-	r.bad = r.bad || fs == nil
-	return fs
+func (r *unpacker) flow(p *parcel) *flowState {
+	if i := r.index(len(p.flows)); !r.bad {
+		return p.flows[i]
+	}
+	return nil
 }
 
 func (r *unpacker) ints(limit int) (list []int) {
@@ -263,7 +278,7 @@ func (r *unpacker) signal(e *Engine, p *parcel, s *parcelSignal, before flows.Ti
 		s.hits = make([]parcelHit, n)
 	}
 	for i := range s.hits {
-		if r.hit(e, p, s, &s.hits[i]); r.bad {
+		if r.hit(p, s, &s.hits[i]); r.bad {
 			return
 		}
 	}
@@ -272,14 +287,14 @@ func (r *unpacker) signal(e *Engine, p *parcel, s *parcelSignal, before flows.Ti
 	}
 }
 
-func (r *unpacker) hit(e *Engine, p *parcel, s *parcelSignal, h *parcelHit) {
+func (r *unpacker) hit(p *parcel, s *parcelSignal, h *parcelHit) {
 	flags := r.byte()
 	o := &h.occurrence
 	step := r.uvarint()
 	if h.targets = r.ints(len(p.instances)); len(h.targets) > 0 {
 		h.fs = p.instances[h.targets[0]].fs
 	} else {
-		h.fs = r.flow(e)
+		h.fs = r.flow(p)
 	}
 	if r.bad || step >= uint64(len(h.fs.positions)) {
 		r.bad = true
@@ -294,6 +309,7 @@ func (r *unpacker) hit(e *Engine, p *parcel, s *parcelSignal, h *parcelHit) {
 	if flags&packRare != 0 {
 		r.rare(o)
 	}
+	h.stale = flags&hitStale != 0
 	if h.held = flags&hitHeld != 0; h.held {
 		h.received = flows.Time(r.varint())
 	}

@@ -10,11 +10,8 @@ import (
 // signals and traces only the written parcel is kept, and prints to find it by. Their
 // instances stay counted, with their timers. Whatever refers to one wakes it before.
 
-// cell is a component at rest.
-type cell struct {
-	text  string // parcel
-	saved bool   // the store has it like this
-}
+// cell is a component at rest: its parcel.
+type cell string
 
 // cells are the components at rest, by number; 0 is none.
 type cells struct {
@@ -27,26 +24,28 @@ func (c *cells) add(text string) uint32 {
 	if last := len(c.vacant) - 1; last >= 0 {
 		number := c.vacant[last]
 		c.vacant = c.vacant[:last]
-		c.list[number].text = text
+		c.list[number] = cell(text)
 		return number
 	}
 	if len(c.list) == 0 {
-		c.list = append(c.list, cell{})
+		c.list = append(c.list, "")
 	}
-	c.list = append(c.list, cell{text: text})
+	c.list = append(c.list, cell(text))
 	return uint32(len(c.list) - 1)
 }
 
 // remove forgets a cell that no instance is in any more.
 func (c *cells) remove(number uint32) {
-	c.list[number] = cell{}
+	c.list[number] = ""
 	c.vacant = append(c.vacant, number)
 }
 
 // eachPrint calls f with the hashes of all that a parcel is found by.
 func (e *Engine) eachPrint(p *parcel, f func(uint64)) {
 	for i := range p.keys {
-		f(e.graph.hash(p.keys[i].class, p.keys[i].value))
+		if k := &p.keys[i]; !k.common { // those never rest
+			f(e.graph.hash(k.class, k.value))
+		}
 	}
 	for i := range p.groups {
 		f(e.graph.hash(p.groups[i].class, p.groups[i].id))
@@ -65,17 +64,20 @@ func (e *Engine) restComponent(m *members) uint32 {
 	p := e.describe(m)
 	refs := 0
 	for i := range p.signals {
-		refs += len(p.signals[i].keys)
-	}
-	for i := range p.keys {
-		if k := &p.keys[i]; k.common || (k.node && i >= len(m.nodes)) {
-			return 0 // a signal of a common key is a member of more than one component
+		for _, at := range p.signals[i].keys {
+			if at < len(m.nodes) {
+				refs++
+			}
 		}
 	}
 	for _, id := range m.nodes {
 		refs -= int(e.graph.at(id).refs)
 	}
 	if refs != 0 {
+		return 0 // some signal of it is found by way of a common key only
+	}
+	if len(p.signals) == 0 { // all it had turned out to belong elsewhere
+		e.forgetParts(m, p)
 		return 0
 	}
 	e.buffer = e.names.write(e.buffer[:0], e, p)
@@ -94,11 +96,19 @@ func (e *Engine) forgetParts(m *members, p *parcel) {
 	for i := range p.signals {
 		sig := p.signals[i].sig
 		if seen := e.copies.seen.find(sig, nil); seen != nil {
-			e.copies.drop(seen.ref)
+			e.dropRecord(seen.ref)
 			e.copies.seen.remove(seen)
 		}
 		if e.bySig != nil {
 			delete(e.bySig, sig)
+		}
+	}
+	for _, h := range m.helds {
+		h.gone = true
+		for _, id := range h.keys {
+			if e.graph.at(id).common {
+				e.graph.unhang(h, id)
+			}
 		}
 	}
 	for _, id := range m.nodes {
@@ -127,13 +137,12 @@ func (e *Engine) wakeAt(hash uint64) bool {
 // wake puts a component at rest back to where it was.
 func (e *Engine) wake(number uint32) {
 	w := &waking{e: e, number: number}
-	text := e.cells.list[number].text
-	if err := e.names.read(e, text, &w.p); err != nil {
+	if err := e.names.read(e, string(e.cells.list[number]), &w.p); err != nil {
 		return // not reached: it was read or written by this process
 	}
 	e.eachPrint(&w.p, func(hash uint64) { e.cells.prints.remove(hash, number) })
-	w.saved = e.cells.list[number].saved
 	w.all()
+	w.noteRow()
 	e.cells.remove(number)
 }
 
@@ -141,7 +150,6 @@ func (e *Engine) wake(number uint32) {
 type waking struct {
 	e         *Engine
 	number    uint32
-	saved     bool
 	p         parcel
 	nodes     []nodeID
 	instances []*instance
@@ -194,16 +202,31 @@ func (w *waking) instance(number int) {
 }
 
 func (w *waking) key(k *parcelKey) {
-	if !k.node {
+	switch {
+	case !k.node:
 		w.nodes = append(w.nodes, 0)
+		return
+	case k.common:
+		w.nodes = append(w.nodes, w.e.commonNode(k))
 		return
 	}
 	g := &w.e.graph
 	before := g.byKey.used
 	id := w.e.node(k.class, k.value)
 	w.overlap = w.overlap || g.byKey.used == before
-	g.at(id).common = g.at(id).common || k.common
 	w.nodes = append(w.nodes, id)
+}
+
+// commonNode is the node of a key that became common.
+func (e *Engine) commonNode(k *parcelKey) nodeID {
+	id := e.node(k.class, k.value)
+	if n := e.graph.at(id); !n.common {
+		e.affect([]nodeID{id}, false)
+		n.common = true
+		e.graph.keep(id, n, nil)
+		e.noteCommon(n)
+	}
+	return id
 }
 
 func (w *waking) group(p *parcelGroup) {
@@ -226,22 +249,30 @@ func (w *waking) ids(list []int) []nodeID {
 
 func (w *waking) signal(s *parcelSignal) {
 	e := w.e
+	ids := w.ids(s.keys)
 	if e.copies.seen.find(s.sig, nil) != nil {
 		w.overlap = true
 		return
 	}
-	ids := w.ids(s.keys)
 	w.remember(s, ids)
 	sorted := slices.Sorted(slices.Values(ids))
 	if len(sorted) > 1 {
 		e.graph.link(e, sorted)
 	}
+	w.parts(s, ids)
+}
+
+// parts puts back where a signal stands and hangs, as far as it is not there.
+func (w *waking) parts(s *parcelSignal, ids []nodeID) {
+	e := w.e
+	sorted := slices.Sorted(slices.Values(ids))
 	lineage := w.join(s, ids)
 	if s.linking {
 		e.hangLink(s.sig, sorted)
 	}
 	for i := range s.hits {
-		if h := &s.hits[i]; h.held {
+		h := &s.hits[i]
+		if h.held {
 			w.held(s, h, sorted, lineage)
 		}
 	}
@@ -250,7 +281,7 @@ func (w *waking) signal(s *parcelSignal) {
 // remember puts back what copies knew of a signal.
 func (w *waking) remember(s *parcelSignal, ids []nodeID) {
 	e := w.e
-	known := entry{hash: s.sig, small: uint32(s.hash)}
+	known := entry{hash: s.sig, small: smallOf(s.hash)}
 	if s.complex {
 		effects := e.effects[:0]
 		for _, id := range ids {
@@ -309,7 +340,7 @@ func (w *waking) held(s *parcelSignal, hit *parcelHit, ids []nodeID, l *lineage)
 		}
 	}
 	slices.Sort(h.targets)
-	if hit.traced || len(hit.targets) == 0 {
+	if hit.traced || len(h.targets) == 0 {
 		o := hit.occurrence
 		h.rest = &unsettled{producer: e.producer(h.fs, &o), received: hit.received, at: -1}
 		if len(hit.targets) == 0 {
@@ -328,7 +359,7 @@ func (w *waking) held(s *parcelSignal, hit *parcelHit, ids []nodeID, l *lineage)
 	if e.bySig != nil {
 		e.bySig[h.sig] = append(e.bySig[h.sig], h)
 	}
-	if len(hit.targets) == 0 || w.overlap {
+	if len(h.targets) == 0 || hit.stale || w.overlap {
 		e.markStale(h)
 	}
 }

@@ -46,6 +46,7 @@ type group struct {
 	groupID
 	index        uint32
 	mark         uint32 // round of the last look at its component
+	touched      uint32 // save round of the last change
 	members      []groupMember
 	bySelf       map[uint64][]int32 // of many members
 	sums         []groupSum         // by class of key
@@ -192,6 +193,12 @@ func (t *traces) forgetOldest(e *Engine) {
 	if g == nil {
 		return
 	}
+	e.beforeSplit()
+	for i := range g.members { // they may be apart now
+		for _, id := range g.members[i].keys {
+			e.touchPart(part{nodePart, uint32(id)})
+		}
+	}
 	t.remove(g)
 	e.stats.TracesForgotten++
 }
@@ -315,9 +322,18 @@ func (t *traces) leave(e *Engine, index uint32, sig uint64) {
 		e.retractHeld(h)
 	}
 	before := len(g.members)
-	g.members = slices.DeleteFunc(g.members, func(m groupMember) bool { return m.sig == sig })
+	var above []ancestor
+	g.members = slices.DeleteFunc(g.members, func(m groupMember) bool {
+		if m.sig == sig {
+			above = append(above, m.parents...)
+		}
+		return m.sig == sig
+	})
 	if len(g.members) == before {
 		return
+	}
+	for _, p := range above {
+		g.unfollow(e, p.group)
 	}
 	members := g.members
 	g.members, g.bySelf, g.sums = g.members[:0], nil, nil
@@ -329,6 +345,17 @@ func (t *traces) leave(e *Engine, index uint32, sig uint64) {
 		}
 	}
 	t.changed(g)
+}
+
+// unfollow notes that one member fewer has its parent in another group.
+func (g *group) unfollow(e *Engine, other *group) {
+	for i := range g.members {
+		if slices.ContainsFunc(g.members[i].parents, func(p ancestor) bool { return p.group == other }) {
+			return
+		}
+	}
+	other.followers = slices.DeleteFunc(other.followers, func(f *group) bool { return f == g })
+	e.touchPart(part{groupPart, other.index}) // they may be apart now
 }
 
 // flush marks what changed groups may lead elsewhere.
@@ -388,6 +415,11 @@ func (l *lineage) all() []*group {
 		groups = append(groups, own.group)
 	}
 	return append(groups, l.linked...)
+}
+
+// names says whether a signal has a name that others may call their parent.
+func (l *lineage) names() bool {
+	return slices.ContainsFunc(l.own, func(a ancestor) bool { return a.self != 0 })
 }
 
 // effects appends the groups that a signal is in.
