@@ -89,6 +89,14 @@ func (f *Flow) ConditionFaults() iter.Seq2[int, uint64] {
 	}
 }
 
+// SignalName is the name of the signals that are one position.
+func (f *Flow) SignalName(p int) string {
+	if p == f.resolvedPosition() {
+		return ResolvedName
+	}
+	return f.match(p).Name
+}
+
 // SignalNames are the names of all signals that are something in this flow, in the order
 // of positions, repeats included.
 func (f *Flow) SignalNames() []string {

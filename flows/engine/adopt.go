@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"throughline/flows"
@@ -22,7 +23,7 @@ func (e *Engine) Frame() Frame {
 func NewFramed(set *flows.Set, f Frame) *Engine {
 	e := newEngine(set, hasher{f.Key[0], f.Key[1]})
 	if len(f.Names) > 0 {
-		e.names = names{numbers: make(map[string]uint64, len(f.Names)), texts: f.Names}
+		e.names = names{numbers: make(map[string]uint64, len(f.Names)), texts: slices.Clone(f.Names)}
 		for i, text := range f.Names[1:] { // 0 is written out
 			e.names.numbers[text] = uint64(i + 1)
 		}

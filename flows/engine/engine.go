@@ -39,6 +39,9 @@ type Engine struct {
 	now    flows.Time // of the last Apply
 
 	save      saving
+	leaving   []leaving           // in the order of their times
+	evicting  map[uint64]struct{} // IDs of those that Leave was not told of yet
+	left      filter
 	component members // scratch
 	packer    packer
 	parcel    parcel
@@ -83,7 +86,7 @@ type Stats struct {
 // flowState is one flow and all its instances.
 type flowState struct {
 	flow        *flows.Flow
-	version     uint32   // its hash
+	shape       uint32   // hash of what parcels speak of by number
 	positions   []string // of the flow
 	instances   map[string]*instance
 	open        []*instance // in flight, in no order
@@ -113,7 +116,7 @@ func newEngine(set *flows.Set, h hasher) *Engine {
 // reset forgets what the flows share.
 func (e *Engine) reset(h hasher) {
 	e.graph, e.copies, e.traces, e.waiting = newGraph(h), newCopies(h), newTraces(), nil
-	e.cells, e.save = cells{}, saving{round: 1}
+	e.cells, e.save, e.leaving, e.evicting = cells{}, saving{round: 1}, nil, map[uint64]struct{}{}
 	e.producers, e.common = map[producerID]*producer{}, nil
 	e.stale, e.bySig = nil, nil
 	e.stats.Waiting, e.stats.Ambiguous = 0, 0
@@ -134,7 +137,7 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 			continue
 		}
 		kept[f.Name] = &flowState{
-			flow: f, version: smallOf(e.copies.hasher.text(3, f.Version)), positions: f.Positions(), instances: map[string]*instance{}, gauges: flows.NewGauges(f), window: newWindow(f),
+			flow: f, shape: e.shape(f), positions: f.Positions(), instances: map[string]*instance{}, gauges: flows.NewGauges(f), window: newWindow(f),
 			cohorts: map[cohortID]*cohort{}, changed: true, fresh: e.again,
 		}
 		empty = append(empty, f.Name)
@@ -160,6 +163,12 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 		e.again = unfinished
 	}
 	return empty
+}
+
+// shape is a hash of what parcels speak of by number.
+func (e *Engine) shape(f *flows.Flow) uint32 {
+	text := strings.Join(slices.Concat([]string{f.Key}, f.Links, f.Segments, f.Expects(), f.Positions()), "\n")
+	return uint32(e.copies.hasher.text(3, text))
 }
 
 // otherKeys says whether a flow that stays has keys of other rules. All flows share what

@@ -252,6 +252,9 @@ func (e *Engine) judgeOne(in *instance, occurrences []flows.Occurrence, now flow
 	e.count(in, 1)
 	in.fs.track(in, &e.folded)
 	e.timers.set(in, e.dueAgain(in))
+	if in.cell != 0 && in.openAt < 0 {
+		e.leaveSoon(in.cell, now)
+	}
 	if !e.quiet {
 		e.out.instance(in)
 	}

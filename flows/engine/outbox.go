@@ -8,6 +8,7 @@ type outbox struct {
 	instances   map[*instance]struct{}
 	occurrences []flows.OccurrenceRecord
 	states      []State
+	evicted     []Evicted
 	named       int // texts of Engine.names that were taken
 }
 
@@ -45,11 +46,14 @@ type Rows struct {
 	Instances   []flows.InstanceRecord
 	Occurrences []flows.OccurrenceRecord
 	States      []State
-	Names       []string // to be added to those taken before, and written before States
+	Names       []string  // to be added to those taken before, and written before States
+	Evicted     []Evicted // written before States, and then told to Leave
 }
 
 // Owed is how many rows Take would return.
-func (e *Engine) Owed() int { return len(e.out.instances) + len(e.out.occurrences) + len(e.out.states) }
+func (e *Engine) Owed() int {
+	return len(e.out.instances) + len(e.out.occurrences) + len(e.out.states) + len(e.out.evicted)
+}
 
 // Take returns the rows owed, and owes nothing more. They must be written, in the order
 // of the Takes; there is no way to ask for them again.
@@ -59,11 +63,12 @@ func (e *Engine) Take() Rows {
 		rows.Instances = append(rows.Instances, e.record(in))
 	}
 	clear(e.out.instances)
-	if rows.States = e.out.states; len(rows.States) > 0 {
+	rows.Evicted = e.out.evicted
+	if rows.States = e.out.states; len(rows.States)+len(rows.Evicted) > 0 {
 		rows.Names = e.names.texts[e.out.named:len(e.names.texts):len(e.names.texts)]
 		e.out.named = len(e.names.texts)
 	}
-	e.out.occurrences, e.out.states = nil, nil
+	e.out.occurrences, e.out.states, e.out.evicted = nil, nil, nil
 	return rows
 }
 

@@ -39,7 +39,7 @@ func (n *names) write(b []byte, e *Engine, p *parcel) []byte {
 	b = binary.AppendUvarint(b, uint64(len(p.flows)))
 	for _, fs := range p.flows {
 		b = n.append(b, fs.flow.Name)
-		b = binary.LittleEndian.AppendUint32(b, fs.version)
+		b = binary.LittleEndian.AppendUint32(b, fs.shape)
 	}
 	b = binary.AppendUvarint(b, uint64(len(p.keys)))
 	for i := range p.keys {
@@ -156,7 +156,7 @@ func (n *names) read(e *Engine, text string, p *parcel) error {
 	}
 	for range r.count() {
 		fs := e.flows[r.name()]
-		if version := binary.LittleEndian.Uint32([]byte(r.take(4))); fs == nil || fs.version != version {
+		if shape := binary.LittleEndian.Uint32([]byte(r.take(4))); fs == nil || fs.shape != shape {
 			return errParcel
 		}
 		p.flows = append(p.flows, fs)

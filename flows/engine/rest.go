@@ -186,15 +186,15 @@ func (w *waking) instance(number int) {
 	e, want := w.e, w.p.instances[number]
 	k := &w.p.keys[want.key]
 	in := want.fs.instances[flows.InstanceKey(k.value, e.graph.classes[k.class].environment)]
-	e.read = w.p.of(number, e.read[:0])
 	if in != nil && in.cell == w.number {
+		e.read = w.p.of(number, e.read[:0])
 		e.buffer = e.names.pack(e.buffer[:0], e.read)
 		in.packed, in.cell = packed(e.buffer), 0
 		e.copies.enter(in)
 	} else {
 		w.overlap = true
 		in = e.instance(want.fs, k.value, e.graph.classes[k.class].environment)
-		for _, o := range slices.Clone(e.read) {
+		for _, o := range w.p.of(number, nil) {
 			e.insert(in, e.own(o))
 		}
 	}

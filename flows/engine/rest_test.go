@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"throughline/flows"
@@ -70,10 +71,13 @@ func equal[T any](t *testing.T, want, got T) {
 
 // saved is a store of states, as they were after the last whole save.
 type saved struct {
-	states map[uint64]State
-	frame  Frame
-	at     int // signals applied before that save began
-	begun  int // before the one that is under way; -1 for none
+	states  map[uint64]State
+	evicted map[uint64]Evicted
+	left    int
+	toLeave []Evicted
+	frame   Frame
+	at      int // signals applied before that save began
+	begun   int // before the one that is under way; -1 for none
 }
 
 func (s *saved) step(e *Engine, rng *rand.Rand, applied int, now flows.Time) {
@@ -86,8 +90,30 @@ func (s *saved) step(e *Engine, rng *rand.Rand, applied int, now flows.Time) {
 	}
 	s.at, s.begun = s.begun, -1
 	rows := e.Take()
-	s.frame.Key = e.Frame().Key
+	s.write(rows)
+	e.Rest(now.Add(restAfter), rng.IntN(60))
+	if s.evicted == nil {
+		return
+	}
+	e.Evict(now.Add(2*leaveAfter), rng.IntN(20))
+	rows = e.Take()
+	s.write(rows)
+	before := e.left.used
+	e.Leave(s.toLeave) // some steps later
+	s.left += e.left.used - before
+	s.toLeave = rows.Evicted
+	s.write(e.Take())
+}
+
+func (s *saved) write(rows Rows) {
 	s.frame.Names = append(s.frame.Names, rows.Names...)
+	for _, out := range rows.Evicted {
+		if out.Deleted {
+			delete(s.evicted, out.ID)
+		} else {
+			s.evicted[out.ID] = out
+		}
+	}
 	for _, state := range rows.States {
 		if state.Deleted {
 			delete(s.states, state.ID)
@@ -95,23 +121,41 @@ func (s *saved) step(e *Engine, rng *rand.Rand, applied int, now flows.Time) {
 			s.states[state.ID] = state
 		}
 	}
-	e.Rest(now.Add(restAfter), rng.IntN(60))
+}
+
+// comeBack returns what left and is found by some hashes; nil for all.
+func (s *saved) comeBack(t *testing.T, e *Engine, hashes []uint64, now flows.Time) {
+	t.Helper()
+	var states []State
+	for _, out := range s.evicted {
+		here := e.cells.prints.find(out.ID) != 0 || e.copies.seen.find(out.ID, nil) != nil // it was not told to leave before a restart
+		if (hashes == nil && !here) || slices.ContainsFunc(out.Hashes, func(h uint64) bool { return slices.Contains(hashes, h) }) {
+			states = append(states, out.State)
+		}
+	}
+	if err := e.Return(states, now); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A state that is saved in pieces, brought to rest, lost at any moment and adopted again
 // from what the last whole save left, with the signals since, is the one that the signals
 // make.
 func TestSavedStatesLaw(t *testing.T) {
+	expiring := strings.NewReplacer("idle: 2h", "expire: 2h", "links: [parcel, order]", "links: [parcel, order]\nexpire: 2h")
 	for name, c := range map[string]struct {
 		keys      string
 		conflicts bool
+		leaving   bool // conflicting copies with other keys do not find what left: see copies
+		files     []string
 	}{
-		"conflicts":   {lawKeys, true},
-		"common keys": {lawKeys + "invoice: {partners: 2}\nparcel: {partners: 1}\n", false},
+		"conflicts":   {lawKeys, true, false, []string{lawFile, lawLines, lawTwin}},
+		"common keys": {lawKeys + "invoice: {partners: 2}\nparcel: {partners: 1}\n", false, false, []string{lawFile, lawLines, lawTwin}},
+		"leaving":     {lawKeys, false, true, []string{expiring.Replace(lawFile), expiring.Replace(lawLines)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := keyedSet(t, c.keys, lawFile, lawLines, lawTwin)
-			rested, adopted := 0, 0
+			s := keyedSet(t, c.keys, c.files...)
+			rested, adopted, left := 0, 0, 0
 			for seed := range uint64(1500) {
 				rng := rand.New(rand.NewPCG(seed, 11))
 				signals := lawHistory(t, rng, s, c.conflicts)
@@ -120,7 +164,13 @@ func TestSavedStatesLaw(t *testing.T) {
 				e := New(s)
 				e.Roll(now)
 				store := &saved{states: map[uint64]State{}, begun: -1, frame: Frame{Key: e.Frame().Key}}
+				if c.leaving {
+					store.evicted = map[uint64]Evicted{}
+				}
 				for i := 0; i < len(signals); i++ {
+					if missing := e.Missing(signals[i : i+1]); missing != nil {
+						store.comeBack(t, e, missing, now)
+					}
 					e.Apply(signals[i:i+1], now)
 					if rng.IntN(3) > 0 {
 						store.step(e, rng, i+1, now)
@@ -139,6 +189,8 @@ func TestSavedStatesLaw(t *testing.T) {
 						}
 					}
 				}
+				left += store.left
+				store.comeBack(t, e, nil, now)
 				e.Advance(now)
 				if diff := gocmp.Diff(newReference(s, signals).instances(), found(e)); diff != "" {
 					t.Fatalf("seed %d: -definition +engine\n%s", seed, diff)
@@ -159,8 +211,8 @@ func TestSavedStatesLaw(t *testing.T) {
 					checkBooks(t, e)
 				}
 			}
-			if rested < 1000 || adopted < 1000 {
-				t.Errorf("only %d rested and %d adopted: this test shows too little", rested, adopted)
+			if rested < 1000 || adopted < 1000 || (c.leaving && left < 1000) {
+				t.Errorf("only %d rested, %d adopted and %d left: this test shows too little", rested, adopted, left)
 			}
 		})
 	}
@@ -180,11 +232,15 @@ func (e *Engine) idle(signals []flows.Signal) (idle []flows.Signal) {
 
 func (s *saved) reopen(t *testing.T, set *flows.Set, now flows.Time) *Engine {
 	t.Helper()
+	s.toLeave = nil
 	e := NewFramed(set, s.frame)
 	e.Roll(now)
 	states := slices.Collect(maps.Values(s.states))
 	if err := e.Adopt(states, now); err != nil {
 		t.Fatal(err)
+	}
+	for _, out := range s.evicted {
+		e.Left(out.Hashes)
 	}
 	return e
 }

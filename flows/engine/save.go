@@ -17,15 +17,16 @@ type State struct {
 
 // saving writes down, in rounds, what changed since the round before.
 type saving struct {
-	round   uint32   // that is under way for changes: 1 is the first
-	unfit   bool     // see Unfit
-	changed []part   // in this round, one of each component at least
-	left    []part   // of the round that is being saved
-	saved   []part   // of it, one of each component
-	gone    []uint64 // rows that are no more, once what took their place is saved
-	orphans []uint64 // rows that are no more since this round
-	states  []State
-	quiet   []quietRound
+	round                uint32   // that is under way for changes: 1 is the first
+	unfit                bool     // see Unfit
+	changed              []part   // in this round, one of each component at least
+	left                 []part   // of the round that is being saved
+	saved                []part   // of it, one of each component
+	gone                 []uint64 // rows that are no more, once what took their place is saved
+	orphans              []uint64 // rows that are no more since this round
+	states               []State
+	returned, unreturned []uint64 // rows of what came back: since this round, and once it is saved
+	quiet                []quietRound
 }
 
 // quietRound are components that changed in one round, and may go to rest after a while.
@@ -114,6 +115,7 @@ func (e *Engine) BeginSave() {
 	s := &e.save
 	s.left, s.changed = s.changed, s.left[:0]
 	s.gone, s.orphans = s.orphans, nil
+	s.unreturned, s.returned = s.returned, nil
 	s.round++
 }
 
@@ -127,11 +129,14 @@ func (e *Engine) Save(now flows.Time, work int) (done bool) {
 	for _, id := range s.gone {
 		s.states = append(s.states, State{ID: id, Deleted: true})
 	}
+	for _, id := range s.unreturned {
+		e.out.evicted = append(e.out.evicted, Evicted{State: State{ID: id, Deleted: true}})
+	}
 	e.out.states = append(e.out.states, s.states...)
 	if len(s.saved) > 0 {
 		s.quiet = append(s.quiet, quietRound{s.round - 1, now, s.saved})
 	}
-	s.gone, s.states, s.saved = nil, nil, nil
+	s.gone, s.states, s.saved, s.unreturned = nil, nil, nil, nil
 	return true
 }
 
@@ -260,9 +265,16 @@ func (e *Engine) Rest(now flows.Time, work int) {
 		}
 		if m := e.members(p); m != nil {
 			if work -= m.work; e.lastTouched(m) <= q.round {
-				e.restComponent(m)
+				e.leaveSoon(e.restComponent(m), now)
 			}
 		}
+	}
+}
+
+// leaveSoon notes that a component at rest may leave memory after a while.
+func (e *Engine) leaveSoon(number uint32, now flows.Time) {
+	if number != 0 {
+		e.leaving = append(e.leaving, leaving{number, e.cells.list[number], now})
 	}
 }
 

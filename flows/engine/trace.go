@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -119,15 +120,22 @@ func (e *Engine) trace(s *flows.Signal) *lineage {
 	return l
 }
 
+// linkedTraces are the trace and the span that each span link names.
+func linkedTraces(s *flows.Signal) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		links, _ := s.Attributes[flows.SpanLinks].([]any)
+		for _, v := range links[:min(len(links), maxParents)] {
+			text, _ := v.(string)
+			if trace, span, ok := strings.Cut(text, ":"); ok && !yield(trace, span) {
+				return
+			}
+		}
+	}
+}
+
 // follow adds the parents that span links name.
 func (e *Engine) follow(s *flows.Signal, l *lineage) {
-	links, _ := s.Attributes[flows.SpanLinks].([]any)
-	for _, v := range links[:min(len(links), maxParents)] {
-		text, _ := v.(string)
-		trace, span, ok := strings.Cut(text, ":")
-		if !ok {
-			continue
-		}
+	for trace, span := range linkedTraces(s) {
 		g := e.traces.group(e, traceClass, s.Environment, trace)
 		l.parents = append(l.parents, ancestor{g, e.selfOf(span)})
 		if !slices.Contains(l.linked, g) && (len(l.own) == 0 || l.own[0].group != g) {

@@ -1,0 +1,208 @@
+package engine
+
+import (
+	"slices"
+	"time"
+
+	"throughline/flows"
+)
+
+// Components whose instances have all ended leave memory when nothing happened to them for
+// leaveAfter. They are in the store then, and come back when a signal names one of their
+// keys or traces. Of those that left a filter is kept, 2 bytes a key or trace, so that the
+// store is asked for few others.
+
+// leaveAfter is longer than what the live window covers, so that what comes back is not
+// counted there twice.
+const leaveAfter = Window + 10*time.Minute
+
+// Evicted is a component that is to leave memory, or that came back.
+type Evicted struct {
+	State
+	Hashes []uint64 // it is found by
+	cell   uint32
+}
+
+// leaving is a cell that may leave memory, if it is still that then.
+type leaving struct {
+	cell uint32
+	text cell
+	at   flows.Time // when it came to rest, or its last instance ended
+}
+
+// Evict owes the rows of components that are to leave memory by now, looking at about so
+// many. They leave when Leave says that these rows are stored.
+func (e *Engine) Evict(now flows.Time, most int) {
+	for ; len(e.leaving) > 0 && most > 0 && !e.save.unfit; most-- {
+		l := e.leaving[0]
+		if now.Sub(l.at) < leaveAfter {
+			return
+		}
+		e.leaving = slices.Delete(e.leaving, 0, 1)
+		if e.cells.list[l.cell] != l.text {
+			continue
+		}
+		switch p := &e.parcel; e.names.read(e, string(l.text), p) {
+		case nil:
+			id := p.rowID()
+			if _, under := e.evicting[id]; under { // again, before Leave was told of the last time
+				e.leaveSoon(l.cell, now)
+			} else if e.ended(p) {
+				e.evicting[id] = struct{}{}
+				e.out.evicted = append(e.out.evicted, e.evicted(p, l))
+			}
+		default: // not reached: it was read or written by this process
+		}
+	}
+}
+
+// ended says whether nothing of a parcel at rest is to be looked at as time passes.
+func (e *Engine) ended(p *parcel) bool {
+	return !slices.ContainsFunc(p.instances, func(want parcelInstance) bool {
+		in := e.atRest(p, want)
+		if in == nil || in.openAt >= 0 || in.timer >= 0 || in.work != nil {
+			return true
+		}
+		return slices.ContainsFunc(in.fs.later[in], func(later *instance) bool { return later.openAt >= 0 || later.timer >= 0 })
+	})
+}
+
+func (e *Engine) atRest(p *parcel, want parcelInstance) *instance {
+	k := &p.keys[want.key]
+	return want.fs.instances[flows.InstanceKey(k.value, e.graph.classes[k.class].environment)]
+}
+
+func (e *Engine) evicted(p *parcel, l leaving) Evicted {
+	out := Evicted{State: State{ID: p.rowID(), Text: string(l.text)}, cell: l.cell}
+	for i := range p.keys {
+		if k := &p.keys[i]; !k.common {
+			out.Hashes = append(out.Hashes, e.graph.hash(k.class, k.value))
+		}
+	}
+	for i := range p.groups {
+		out.Hashes = append(out.Hashes, e.graph.hash(p.groups[i].class, p.groups[i].id))
+	}
+	return out
+}
+
+// Leave takes out of memory what Take returned as evicted, now that it is stored. What came
+// back to life meanwhile stays.
+func (e *Engine) Leave(stored []Evicted) {
+	for i := range stored {
+		out := &stored[i]
+		if !out.Deleted {
+			delete(e.evicting, out.ID)
+		}
+		if p := &e.parcel; !out.Deleted && int(out.cell) < len(e.cells.list) && e.cells.list[out.cell] == cell(out.Text) &&
+			e.names.read(e, out.Text, p) == nil && e.ended(p) && !e.owes(p) {
+			e.leave(p, out)
+		} else if !out.Deleted {
+			e.out.evicted = append(e.out.evicted, Evicted{State: State{ID: out.ID, Deleted: true}})
+		}
+	}
+}
+
+// owes says whether rows of instances of a parcel are still owed.
+func (e *Engine) owes(p *parcel) bool {
+	return slices.ContainsFunc(p.instances, func(want parcelInstance) bool {
+		in := e.atRest(p, want)
+		_, owed := e.out.instances[in]
+		for _, later := range in.fs.later[in] {
+			_, too := e.out.instances[later]
+			owed = owed || too
+		}
+		return owed
+	})
+}
+
+func (e *Engine) leave(p *parcel, out *Evicted) {
+	for _, want := range p.instances {
+		in := e.atRest(p, want)
+		for _, later := range in.fs.later[in] {
+			delete(in.fs.firsts, later)
+		}
+		delete(in.fs.later, in)
+		delete(in.fs.instances, in.key)
+	}
+	e.eachPrint(p, func(hash uint64) { e.cells.prints.remove(hash, out.cell) })
+	e.cells.remove(out.cell)
+	e.Left(out.Hashes)
+	e.out.states = append(e.out.states, State{ID: out.ID, Deleted: true})
+}
+
+// Left notes by what the components are found that are in the store only.
+func (e *Engine) Left(hashes []uint64) {
+	for _, h := range hashes {
+		e.left.add(h)
+	}
+}
+
+// Missing returns the hashes of keys and traces of signals by which a component may be in
+// the store only; the result is nil where none is.
+func (e *Engine) Missing(signals []flows.Signal) (hashes []uint64) {
+	if e.left.used == 0 {
+		return nil
+	}
+	for i := range signals {
+		s := &signals[i]
+		for _, k := range s.Keys {
+			hashes = e.missing(hashes, s.Environment, k.Type, k.Value)
+		}
+		if s.TraceID != "" {
+			hashes = e.missing(hashes, s.Environment, traceClass, s.TraceID)
+		}
+		if id, _ := s.Attributes["correlationid"].(string); id != "" && s.Kind == flows.Event {
+			hashes = e.missing(hashes, s.Environment, correlationClass, id)
+		}
+		for trace := range linkedTraces(s) {
+			hashes = e.missing(hashes, s.Environment, traceClass, trace)
+		}
+	}
+	slices.Sort(hashes)
+	return slices.Compact(hashes)
+}
+
+func (e *Engine) missing(hashes []uint64, environment, typ, value string) []uint64 {
+	class := e.graph.class(e.set, environment, typ)
+	hash := e.graph.hash(class, value)
+	if !e.left.has(hash) || e.cells.prints.find(hash) != 0 || e.graph.byKey.find(hash, nil) != nil {
+		return hashes
+	}
+	if e.traces.byID[groupID{class, value}] != nil {
+		return hashes
+	}
+	for _, fs := range e.flowsOf(class) {
+		if fs.instances[flows.InstanceKey(value, environment)] != nil {
+			return hashes
+		}
+	}
+	return append(hashes, hash)
+}
+
+// Return takes back what left memory: as it was stored.
+func (e *Engine) Return(states []State, now flows.Time) error {
+	if err := e.Adopt(states, now); err != nil {
+		return err
+	}
+	for i := range states { // it is not among the saved states now
+		for number := e.cells.prints.find(states[i].ID); number != 0; number = e.cells.prints.find(states[i].ID) {
+			e.wake(number)
+		}
+		if seen := e.copies.seen.find(states[i].ID, nil); seen != nil {
+			e.touchSeen(seen)
+			e.save.returned = append(e.save.returned, states[i].ID)
+		}
+	}
+	e.flush()
+	e.settle(now)
+	return nil
+}
+
+// touchSeen notes that the component of a signal changed.
+func (e *Engine) touchSeen(seen *entry) {
+	if seen.ref&isRecord == 0 {
+		e.touchPart(part{instancePart, seen.ref})
+		return
+	}
+	e.touchEffects(nil, e.copies.effects(seen.ref))
+}

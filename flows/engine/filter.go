@@ -1,0 +1,61 @@
+package engine
+
+// filter is a Bloom filter over hashes: it forgets none, and takes about one in a thousand
+// of the others for one of its own, at 16 bits each. It grows by halves that double.
+type filter struct {
+	parts []filterPart
+	used  int
+}
+
+type filterPart struct {
+	bits []uint64
+	room int
+}
+
+const (
+	filterBits   = 16 // a hash
+	filterProbes = 8
+	filterFirst  = 1 << 16 // hashes of the first part
+)
+
+func (f *filter) add(hash uint64) {
+	if f.has(hash) {
+		return
+	}
+	last := len(f.parts) - 1
+	if last < 0 || f.parts[last].room == 0 {
+		room := filterFirst << len(f.parts)
+		f.parts = append(f.parts, filterPart{bits: make([]uint64, room*filterBits/64), room: room})
+		last++
+	}
+	p := &f.parts[last]
+	p.room--
+	f.used++
+	step := hash>>32 | 1
+	for range filterProbes {
+		bit := hash % uint64(len(p.bits)*64)
+		p.bits[bit/64] |= 1 << (bit % 64)
+		hash += step
+	}
+}
+
+func (f *filter) has(hash uint64) bool {
+	for i := range f.parts {
+		if f.parts[i].has(hash) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *filterPart) has(hash uint64) bool {
+	step := hash>>32 | 1
+	for range filterProbes {
+		bit := hash % uint64(len(p.bits)*64)
+		if p.bits[bit/64]&(1<<(bit%64)) == 0 {
+			return false
+		}
+		hash += step
+	}
+	return true
+}
