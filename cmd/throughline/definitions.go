@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -24,11 +25,19 @@ func (r *runner) replace(ctx context.Context, set *flows.Set) error {
 		}
 	}
 	interrupted := slices.Clone(r.unfilled)
+	r.saves.under = false // what is left of it is saved with what changes now
 	r.putInForce(set)
 	if len(r.unfilled) == 0 {
 		return nil
 	}
-	n, err := r.load(ctx, set, r.unfilled, r.engine.Apply)
+	var lost error
+	n, err := r.load(ctx, set, r.unfilled, func(signals []flows.Signal, now flows.Time) {
+		states, err := r.evicted(ctx, r.engine.Missing(signals))
+		lost = errors.Join(lost, err)
+		r.takeBack(states, now)
+		r.engine.Apply(signals, now)
+	})
+	err = errors.Join(err, lost)
 	if err != nil {
 		return err
 	}
@@ -189,11 +198,24 @@ func (r *runner) restore(ctx context.Context) (from uint64, err error) {
 	if alive > 0 {
 		r.frozen = flows.Time(alive)
 	}
-	n, err := r.load(ctx, r.engine.Set(), r.engine.Flows(), r.engine.Load)
-	if err != nil {
-		return 0, err
+	n, since := 0, flows.Time(0)
+	adopted := false
+	if r.applied > 0 {
+		if adopted, err = r.adopt(ctx); err != nil {
+			return 0, err
+		}
 	}
-	if err := r.reconcile(ctx); err != nil {
+	if adopted {
+		since = r.frozen.Add(-storedSince)
+	} else {
+		if err := r.store.ForgetStates(ctx); err != nil {
+			return 0, fmt.Errorf("restore: %w", err)
+		}
+		if n, err = r.load(ctx, r.engine.Set(), r.engine.Flows(), r.engine.Load); err != nil {
+			return 0, err
+		}
+	}
+	if err := r.reconcile(ctx, since); err != nil {
 		return 0, err
 	}
 	// Taken after the load: what it found in the store is on the bus up to here at most, and
@@ -208,13 +230,14 @@ func (r *runner) restore(ctx context.Context) (from uint64, err error) {
 	return r.applied + 1, nil
 }
 
-// reconcile owes the rows that the process before did not come to write.
-func (r *runner) reconcile(ctx context.Context) error {
+// reconcile owes the rows that the process before did not come to write; those of ended
+// instances that were written before since are right.
+func (r *runner) reconcile(ctx context.Context, since flows.Time) error {
 	for _, flow := range r.engine.Flows() {
 		definition, _ := r.engine.Set().Flow(flow)
 		seen, otherVersion := map[string]bool{}, false
-		err := r.store.InstanceStates(ctx, flow, func(stored flows.InstanceRecord) error {
-			otherVersion = otherVersion || stored.Version != definition.Version
+		err := r.store.InstanceStates(ctx, flow, since, func(stored flows.InstanceRecord) error {
+			otherVersion = otherVersion || (since == 0 && stored.Version != definition.Version)
 			r.engine.Reconcile(&stored, seen)
 			return nil
 		})

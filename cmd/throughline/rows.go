@@ -22,14 +22,16 @@ type rowWriter struct {
 	flushed  time.Time
 	forgets  []string            // flows whose rows are to be removed first
 	versions []store.FlowVersion // to be kept
-	seq      uint64              // last checkpoint, and when it was taken
+	frame    []store.StateRow
+	seq      uint64 // checkpoint to be saved with the next job
+	due      bool   // it is
 	saved    time.Time
+	evicted  []engine.Evicted   // written by the last job
 	cancel   context.CancelFunc // of the running job
 }
 
 const (
-	saveEvery  = time.Second     // the checkpoint, while there is something to save
-	aliveEvery = 5 * time.Second // that we listen, else
+	aliveEvery = 5 * time.Second // that we listen
 )
 
 // job is one write.
@@ -37,23 +39,29 @@ type job struct {
 	rows     engine.Rows
 	forgets  []string
 	versions []store.FlowVersion
-	seq      uint64 // applied before
+	frame    []store.StateRow
+	name     int // number of the first name
+	seq      uint64
+	save     bool // the checkpoint seq: all up to it is in the rows until here
 	at       time.Time
-	save     bool // the checkpoint
+	alive    bool
 }
 
 // forget removes all rows of a flow before the next rows are written.
 func (w *rowWriter) forget(flow string) { w.forgets = append(w.forgets, flow) }
 
+// save has the checkpoint saved with what is owed now.
+func (w *rowWriter) save(seq uint64) { w.seq, w.due = seq, true }
+
 // flush starts a job where something is owed, no job runs, and the last one began long
 // enough ago. The first rows after a pause go at once.
-func (w *rowWriter) flush(ctx context.Context, e *engine.Engine, seq uint64, now time.Time) {
-	owed := e.Owed() > 0 || len(w.forgets)+len(w.versions) > 0
-	save := (owed || seq != w.seq) && now.Sub(w.saved) >= saveEvery || now.Sub(w.saved) >= aliveEvery
-	if w.busy || !owed && !save || now.Sub(w.flushed) < flushEvery {
+func (w *rowWriter) flush(ctx context.Context, e *engine.Engine, now time.Time) {
+	owed := e.Owed() > 0 || w.due || len(w.forgets)+len(w.versions) > 0
+	alive := now.Sub(w.saved) >= aliveEvery
+	if w.busy || !owed && !alive || now.Sub(w.flushed) < flushEvery {
 		return
 	}
-	j := w.take(e, seq, now, save)
+	j := w.take(e, now, alive)
 	w.busy = true
 	ctx, w.cancel = context.WithCancel(context.WithoutCancel(ctx)) // finish decides when it has to end
 	go func() {
@@ -62,17 +70,21 @@ func (w *rowWriter) flush(ctx context.Context, e *engine.Engine, seq uint64, now
 	}()
 }
 
-func (w *rowWriter) take(e *engine.Engine, seq uint64, now time.Time, save bool) job {
-	j := job{rows: e.Take(), forgets: w.forgets, versions: w.versions, seq: seq, at: now, save: save}
-	w.forgets, w.versions, w.flushed = nil, nil, now
-	if save {
-		w.seq, w.saved = seq, now
+func (w *rowWriter) take(e *engine.Engine, now time.Time, alive bool) job {
+	rows := e.Take()
+	j := job{
+		rows: rows, forgets: w.forgets, versions: w.versions, frame: w.frame, name: len(e.Frame().Names) - len(rows.Names),
+		seq: w.seq, save: w.due, at: now, alive: alive || w.due,
+	}
+	w.forgets, w.versions, w.frame, w.due, w.flushed, w.evicted = nil, nil, nil, false, now, rows.Evicted
+	if j.alive {
+		w.saved = now
 	}
 	return j
 }
 
 // finish waits for the running job and writes what is still owed.
-func (w *rowWriter) finish(ctx context.Context, e *engine.Engine, seq uint64) {
+func (w *rowWriter) finish(ctx context.Context, e *engine.Engine) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if w.busy {
@@ -84,7 +96,7 @@ func (w *rowWriter) finish(ctx context.Context, e *engine.Engine, seq uint64) {
 		}
 		w.busy = false
 	}
-	w.write(ctx, w.take(e, seq, time.Now(), true))
+	w.write(ctx, w.take(e, time.Now(), true))
 }
 
 // write tries until it is done or ctx ends; what is not written then is written again
@@ -122,8 +134,42 @@ func (w *rowWriter) once(ctx context.Context, j job) error {
 	if err := w.store.WriteInstances(ctx, version, j.rows.Instances); err != nil {
 		return err
 	}
-	if !j.save {
-		return nil
+	if err := w.states(ctx, j, version); err != nil {
+		return err
 	}
-	return w.store.SaveCheckpoints(ctx, map[string]uint64{engineName: j.seq, aliveName: version})
+	checkpoints := map[string]uint64{}
+	if j.save {
+		checkpoints[engineName] = j.seq
+	}
+	if j.alive {
+		checkpoints[aliveName] = version
+	}
+	return w.store.SaveCheckpoints(ctx, checkpoints)
+}
+
+// states writes the engine's own rows: names before what is read with them, what left
+// memory before it is gone from the state.
+func (w *rowWriter) states(ctx context.Context, j job, version uint64) error {
+	var before, states []store.StateRow
+	var left []store.LeftRow
+	for i, text := range j.rows.Names {
+		before = append(before, store.StateRow{Kind: kindName, ID: uint64(j.name + i), Text: text})
+	}
+	for i := range j.rows.Evicted {
+		out := &j.rows.Evicted[i]
+		before = append(before, store.StateRow{Kind: kindEvicted, ID: out.ID, Text: out.Text, Deleted: out.Deleted})
+		for _, hash := range out.Hashes {
+			left = append(left, store.LeftRow{Hash: hash, ID: out.ID})
+		}
+	}
+	for _, state := range j.rows.States {
+		states = append(states, store.StateRow{Kind: kindComponent, ID: state.ID, Text: state.Text, Deleted: state.Deleted})
+	}
+	if err := w.store.WriteLeft(ctx, left); err != nil {
+		return err
+	}
+	if err := w.store.WriteStates(ctx, version, before); err != nil {
+		return err
+	}
+	return w.store.WriteStates(ctx, version, append(states, j.frame...))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,7 @@ const (
 	aliveName     = "engine alive"         // checkpoint: when that was, in Unix nanoseconds
 	loadBatch     = 5000
 	restoreLogged = 100 * time.Millisecond
+	storedSince   = 3 * time.Hour // before the process ended: rows written earlier were whole
 )
 
 // runner is the one owner of the engine: it feeds it from the bus, gives it the time, and
@@ -63,6 +65,10 @@ type runner struct {
 	alertsDue  bool
 	alerted    time.Time
 	writer     rowWriter
+	saves      saves
+	parked     parked
+	looking    bool // the store is asked for parked signals
+	lookups    sync.WaitGroup
 	ticked     time.Time
 	isRestored atomic.Bool
 	met        atomic.Pointer[engineMet]
@@ -86,6 +92,7 @@ func newRunner(set *flows.Set, b *bus.Bus, s *store.Store, ready <-chan struct{}
 		pending: map[string]time.Time{}, published: map[string]time.Time{}, fresh: freshness{oldest: flows.NoTime, since: map[string]flows.Time{}},
 	}
 	r.writer = rowWriter{store: s, log: log, done: make(chan struct{}, 1)}
+	r.parked.answers = make(chan answer)
 	r.keepVersions(set, r.engine.Flows())
 	return r
 }
@@ -120,7 +127,7 @@ func (r *runner) Settled(ctx context.Context, seq uint64) error {
 	for {
 		settled := false
 		if err := r.Ask(ctx, func(r *runner) {
-			settled = r.applied >= seq && r.engine.Owed() == 0 && !r.writer.busy
+			settled = r.done() >= seq && r.engine.Owed() == 0 && !r.writer.busy
 		}); err != nil {
 			return fmt.Errorf("wait for message %d: %w", seq, err)
 		}
@@ -153,7 +160,8 @@ func (r *runner) run(ctx context.Context) error {
 	err = r.loop(ctx, followed)
 	stop()
 	<-followed
-	r.writer.finish(ctx, r.engine, r.applied)
+	r.lookups.Wait()
+	r.finish(ctx)
 	return err
 }
 
@@ -178,7 +186,7 @@ func (r *runner) loop(ctx context.Context, followed chan error) error {
 	defer timer.Stop()
 	for {
 		deliveries := r.deliveries
-		if r.engine.Owed() > maxOwed {
+		if r.engine.Owed() > maxOwed || len(r.parked.next) > maxParked {
 			deliveries = nil // the bus holds the rest; see promise 3
 		}
 		select {
@@ -195,6 +203,9 @@ func (r *runner) loop(ctx context.Context, followed chan error) error {
 			ask()
 		case <-r.writer.done:
 			r.writer.busy = false
+			r.engine.Leave(r.writer.evicted)
+		case a := <-r.parked.answers:
+			r.answered(a)
 		case <-timer.C:
 		}
 		now := time.Now()
@@ -216,7 +227,11 @@ func (r *runner) clock(now time.Time) flows.Time {
 func (r *runner) apply(d bus.Delivery) {
 	now := time.Now()
 	r.engine.Roll(flows.At(now))
-	r.engine.Apply(d.Signals, r.clock(now))
+	if clock := r.clock(now); r.engine.Missing(d.Signals) == nil {
+		r.engine.Apply(d.Signals, clock)
+	} else {
+		r.park(d, clock)
+	}
 	r.applied = d.Last
 	r.fresh.heard(d.Signals)
 }
@@ -247,7 +262,9 @@ func (r *runner) step(ctx context.Context, now time.Time) error {
 		r.alertsDue, r.alerted = false, now
 		r.alerts(r.engine.Cohorts(), now)
 	}
-	r.writer.flush(ctx, r.engine, r.applied, now)
+	r.lookDue(ctx, now)
+	r.saveDue(now)
+	r.writer.flush(ctx, r.engine, now)
 	return nil
 }
 
@@ -342,6 +359,9 @@ func (r *runner) wait(now time.Time) time.Duration {
 	if r.alertsDue && len(r.unfilled) == 0 {
 		next = earliest(next, r.alerted.Add(alertEvery))
 	}
+	if r.saves.under {
+		next = earliest(next, now.Add(saveTurn))
+	}
 	if r.engine.Owed() > 0 && !r.writer.busy {
 		next = earliest(next, r.writer.flushed.Add(flushEvery))
 	}
@@ -351,6 +371,20 @@ func (r *runner) wait(now time.Time) time.Duration {
 		}
 	}
 	return max(next.Sub(now), 0)
+}
+
+// finish saves the state and writes what is owed, as far as the store answers.
+func (r *runner) finish(ctx context.Context) {
+	if len(r.unfilled) == 0 {
+		if !r.saves.under && !r.engine.Unfit() {
+			r.engine.BeginSave()
+			r.saves = saves{under: true, seq: r.done(), definitions: r.saves.definitions}
+		}
+		for r.saves.under {
+			r.saveDue(time.Now())
+		}
+	}
+	r.writer.finish(ctx, r.engine)
 }
 
 func latest(a, b time.Time) time.Time {

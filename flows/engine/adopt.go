@@ -60,7 +60,7 @@ func (e *Engine) adopt(s *State, now flows.Time) error {
 		return err
 	}
 	if len(p.signals) == 0 {
-		return errParcel
+		return nil // all of it was of flows that are no more
 	}
 	for i := range p.keys {
 		if k := &p.keys[i]; k.common {
@@ -104,6 +104,9 @@ func (p *parcel) waits() bool {
 
 func (e *Engine) adoptInstance(p *parcel, i int, number uint32) {
 	fs, k := p.instances[i].fs, &p.keys[p.instances[i].key]
+	if fs == nil {
+		return
+	}
 	id := flows.InstanceKey(k.value, e.graph.classes[k.class].environment)
 	if fs.instances[id] != nil {
 		return // it is woken with what is there

@@ -77,6 +77,10 @@ type Stats struct {
 	Ignored    int // signals that match no step, or carry no key of the flow
 	Common     int // keys with more partners than they may have: their links are void
 
+	Instances int // in memory
+	AtRest    int // components
+	Left      int // keys and traces of components that left memory
+
 	CommonTraces    int // traces with more than maxMembers signals: they give no keys
 	TracesForgotten int // traces that made room for others
 	Far             int // keys whose primary keys are beyond maxHops or maxReach, each time they were looked for
@@ -144,11 +148,7 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 	}
 	for name, old := range e.flows {
 		if kept[name] != old {
-			for _, in := range old.instances {
-				if in.cell != 0 {
-					e.wake(in.cell)
-				}
-			}
+			e.unsaveAll(old)
 			e.forget(old)
 			if kept[name] != nil {
 				kept[name].before, kept[name].laterBefore = old.instances, old.later
@@ -210,6 +210,23 @@ func (e *Engine) Retire() {
 		fs.before, fs.laterBefore, fs.fresh = nil, nil, false
 	}
 	e.again, e.bySig = false, nil
+}
+
+// unsaveAll removes the rows of all components that a flow has a part in.
+func (e *Engine) unsaveAll(fs *flowState) {
+	for _, in := range fs.instances {
+		if in.cell != 0 {
+			e.wake(in.cell)
+		}
+	}
+	before := e.graph.round
+	for _, in := range fs.instances {
+		if in.mark <= before { // else it was in a component before
+			if m := e.members(part{instancePart, in.index}); m != nil {
+				e.unsave(m)
+			}
+		}
+	}
 }
 
 // forget removes everything of a flow from what the flows share.
@@ -339,7 +356,15 @@ func (e *Engine) Next() flows.Time {
 }
 
 // Stats are the counters so far.
-func (e *Engine) Stats() Stats { return e.stats }
+func (e *Engine) Stats() Stats {
+	s := e.stats
+	for _, fs := range e.flows {
+		s.Instances += len(fs.instances)
+	}
+	s.AtRest = max(0, len(e.cells.list)-1) - len(e.cells.vacant)
+	s.Left = e.left.used
+	return s
+}
 
 // Changed lists the flows whose numbers moved since the last call, by name.
 func (e *Engine) Changed() []string {

@@ -44,6 +44,9 @@ func (e *Engine) Evict(now flows.Time, most int) {
 		}
 		switch p := &e.parcel; e.names.read(e, string(l.text), p) {
 		case nil:
+			if len(p.signals) == 0 {
+				continue
+			}
 			id := p.rowID()
 			if _, under := e.evicting[id]; under { // again, before Leave was told of the last time
 				e.leaveSoon(l.cell, now)
@@ -59,6 +62,9 @@ func (e *Engine) Evict(now flows.Time, most int) {
 // ended says whether nothing of a parcel at rest is to be looked at as time passes.
 func (e *Engine) ended(p *parcel) bool {
 	return !slices.ContainsFunc(p.instances, func(want parcelInstance) bool {
+		if want.fs == nil {
+			return false
+		}
 		in := e.atRest(p, want)
 		if in == nil || in.openAt >= 0 || in.timer >= 0 || in.work != nil {
 			return true
@@ -105,6 +111,9 @@ func (e *Engine) Leave(stored []Evicted) {
 // owes says whether rows of instances of a parcel are still owed.
 func (e *Engine) owes(p *parcel) bool {
 	return slices.ContainsFunc(p.instances, func(want parcelInstance) bool {
+		if want.fs == nil {
+			return false
+		}
 		in := e.atRest(p, want)
 		_, owed := e.out.instances[in]
 		for _, later := range in.fs.later[in] {
@@ -117,6 +126,9 @@ func (e *Engine) owes(p *parcel) bool {
 
 func (e *Engine) leave(p *parcel, out *Evicted) {
 	for _, want := range p.instances {
+		if want.fs == nil {
+			continue
+		}
 		in := e.atRest(p, want)
 		for _, later := range in.fs.later[in] {
 			delete(in.fs.firsts, later)

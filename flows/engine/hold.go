@@ -484,6 +484,9 @@ func (e *Engine) forgetHeld(fs *flowState) {
 				mine = append(mine, h)
 			}
 		})
+		if m := e.members(part{nodePart, uint32(id)}); len(mine) > 0 && m != nil {
+			e.unsave(m)
+		}
 		for _, h := range mine {
 			e.unhook(h)
 		}

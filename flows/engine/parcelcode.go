@@ -146,8 +146,9 @@ func (n *names) writeHit(b []byte, p *parcel, h *parcelHit) []byte {
 	return b
 }
 
-// read is what write wrote. Its texts live as long as the text does. Nothing of it is
-// taken for granted: it comes from the store.
+// read is what write wrote, but for flows that are no more or are filled anew: without
+// these. Its texts live as long as the text does. Nothing of it is taken for granted: it
+// comes from the store.
 func (n *names) read(e *Engine, text string, p *parcel) error {
 	*p = parcel{flows: p.flows[:0], keys: p.keys[:0], groups: p.groups[:0], instances: p.instances[:0], signals: p.signals[:0]}
 	r := unpacker{names: n, rest: text}
@@ -156,7 +157,11 @@ func (n *names) read(e *Engine, text string, p *parcel) error {
 	}
 	for range r.count() {
 		fs := e.flows[r.name()]
-		if shape := binary.LittleEndian.Uint32([]byte(r.take(4))); fs == nil || fs.shape != shape {
+		shape := binary.LittleEndian.Uint32([]byte(r.take(4)))
+		if fs != nil && fs.fresh {
+			fs = nil // its signals are applied anew
+		}
+		if fs != nil && fs.shape != shape {
 			return errParcel
 		}
 		p.flows = append(p.flows, fs)
@@ -184,6 +189,9 @@ func (n *names) read(e *Engine, text string, p *parcel) error {
 		s := &p.signals[len(p.signals)-1]
 		r.signal(e, p, s, before)
 		before = s.start
+		if s.hits = slices.DeleteFunc(s.hits, func(h parcelHit) bool { return h.fs == nil }); !s.complex && len(s.hits) == 0 {
+			p.signals = p.signals[:len(p.signals)-1]
+		}
 	}
 	if r.bad || r.rest != "" {
 		return errParcel
@@ -296,7 +304,7 @@ func (r *unpacker) hit(p *parcel, s *parcelSignal, h *parcelHit) {
 	} else {
 		h.fs = r.flow(p)
 	}
-	if r.bad || step >= uint64(len(h.fs.positions)) {
+	if r.bad || (h.fs != nil && step >= uint64(len(h.fs.positions))) {
 		r.bad = true
 		return
 	}

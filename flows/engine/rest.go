@@ -142,7 +142,9 @@ func (e *Engine) wake(number uint32) {
 	}
 	e.eachPrint(&w.p, func(hash uint64) { e.cells.prints.remove(hash, number) })
 	w.all()
-	w.noteRow()
+	if len(w.p.signals) > 0 {
+		w.noteRow()
+	}
 	e.cells.remove(number)
 }
 
@@ -184,6 +186,10 @@ func (w *waking) all() {
 
 func (w *waking) instance(number int) {
 	e, want := w.e, w.p.instances[number]
+	if want.fs == nil {
+		w.instances = append(w.instances, nil)
+		return
+	}
 	k := &w.p.keys[want.key]
 	in := want.fs.instances[flows.InstanceKey(k.value, e.graph.classes[k.class].environment)]
 	if in != nil && in.cell == w.number {

@@ -113,9 +113,9 @@ func (e *Engine) Unfit() bool { return e.save.unfit }
 // BeginSave has the next calls of Save write down all that was applied until now.
 func (e *Engine) BeginSave() {
 	s := &e.save
-	s.left, s.changed = s.changed, s.left[:0]
-	s.gone, s.orphans = s.orphans, nil
-	s.unreturned, s.returned = s.returned, nil
+	s.left, s.changed = append(s.changed, s.left...), nil // something is left where a save was not gone on with
+	s.gone, s.orphans = append(s.gone, s.orphans...), nil
+	s.unreturned, s.returned = append(s.unreturned, s.returned...), nil
 	s.round++
 }
 
@@ -127,7 +127,9 @@ func (e *Engine) Save(now flows.Time, work int) (done bool) {
 		return false
 	}
 	for _, id := range s.gone {
-		s.states = append(s.states, State{ID: id, Deleted: true})
+		if seen := e.copies.seen.find(id, nil); seen == nil || seen.small&isRow == 0 { // else it is one again
+			s.states = append(s.states, State{ID: id, Deleted: true})
+		}
 	}
 	for _, id := range s.unreturned {
 		e.out.evicted = append(e.out.evicted, Evicted{State: State{ID: id, Deleted: true}})
@@ -211,6 +213,27 @@ func (p *parcel) rowID() uint64 {
 	return id
 }
 
+// unsave removes the row of a component of which a flow is forgotten, and has the rest saved
+// anew.
+func (e *Engine) unsave(m *members) {
+	p := e.describe(m)
+	for i := range p.signals {
+		if seen := e.copies.seen.find(p.signals[i].sig, nil); seen != nil && seen.small&isRow != 0 {
+			seen.small &^= isRow
+			e.save.orphans = append(e.save.orphans, p.signals[i].sig)
+		}
+	}
+	for _, id := range m.nodes {
+		e.touchPart(part{nodePart, uint32(id)})
+	}
+	for _, in := range m.instances {
+		e.touchPart(part{instancePart, in.index})
+	}
+	for _, g := range m.groups {
+		e.touchPart(part{groupPart, g.index})
+	}
+}
+
 // setRow notes whether a signal is what a row is known by, and owes the removal of the row
 // that is no more.
 func (e *Engine) setRow(sig, id uint64) {
@@ -232,7 +255,9 @@ func (w *waking) noteRow() {
 	}
 	if w.overlap { // what was two is one
 		for _, in := range w.instances {
-			w.e.touchPart(part{instancePart, in.index})
+			if in != nil {
+				w.e.touchPart(part{instancePart, in.index})
+			}
 		}
 		for _, id := range w.nodes {
 			if id != 0 {

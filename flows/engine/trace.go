@@ -391,9 +391,13 @@ func (t *traces) forget(e *Engine, fs *flowState) {
 			continue
 		}
 		for _, h := range slices.Clone(g.held) {
-			if h.fs == fs {
-				e.unhook(h)
+			if h.fs != fs {
+				continue
 			}
+			if m := e.members(part{groupPart, g.index}); m != nil {
+				e.unsave(m)
+			}
+			e.unhook(h)
 		}
 	}
 }

@@ -84,9 +84,10 @@ func eachSignal(rows driver.Rows, yield func(flows.Signal) error) error {
 }
 
 // InstanceStates streams the stored instances of a flow by key, those that are not deleted,
-// as they were written. It ends when yield fails.
-func (s *Store) InstanceStates(ctx context.Context, flow string, yield func(flows.InstanceRecord) error) error {
-	rows, err := s.conn.Query(ctx, instanceQuery(sqlRestoreInstances), clickhouse.Named("flow", flow), clickhouse.Named("none", int64(flows.NoTime)))
+// as they were written: all that are in flight, and those that ended and were written since
+// an instant. It ends when yield fails.
+func (s *Store) InstanceStates(ctx context.Context, flow string, since flows.Time, yield func(flows.InstanceRecord) error) error {
+	rows, err := s.conn.Query(ctx, instanceQuery(sqlRestoreInstances), clickhouse.Named("flow", flow), clickhouse.Named("since", max(0, int64(since)/1e9)), clickhouse.Named("none", int64(flows.NoTime)))
 	if err != nil {
 		return fmt.Errorf("read instances of %s: %w", flow, err)
 	}

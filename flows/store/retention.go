@@ -44,5 +44,7 @@ func (s *Store) retention(r Retention) []string {
 			"toDateTime(received, 'UTC') + "+seconds(max(r.Instances, r.Signals))),
 		alter("instances", "written + "+seconds(r.Instances)+" DELETE WHERE isNotNull(ended_at)"),
 		alter("steps", "written + "+seconds(2*r.Instances)),
+		alter("engine_state", "written + "+seconds(r.Instances)+" DELETE WHERE kind = 'evicted'"),
+		alter("engine_left", "written + "+seconds(r.Instances)),
 	}
 }

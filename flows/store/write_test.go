@@ -164,7 +164,7 @@ func instance(key string) flows.InstanceRecord {
 func instances(t *testing.T, s *Store, flow string) []flows.InstanceRecord {
 	t.Helper()
 	var list []flows.InstanceRecord
-	err := s.InstanceStates(t.Context(), flow, func(r flows.InstanceRecord) error {
+	err := s.InstanceStates(t.Context(), flow, 0, func(r flows.InstanceRecord) error {
 		list = append(list, r)
 		return nil
 	})

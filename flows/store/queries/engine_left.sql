@@ -1,0 +1,1 @@
+SELECT DISTINCT hash FROM engine_left
