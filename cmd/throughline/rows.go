@@ -31,7 +31,8 @@ type rowWriter struct {
 }
 
 const (
-	aliveEvery = 5 * time.Second // that we listen
+	aliveEvery = time.Second     // that we listen, with what is owed: verdicts go on from there after a restart
+	aliveAlone = 5 * time.Second // where nothing is owed
 )
 
 // job is one write.
@@ -57,7 +58,7 @@ func (w *rowWriter) save(seq uint64) { w.seq, w.due = seq, true }
 // enough ago. The first rows after a pause go at once.
 func (w *rowWriter) flush(ctx context.Context, e *engine.Engine, now time.Time) {
 	owed := e.Owed() > 0 || w.due || len(w.forgets)+len(w.versions) > 0
-	alive := now.Sub(w.saved) >= aliveEvery
+	alive := owed && now.Sub(w.saved) >= aliveEvery || now.Sub(w.saved) >= aliveAlone
 	if w.busy || !owed && !alive || now.Sub(w.flushed) < flushEvery {
 		return
 	}
