@@ -106,7 +106,7 @@ func (s *Server) loadOverview(ctx context.Context, t target) (loaded, error) {
 	c, all := t.clock(), s.rules.Set().Flows()
 	if intake, ok := s.nothingYet(all); ok {
 		v := views.FirstRun{
-			Clock: c, EventsURL: t.site + "/api/v1/events", OTLPHTTP: s.OTLPHTTP, OTLPGRPC: s.OTLPGRPC, ConfigDir: s.ConfigDir,
+			Clock: c, EventsURL: t.site + "/api/v1/events", OTLPHTTP: s.OTLPHTTP, OTLPGRPC: s.OTLPGRPC, Tokens: s.Guard != nil, ConfigDir: s.ConfigDir,
 			Flows: len(all), Accepted: intake.Accepted, Last: intake.Last, Seen: s.seen(ctx, c),
 		}
 		shell := s.shell(c, views.PlaceOverview, "First steps")

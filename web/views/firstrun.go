@@ -8,8 +8,13 @@ import (
 
 // curl sends one CloudEvent in the structured form.
 func (v FirstRun) curl() string {
+	token := ""
+	if v.Tokens {
+		token = ` -H "Authorization: Bearer $TOKEN" \
+ `
+	}
 	return `curl -sS ` + v.EventsURL + ` \
-  -H 'Content-Type: application/cloudevents+json' \
+ ` + token + ` -H 'Content-Type: application/cloudevents+json' \
   -d '{
     "specversion": "1.0",
     "type": "order.placed",
@@ -17,6 +22,12 @@ func (v FirstRun) curl() string {
     "id": "first-1",
     "data": { "order_id": "SO-1", "total": 148.90, "currency": "EUR" }
   }'`
+}
+
+// otlp is the URL of OTLP over HTTP, which speaks TLS where the pages do.
+func (v FirstRun) otlp() string {
+	scheme, _, _ := strings.Cut(v.EventsURL, "://")
+	return scheme + "://" + v.OTLPHTTP
 }
 
 func (v FirstRun) flowFile() string {

@@ -177,6 +177,7 @@ type FirstRun struct {
 	EventsURL string // POST /api/v1/events in full, with scheme and host as the reader asked for it
 	OTLPHTTP  string // host:port; "" where it does not run
 	OTLPGRPC  string // host:port; "" where it does not run
+	Tokens    bool   // senders are asked for one
 	ConfigDir string // where flows/*.yaml go
 	Flows     int    // flow files that are in force
 	Accepted  uint64 // signals since the data folder was made
