@@ -107,7 +107,7 @@ func (s *Server) loadOverview(ctx context.Context, t target) (loaded, error) {
 	if intake, ok := s.nothingYet(all); ok {
 		v := views.FirstRun{
 			Clock: c, EventsURL: t.site + "/api/v1/events", OTLPHTTP: s.OTLPHTTP, OTLPGRPC: s.OTLPGRPC, Tokens: s.Guard != nil, ConfigDir: s.ConfigDir,
-			Flows: len(all), Accepted: intake.Accepted, Last: intake.Last, Seen: s.seen(ctx, c),
+			Flows: len(all), Accepted: intake.Accepted, Last: intake.Last, Seen: s.seen(ctx, c), Wanted: wanted(all),
 		}
 		shell := s.shell(c, views.PlaceOverview, "First steps")
 		shell.Socket = t.socket()
@@ -141,10 +141,25 @@ func (s *Server) nothingYet(all []*flows.Flow) (Intake, bool) {
 	return intake, s.Intake != nil && intake.Accepted == 0
 }
 
+// wanted says which names the steps of flows match, whatever else they ask of a signal.
+func wanted(all []*flows.Flow) func(flows.Kind, string) bool {
+	type named struct {
+		kind flows.Kind
+		name string
+	}
+	names := map[named]bool{}
+	for _, f := range all {
+		for i := range f.Steps {
+			names[named{f.Steps[i].Match.Kind, f.Steps[i].Match.Name}] = true
+		}
+	}
+	return func(kind flows.Kind, name string) bool { return names[named{kind, name}] }
+}
+
 // seen are the names that came lately, for a person who looks for their own.
 func (s *Server) seen(ctx context.Context, c views.Clock) []flows.SeenSignal {
 	names, _, err := ask(ctx, s.past, "seen", func(ctx context.Context) ([]flows.SeenSignal, error) {
-		return s.history.SignalNames(ctx, c.Now.Add(-24*time.Hour), 10)
+		return s.history.SignalNames(ctx, c.Now.Add(-24*time.Hour), 30)
 	})
 	if err != nil {
 		return nil

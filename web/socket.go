@@ -157,6 +157,7 @@ func write(ctx context.Context, conn *websocket.Conn, feed feed) error {
 	}
 	heartbeat := time.NewTicker(heartbeatEvery)
 	defer heartbeat.Stop()
+	beaten := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -171,6 +172,12 @@ func write(ctx context.Context, conn *websocket.Conn, feed feed) error {
 				if err := writeWith(conn, func() error { return conn.WritePreparedMessage(message) }); err != nil {
 					return err
 				}
+			}
+			if feed.hear != nil && !beaten { // a page sets its clock by it
+				if err := beat(conn, feed); err != nil {
+					return err
+				}
+				beaten = true
 			}
 		case <-heartbeat.C:
 			if err := beat(conn, feed); err != nil {

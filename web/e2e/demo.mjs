@@ -16,16 +16,19 @@ const browserPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 export const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
-/** Runs the demo, or serve with settings, until stop(); url is where it answers. */
-export async function startDemo(command = 'demo', settings = {}) {
+/**
+ * Runs the demo, or serve with settings, until stop(); url is where it answers. restart() ends it
+ * and starts it again with its data at the same address.
+ */
+export async function startDemo(command = 'demo', settings = {}, again = undefined) {
   if (!existsSync(binary)) throw new Error(`${binary} is missing: run make build first`);
-  const dir = await mkdtemp(join(tmpdir(), 'throughline-e2e-'));
+  const dir = again?.dir ?? await mkdtemp(join(tmpdir(), 'throughline-e2e-'));
   const child = spawn(binary, [command, '--data-dir', dir], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       ...process.env,
-      THROUGHLINE_HTTP_ADDR: '127.0.0.1:0',
+      THROUGHLINE_HTTP_ADDR: again?.http ?? '127.0.0.1:0',
       THROUGHLINE_OTLP_GRPC_ADDR: '127.0.0.1:0',
       THROUGHLINE_OTLP_HTTP_ADDR: '127.0.0.1:0',
       ...settings,
@@ -34,18 +37,27 @@ export async function startDemo(command = 'demo', settings = {}) {
   let log = '';
   child.stderr.on('data', (chunk) => { log = (log + chunk).slice(-20_000); });
   const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
-  const stop = async () => {
+  const end = async () => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill('SIGTERM');
       const hard = setTimeout(() => child.kill('SIGKILL'), 20_000);
       await exited;
       clearTimeout(hard);
     }
+  };
+  const stop = async () => {
+    await end();
     await rm(dir, { recursive: true, force: true });
   };
   try {
     const ready = await firstReady(child, exited);
-    return { url: `http://${ready.http}`, dir, stop, log: () => log };
+    return {
+      url: `http://${ready.http}`, pid: child.pid, dir, stop, log: () => log,
+      restart: async () => {
+        await end();
+        return startDemo(command, settings, { dir, http: ready.http });
+      },
+    };
   } catch (error) {
     await stop();
     throw new Error(`${error.message}\n${log}`);

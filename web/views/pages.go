@@ -182,7 +182,8 @@ type FirstRun struct {
 	Flows     int    // flow files that are in force
 	Accepted  uint64 // signals since the data folder was made
 	Last      flows.Time
-	Seen      []flows.SeenSignal // latest first
+	Seen      []flows.SeenSignal            // latest first
+	Wanted    func(flows.Kind, string) bool // whether a flow wants signals of that name; nil is no
 }
 
 // Body is the page without its frame.

@@ -8,7 +8,11 @@ globalThis.htmx = htmx;
 // are loaded by the browser, so htmx keeps no history.
 htmx.config.includeIndicatorCSS = false;
 htmx.config.history = false;
-htmx.config.ws = { reconnectDelay: 1000, reconnectMaxDelay: 30000, reconnectJitter: 0.2 };
+// Whatever ended a connection, also a proxy that says it was meant so, the page wants it back.
+htmx.config.ws = {
+  reconnectDelay: 1000, reconnectMaxDelay: 30000, reconnectJitter: 0.2,
+  reconnectCodes: [1000, 1001, 1005, 1006, 1008, 1009, 1011, 1012, 1013, 1014, 1015],
+};
 
 // A morph takes away what the server does not know: keep what the reader opened.
 htmx.registerExtension('keep', {
