@@ -142,6 +142,23 @@ describe('ops', { timeout: 400_000 }, () => {
     await close();
   });
 
+  test('keep rows where they are while the pointer is among them', async () => {
+    const { page, close } = await open(`/flows/${stuck.flow}`);
+    const steps = () => page.locator('#flow-steps table').innerText();
+    const stats = () => page.locator('#flow-stats').innerText();
+    await page.locator('#flow-steps').scrollIntoViewIfNeeded();
+    await page.locator('#flow-steps tbody tr').nth(2).hover();
+    await until('the table is held', 20, () => page.locator('#flow-steps[data-held]').count());
+    const [held, moving] = [await steps(), await stats()];
+    await page.mouse.move(700, 5);
+    await page.locator('#flow-steps tbody tr').nth(3).hover();
+    await until('other numbers go on', 20, async () => (await stats()) !== moving);
+    assert.equal(await steps(), held);
+    await page.mouse.move(700, 5);
+    await until('the table is let go, and has what it missed', 20, async () => await page.locator('#flow-steps[data-held]').count() === 0 && (await steps()) !== held);
+    await close();
+  });
+
   const sizes = [['wall', 1920, 1080, 'dark'], ['desk', 1440, 1000, 'light'], ['phone', 390, 844, 'light']];
   for (const [name, width, height, colorScheme] of sizes) {
     test(`fit their pages on a ${name}, with nothing that a screen reader stumbles over`, async () => {

@@ -1,6 +1,7 @@
 // The live layer: what the indicator says, waits that count on, and holding updates back.
 // The socket itself is htmx's (hx-ws); the server pushes <hx-partial>s that it morphs in.
 import { announce } from './announce.js';
+import { startHold } from './hold.js';
 import { waited } from './waited.js';
 import { beaten, offset as clockOffset, shown, startEyes } from './eyes.js';
 
@@ -212,6 +213,7 @@ export function startLive() {
   document.addEventListener('htmx:ws:after:message:incoming', changed);
   addEventListener('online', retry);
   addEventListener('focus', retry);
+  startHold(refresh);
   setInterval(tick, 1000);
   startEyes(() => ({
     state: [byId('live-word').textContent, byId('live-note').textContent].filter(Boolean).join(', '),
