@@ -19,6 +19,7 @@ type chart struct {
 	lines           []chartLine
 	marks           []chartMark
 	low             bool // half as high
+	narrow          bool // in a column
 }
 
 // chartLine is one series, oldest first; all of a chart have the same length.
@@ -138,8 +139,8 @@ func (c chart) ticks() []tick {
 	return list
 }
 
-// Of the width a letter of a mark's name takes about so much, on half a page.
-const letterRoom = 0.0115
+// Of the width a letter of a mark's name takes about so much, on half a page and in a column.
+const letterRoom, letterRoomNarrow = 0.0115, 0.019
 
 // shownMarks are the marks inside, from the first on, each with its name where it stands on no
 // other's: to its right or left, in one of two rows. What has no room is in the description.
@@ -163,6 +164,9 @@ func (c chart) shownMarks() []drawnMark {
 		}
 		d := drawnMark{chartMark: m, x: across(part)}
 		room := float64(len([]rune(c.at(m.at)+" "+m.text))) * letterRoom
+		if c.narrow {
+			room *= letterRoomNarrow / letterRoom
+		}
 	place:
 		for row, y := range rows {
 			for _, side := range []struct {

@@ -163,7 +163,7 @@ func valueWords(m flows.Money, what, none string) string {
 func (v Overview) chart() chart {
 	s := v.Started
 	c := chart{
-		Clock: v.Clock, id: "overview-chart", title: "Started, all flows", note: each(s.Bucket), from: s.From, to: s.From.Add(time.Duration(len(s.Started)) * s.Bucket),
+		Clock: v.Clock, id: "overview-chart", narrow: true, title: "Started, all flows", note: each(s.Bucket), from: s.From, to: s.From.Add(time.Duration(len(s.Started)) * s.Bucket),
 		lines: []chartLine{{name: "started", values: floats(s.Started)}, {name: "completed", class: "this", values: floats(s.Ended[flows.Completed])}},
 	}
 	for _, a := range v.Alerts {
