@@ -148,7 +148,7 @@ describe('whatever breaks, the page says how fresh it is:', { timeout: 300_000 }
     let quiet = false;
     let refuse = false;
     await page.routeWebSocket(/\/ws\?/, (ws) => {
-      if (refuse) return ws.close();
+      if (refuse) return ws.close({ code: 1001 });
       const server = ws.connectToServer();
       server.onMessage((message) => { if (!quiet) ws.send(message); });
       sockets.push(ws);
@@ -158,7 +158,7 @@ describe('whatever breaks, the page says how fresh it is:', { timeout: 300_000 }
     await until('the page is live', 20, isLive(page));
     return {
       page, close: () => context.close(),
-      cut: async (more) => { refuse = more; const all = sockets; sockets = []; for (const ws of all) await ws.close(); },
+      cut: async (more) => { refuse = more; const all = sockets; sockets = []; for (const ws of all) await ws.close({ code: 1001 }); },
       hush: (more) => { quiet = more; },
     };
   }

@@ -192,7 +192,10 @@ export function startLive() {
   if (!byId('socket')) return;
 
   document.addEventListener('htmx:ws:before:connection', (event) => { connection = event.detail.connection; });
-  document.addEventListener('htmx:ws:after:connection', heard);
+  document.addEventListener('htmx:ws:after:connection', (event) => {
+    connection = event.detail.connection; // htmx may have begun before this listened
+    heard();
+  });
   document.addEventListener('htmx:ws:close', (event) => {
     lost();
     // htmx has not set its delay yet: it doubles from 1 s to 30 s, with a fifth of jitter.
