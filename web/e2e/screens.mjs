@@ -15,7 +15,8 @@ async function shot(name, path, width, height, colorScheme) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme, reducedMotion: 'reduce', hasTouch: width < 700 });
   const page = await context.newPage();
   await page.goto(demo.url + path, { waitUntil: 'load' });
-  await page.waitForTimeout(700);
+  await page.waitForFunction(() => !document.querySelector('#socket') || document.querySelector('#live').dataset.state === 'live', null, { timeout: 5000 }).catch(() => {});
+  await page.waitForTimeout(300);
   await page.screenshot({ path: join(folder, `${name}.png`) });
   await context.close();
 }
