@@ -30,14 +30,17 @@
 //	/systems     systems-stats, systems
 //	/systems/{s} system-head, system-say, system-stats, system-chart, system-steps, system-names
 //	/alerts      alerts-open, alerts-resolved
-//	/alerts/{id} alert-head, alert-verdict, alert-stats, alert-flow, alert-instances
-//	/instances/{f}/{key}  instance-head, instance-verdict, instance-timeline,
-//	             instance-steps, instance-split, instance-signals
+//	/alerts/{id} alert-head, alert-verdict, alert-stats, alert-chart, alert-flow, alert-instances,
+//	             alert-oncall, alert-log, alert-shared, alert-system
+//	/instances/{f}/{key}  instance-head, instance-verdict, instance-timeline, instance-failure,
+//	             instance-usual, instance-steps, instance-split, instance-signals
 //
 // Search, the entity timeline and the model are not live.
 //
 // # Socket messages that are not HTML
 //
-// {"type":"heartbeat","as_of":"2026-11-19T02:14:07Z"} keeps the live indicator live and
-// moves the time beside it; as_of may be absent.
+// {"type":"heartbeat","as_of":"2026-11-19T02:14:07Z","restoring":false,"now":1795054447000.5,
+// "rtt_ms":0.8} keeps the live indicator live and moves the time beside it; as_of may be absent.
+// The page answers {"echo":1795054447000.5,"shown_ms":[41.2]}: how long after the reception of
+// a signal it was on the screen, for the updates since.
 package views
