@@ -2,6 +2,7 @@ package flows
 
 import (
 	"iter"
+	"slices"
 	"strings"
 )
 
@@ -87,6 +88,38 @@ func (f *Flow) ConditionFaults() iter.Seq2[int, uint64] {
 			}
 		}
 	}
+}
+
+// TakesAs says whether this version of a flow makes the same occurrences of the same signals
+// as another, so that a change of one to the other needs no signals: no more than deadlines,
+// ends, order, titles and the like differ. Of a flow with `reopen` it never says so.
+func (f *Flow) TakesAs(other *Flow) bool {
+	if f.Key != other.Key || f.Amount != other.Amount || f.Currency != other.Currency || f.Reopen || other.Reopen ||
+		!slices.Equal(f.Links, other.Links) || !slices.Equal(f.Segments, other.Segments) ||
+		!slices.Equal(f.Positions(), other.Positions()) || !slices.Equal(f.Expects(), other.Expects()) {
+		return false
+	}
+	for s := range f.Steps {
+		if f.Steps[s].Each != other.Steps[s].Each || f.Steps[s].Expect != other.Steps[s].Expect {
+			return false
+		}
+	}
+	for p := range f.resolvedPosition() {
+		if !f.match(p).equal(other.match(p)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *Match) equal(other *Match) bool {
+	if m.Kind != other.Kind || m.Name != other.Name || m.Service != other.Service || m.Source != other.Source {
+		return false
+	}
+	if m.Where == nil || other.Where == nil {
+		return m.Where == other.Where
+	}
+	return m.Where.source == other.Where.source
 }
 
 // SignalName is the name of the signals that are one position.

@@ -306,7 +306,7 @@ func TestClickHouseLeavesDuringRestore(t *testing.T) {
 	orders(&p.house, 0, 100)
 	p.eventually("they are stored", 10*time.Second, func() bool { return p.health("orders", "window=all").Stuck == 100 })
 	p.terminate()
-	for _, query := range []string{"FROM checkpoints", "FROM signals", "FROM instances"} {
+	for _, query := range []string{"FROM checkpoints", "FROM engine_state", "FROM engine_left", "FROM instances"} {
 		gate.setTrap(query)
 		p = runProgram(t, dir, settings)
 		p.eventually(query+" is asked", 10*time.Second, gate.closed)

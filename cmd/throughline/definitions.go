@@ -54,23 +54,29 @@ func (r *runner) replace(ctx context.Context, set *flows.Set) error {
 	return nil
 }
 
-// isNew says whether a set has a flow that is not in force as it is there.
+// isNew says whether a set has a flow whose signals are not all applied as it takes them.
 func (r *runner) isNew(set *flows.Set) bool {
 	return slices.ContainsFunc(set.Flows(), func(f *flows.Flow) bool {
 		running, ok := r.engine.Set().Flow(f.Name)
-		return !ok || running.Version != f.Version || r.engine.Set().KeyRules(running) != set.KeyRules(f)
+		return !ok || (running.Version != f.Version && !running.TakesAs(f)) || r.engine.Set().KeyRules(running) != set.KeyRules(f)
 	})
 }
 
 func (r *runner) putInForce(set *flows.Set) {
-	before := r.engine.Flows()
+	before := r.engine.Set()
 	empty := r.engine.Replace(set)
-	for _, flow := range before {
-		if _, ok := set.Flow(flow); !ok {
-			r.hub.Drop(flow)
+	changed := slices.Clone(empty)
+	for _, f := range before.Flows() {
+		now, ok := set.Flow(f.Name)
+		switch {
+		case !ok:
+			r.hub.Drop(f.Name)
+		case now.Version != f.Version && !slices.Contains(empty, f.Name):
+			changed = append(changed, f.Name)
+			r.log.Info("flow definition in force: instances are folded anew", "flow", f.Name)
 		}
 	}
-	r.keepVersions(set, empty)
+	r.keepVersions(set, changed)
 	for _, flow := range r.unfilled {
 		if _, ok := set.Flow(flow); ok && !slices.Contains(empty, flow) {
 			empty = append(empty, flow)

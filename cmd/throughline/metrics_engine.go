@@ -17,18 +17,24 @@ type engineMet struct {
 	stats    engine.Stats
 	coverage []engine.Coverage
 	common   []engine.CommonKey
+	full     []engine.FullInstance
 }
 
 // tell lets others know what the engine met, and says aloud which keys became common.
 func (r *runner) tell() {
-	before, now := r.met.Load(), &engineMet{r.engine.Stats(), r.engine.Coverage(), r.engine.CommonKeys()}
-	known := 0
+	before, now := r.met.Load(), &engineMet{r.engine.Stats(), r.engine.Coverage(), r.engine.CommonKeys(), r.engine.FullInstances()}
+	known, full := 0, 0
 	if before != nil {
+		full = min(len(before.full), len(now.full))
 		known = min(len(before.common), len(now.common)) // a change of key types begins anew
 	}
 	for _, k := range now.common[known:] {
 		r.log.Warn("a key is linked to so many others that its links are void", "key", k.String(), "environment", k.Environment,
 			"partners", k.Limit, "advice", "raise `partners` of its type in keys.yaml, or take the type out of `links`")
+	}
+	for _, in := range now.full[full:] {
+		r.log.Warn("an instance has so many signals that it takes no more", "flow", in.Flow, "key", in.String(), "environment", in.Environment,
+			"signals", in.Limit, "advice", "see what sends this key: a value such as \"null\" is no key (`pattern` in keys.yaml refuses it)")
 	}
 	r.met.Store(now)
 }
@@ -65,6 +71,7 @@ func (a *app) openEngineMetrics(meter metric.Meter) error {
 		"common_keys":      {"keys with too many partners: their links are void", func(s engine.Stats) int { return s.Common }},
 		"common_traces":    {"traces with too many signals: they give no keys", func(s engine.Stats) int { return s.CommonTraces }},
 		"traces_forgotten": {"traces that made room for others", func(s engine.Stats) int { return s.TracesForgotten }},
+		"overfull":         {"signals that an instance with too many did not take", func(s engine.Stats) int { return s.Overfull }},
 		"links_too_far":    {"times that primary keys were beyond the bounds of links", func(s engine.Stats) int { return s.Far }},
 		"links_missed":     {"changes of keys with too many others around to place all anew", func(s engine.Stats) int { return s.Missed }},
 	}

@@ -228,3 +228,36 @@ func TestStormsTakeBoundedTime(t *testing.T) {
 		}
 	}
 }
+
+// An instance takes so many signals and no more, whatever comes: by its own key, or by a
+// link. Others go on.
+func TestFullInstance(t *testing.T) {
+	s := set(t, orderFile)
+	e := New(s)
+	e.limits.occurrences = 5
+	e.Roll(0)
+	e.Apply([]flows.Signal{signal(s, "0", "placed", 0, "order_id:1", "invoice_id:I")}, 0)
+	for i := range 10 {
+		e.Apply([]flows.Signal{
+			signal(s, fmt.Sprint("a", i), "shipped", flows.Time(i), "order_id:1"),
+			signal(s, fmt.Sprint("b", i), "shipped", flows.Time(i), "invoice_id:I"),
+			signal(s, fmt.Sprint("c", i), "shipped", flows.Time(i), fmt.Sprint("order_id:other", i)),
+		}, 0)
+	}
+	if n := len(one(t, e, "1").Path); n != 5 {
+		t.Errorf("%d signals, not 5", n)
+	}
+	if n := len(records(e)); n != 11 {
+		t.Errorf("%d instances, not 11", n)
+	}
+	if e.stats.Overfull < 10 || len(e.FullInstances()) != 1 || e.FullInstances()[0].Value != "1" {
+		t.Errorf("%d not taken, full: %v", e.stats.Overfull, e.FullInstances())
+	}
+	if restAll(e); e.Stats().AtRest == 0 {
+		t.Error("nothing rests")
+	}
+	e.Apply([]flows.Signal{signal(s, "late", "paid", 3, "order_id:1"), signal(s, "a0", "shipped", 0, "order_id:1")}, 0)
+	if n := len(one(t, e, "1").Path); n != 5 {
+		t.Errorf("%d signals, not 5", n)
+	}
+}

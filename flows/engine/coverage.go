@@ -98,7 +98,18 @@ type CommonKey struct {
 	Limit       int // partners it may have
 }
 
-// maxCommonShown bounds the list of CommonKeys. Stats.Common counts all.
+// FullInstance is an instance with so many signals that it takes no more.
+type FullInstance struct {
+	Flow string
+	flows.Key
+	Environment string
+	Limit       int // signals it may have
+}
+
+// FullInstances are the first that were full, in that order: what a banner names.
+func (e *Engine) FullInstances() []FullInstance { return slices.Clone(e.full) }
+
+// maxCommonShown bounds the lists of CommonKeys and FullInstances. Stats counts all.
 const maxCommonShown = 100
 
 // CommonKeys are the first keys that became common, in that order: what a banner names.

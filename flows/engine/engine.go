@@ -58,10 +58,11 @@ type Engine struct {
 	producers map[producerID]*producer
 	expelled  []*producer // by the retraction under way
 	common    []CommonKey
+	full      []FullInstance
 }
 
 // limits are the bounds that a test may want nearer.
-type limits struct{ waiting, groups int }
+type limits struct{ waiting, groups, occurrences int }
 
 // Stats count what the engine met, since it was made. Those that are not zero tell of
 // bounds that were reached: beyond them the state depends on the order of arrival.
@@ -83,6 +84,7 @@ type Stats struct {
 
 	CommonTraces    int // traces with more than maxMembers signals: they give no keys
 	TracesForgotten int // traces that made room for others
+	Overfull        int // signals that an instance with too many did not take
 	Far             int // keys whose primary keys are beyond maxHops or maxReach, each time they were looked for
 	Missed          int // changes of keys with so many others around that not all signals were placed anew
 }
@@ -110,7 +112,7 @@ type flowState struct {
 func New(set *flows.Set) *Engine { return newEngine(set, newHasher()) }
 
 func newEngine(set *flows.Set, h hasher) *Engine {
-	e := &Engine{flows: map[string]*flowState{}, names: newNames(), limits: limits{maxWaiting, maxGroups}}
+	e := &Engine{flows: map[string]*flowState{}, names: newNames(), limits: limits{maxWaiting, maxGroups, maxOccurrences}}
 	e.out.init()
 	e.reset(h)
 	e.Replace(set)
@@ -127,8 +129,9 @@ func (e *Engine) reset(h hasher) {
 }
 
 // Replace puts other flow definitions in force. A flow whose version is the same keeps its
-// instances, unless key types are defined otherwise now; the names returned are those that
-// start empty, and want their stored signals applied and then Retire.
+// instances, unless key types are defined otherwise now. One whose version takes the same
+// signals keeps them too, folded anew. The names returned are those that start empty, and
+// want their stored signals applied and then Retire.
 func (e *Engine) Replace(set *flows.Set) (empty []string) {
 	rekeyed := e.set != nil && otherKeys(e.set, set)
 	unfinished := e.again // the stored signals of a change before are not all applied
@@ -137,6 +140,11 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 	kept := make(map[string]*flowState, len(set.Flows()))
 	for _, f := range set.Flows() {
 		if old := e.flows[f.Name]; old != nil && old.flow.Version == f.Version && !rekeyed {
+			kept[f.Name] = old
+			continue
+		}
+		if old := e.flows[f.Name]; old != nil && !rekeyed && !old.fresh && old.flow.TakesAs(f) {
+			e.refold(old, f)
 			kept[f.Name] = old
 			continue
 		}
@@ -163,6 +171,23 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 		e.again = unfinished
 	}
 	return empty
+}
+
+// refold judges all instances of a flow by another version of it.
+func (e *Engine) refold(fs *flowState, f *flows.Flow) {
+	before := fs.flow
+	for _, in := range fs.instances {
+		fs.flow = before
+		e.touch(in)
+		fs.flow = f
+		e.judge(in, e.now)
+		e.rest(in)
+		e.opened = e.opened[:0]
+	}
+	fs.flow, fs.window.flow, fs.changed = f, f, true
+	for _, c := range fs.cohorts {
+		c.shown = nil
+	}
 }
 
 // shape is a hash of what parcels speak of by number.
@@ -328,6 +353,7 @@ func (e *Engine) node(class uint32, value string) nodeID {
 
 // Advance judges again every instance whose verdict changes by now.
 func (e *Engine) Advance(now flows.Time) {
+	e.now = now
 	e.Roll(now)
 	for e.timers.next() <= now {
 		e.touch(e.timers.pop().first())

@@ -374,8 +374,10 @@ func TestReplaceAgainBeforeTheHistoryIsApplied(t *testing.T) {
 	e := New(s)
 	signals := []flows.Signal{signal(s, "1", "placed", 0, "order_id:A"), signal(s, "2", "placed", 0, "order_id:B")}
 	e.Apply(signals, 0)
-	changed := set(t, strings.Replace(orderFile, "within: 15m", "within: 20m", 1))
-	e.Replace(changed)
+	changed := set(t, strings.Replace(orderFile, "match: {event: paid}", "match: {event: paid.twice}", 1))
+	if empty := e.Replace(changed); len(empty) != 1 {
+		t.Fatalf("starts empty: %v", empty)
+	}
 	e.Apply(signals[:1], 0)
 	if empty := e.Replace(changed); len(empty) > 0 {
 		t.Errorf("starts empty: %v", empty)

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -240,6 +241,25 @@ var ways = map[string]func(t *testing.T, g *generated, set *flows.Set, rng *rand
 		after.e.Rework(false)
 		after.at(g.now)
 		return after
+	},
+	"judged anew after a deadline changed": func(t *testing.T, g *generated, set *flows.Set, rng *rand.Rand) *feed {
+		f := newFeed(t, setOf(t, g.refs, "", regexp.MustCompile(`within: \w+`).ReplaceAllString(g.text, "within: 7m")))
+		all := g.mixed(rng)
+		cut := rng.IntN(1 + len(all))
+		f.send(slices.Clone(all[:cut])...)
+		f.at(min(g.now, morning+60*minute))
+		f.set = set
+		if empty := f.e.Replace(set); len(empty) > 0 {
+			if !strings.Contains(g.text, "reopen: new") && !strings.Contains(g.text, "calendar") {
+				t.Errorf("starts empty: %v", empty)
+			}
+			f.send(slices.Clone(all[:cut])...)
+			f.e.Retire()
+		}
+		f.take()
+		f.send(slices.Clone(all[cut:])...)
+		f.at(g.now)
+		return f
 	},
 	"folded anew after the definition changed": func(t *testing.T, g *generated, set *flows.Set, rng *rand.Rand) *feed {
 		f := newFeed(t, setOf(t, g.refs, "", strings.Replace(g.text, "steps:\n", "steps:\n- {id: more, match: {event: noise}}\n", 1)))

@@ -111,7 +111,11 @@ func (e *Engine) place(fs *flowState, a *arrival, o flows.Occurrence) {
 		switch fs.role(&e.graph, a.classes[i]) {
 		case rolePrimary:
 			in := e.instance(fs, k.Value, a.signal.Environment)
-			fresh = e.insert(in, o) || fresh
+			if in.full && !a.repeated {
+				e.overfull(in)
+			} else {
+				fresh = e.insert(in, o) || fresh
+			}
 			a.note(in)
 			direct, a.placed = true, true
 		case roleLink:
@@ -338,7 +342,7 @@ func (e *Engine) settleHeld(h *held) {
 		}
 	}
 	slices.Sort(targets)
-	targets = slices.Compact(targets)
+	targets = e.withRoom(h, slices.Compact(targets))
 	e.found = targets
 	if slices.Equal(targets, h.targets) && (len(targets) > 0 || h.rest.at >= 0) {
 		return
@@ -355,6 +359,19 @@ func (e *Engine) settleHeld(h *held) {
 		}
 	}
 	e.setTargets(h, targets, o)
+}
+
+// withRoom leaves out the targets that take no more signals and do not have this one.
+func (e *Engine) withRoom(h *held, targets []nodeID) []nodeID {
+	return slices.DeleteFunc(targets, func(id nodeID) bool {
+		n := e.graph.at(id)
+		in := h.fs.instances[flows.InstanceKey(n.value, e.graph.classes[n.class].environment)]
+		if in == nil || !in.full || slices.Contains(h.targets, id) {
+			return false
+		}
+		e.overfull(in)
+		return true
+	})
 }
 
 // setTargets notes where a held signal is, and what has to be kept of it for that.

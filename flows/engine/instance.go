@@ -26,6 +26,7 @@ type instance struct {
 	touched  uint32     // save round of the last change of its signals
 	counted  bool       // gauges, window and cohorts hold it
 	imported bool       // made of imported signals only
+	full     bool       // takes no more signals
 }
 
 // work are the occurrences of an instance that is looked at or changed, until the next
@@ -151,10 +152,27 @@ func (e *Engine) count(in *instance, sign int) {
 	flows.CountInstance(&e.folded, sign, in.fs.window.inTotal)
 }
 
+// maxOccurrences bounds the signals of one instance: each is looked at whenever one more
+// comes. It is far more than a business case has.
+const maxOccurrences = 20_000
+
+// overfull notes that an instance takes no more signals.
+func (e *Engine) overfull(in *instance) {
+	if e.stats.Overfull++; !in.full && len(e.full) < maxCommonShown {
+		value, environment := flows.SplitInstanceKey(in.key)
+		e.full = append(e.full, FullInstance{in.fs.flow.Name, flows.Key{Type: in.fs.flow.Key, Value: value}, environment, e.limits.occurrences})
+	}
+	in.full = true
+}
+
 // insert adds an occurrence to an instance, and says whether it lacked it.
 func (e *Engine) insert(in *instance, o flows.Occurrence) bool {
 	w := e.open(in)
 	if w.known(identity(&o)) && !e.isNew(in, &o) {
+		return false
+	}
+	if len(w.occurrences) >= e.limits.occurrences {
+		e.overfull(in)
 		return false
 	}
 	e.touch(in)

@@ -389,11 +389,9 @@ func TestRival10AChangedRuleLeavesTheRestAsItWas(t *testing.T) {
 	was := f.rows
 	f.rows = map[string]flows.InstanceRecord{}
 	f.set = after
-	if empty := f.e.Replace(after); !slices.Equal(empty, []string{"shop"}) {
+	if empty := f.e.Replace(after); len(empty) > 0 {
 		t.Fatalf("starts anew: %v", empty)
 	}
-	f.send(history...)
-	f.e.Retire()
 	f.take()
 	cleared := 0
 	for key, now := range f.rows {
