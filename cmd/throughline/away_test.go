@@ -284,8 +284,8 @@ func TestDefinitionChangeWhileAway(t *testing.T) {
 		t.Errorf("live numbers: %+v", a)
 	}
 
-	gate.setTrap("FROM signals") // now it leaves while the history is read
-	writeFlow(t, h.dir, "orders", strings.Replace(ordersFlow, "within: 3s", "within: 2s", 1))
+	gate.setTrap("FROM signals") // now it leaves while the history is read, as it is where a step takes other signals
+	writeFlow(t, h.dir, "orders", strings.NewReplacer("within: 3s", "within: 2s", "id: shipped", "id: sent").Replace(ordersFlow))
 	h.eventually("the history is read", 5*time.Second, gate.closed)
 	orders(h, 200, 300)
 	live.await("the new order arrives meanwhile", 5*time.Second, func(a healthAnswer) bool { return a.Restoring && a.InFlight >= 100 })
