@@ -78,6 +78,7 @@ var homes = map[string][]string{
 	"github.com/gorilla/websocket/":         {"web", "cmd/throughline/bench"},
 	"github.com/evanw/esbuild/":             {"web/assets"},
 	"github.com/expr-lang/expr/":            {"flows"},
+	"github.com/dchest/siphash/":            {"flows/engine"},
 	"github.com/rickar/cal/":                {"flows"},
 	"github.com/VictoriaMetrics/easyproto/": {"ingest/otlp", "ingest/bus"},
 	"go.opentelemetry.io/collector/":        {"ingest/otlp"},

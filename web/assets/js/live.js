@@ -77,11 +77,11 @@ function lost() {
 
 function heard() {
   heardAt = performance.now();
-  if (lostAt > 0) {
-    announce('Connection is back');
-    reconnects++;
-  }
+  if (lostAt === 0) return;
   lostAt = 0;
+  reconnects++;
+  announce('Connection is back');
+  show();
 }
 
 /** Tries again at once; htmx listens for this event and opens a closed socket. */
@@ -201,6 +201,7 @@ export function startLive() {
     // htmx has not set its delay yet: it doubles from 1 s to 30 s, with a fifth of jitter.
     const tries = event.detail.connection?.attempt ?? 0;
     retryAt = performance.now() + Math.min(30000, 1000 * 2 ** tries);
+    show();
   });
   document.addEventListener('htmx:ws:before:message:incoming', (event) => {
     heard();
