@@ -209,11 +209,3 @@ func segmentWords(in flows.InstanceRecord) string {
 	}
 	return strings.Join(words, ", ")
 }
-
-// flow is what the alert is about; nil where its file is gone.
-func (v AlertDetail) flow() *flows.Flow {
-	if v.Now == nil {
-		return nil
-	}
-	return v.Now.Flow
-}

@@ -50,17 +50,6 @@ func listLink(flow string, q flows.InstanceQuery, since, window, ending string) 
 	return templ.SafeURL(path)
 }
 
-// sinceRange is the range as the list's since: "" for all history.
-func (r Range) since() string {
-	if r == RangeAll {
-		return ""
-	}
-	if r == "" {
-		return string(RangeHour)
-	}
-	return string(r)
-}
-
 // with is the address of the list after a change; it begins at the first page.
 func (v InstanceList) with(change func(*flows.InstanceQuery)) templ.SafeURL {
 	q := v.Query

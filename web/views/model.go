@@ -38,13 +38,6 @@ func (v FlowModel) Body() templ.Component { return modelBody(v) }
 // TrialPart is what the page shows of a check.
 func TrialPart(t FlowTrial) templ.Component { return trialResult(&t) }
 
-func (v FlowModel) title() string {
-	if v.Flow != nil {
-		return v.Flow.Title
-	}
-	return v.Name
-}
-
 func (v FlowModel) url() string { return modelURL(v.Name) }
 
 // text is what the file panel shows, and the faults that are marked in it.
