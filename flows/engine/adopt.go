@@ -74,7 +74,7 @@ func (e *Engine) adopt(s *State, now flows.Time) error {
 		e.adoptInstance(p, i, number)
 	}
 	e.recount(p)
-	if !known && !p.waits() {
+	if !known && !p.waits() && !p.partial {
 		return nil
 	}
 	e.settle(now) // since waking reads what is at rest

@@ -195,6 +195,9 @@ func (n *names) unpack(p packed, into []flows.Occurrence) []flows.Occurrence {
 	return into
 }
 
+// maxExponent is more than an amount has: to add one with a greater would fill memory.
+const maxExponent = 1000
+
 // unpacker reads what pack wrote, which is memory of our own and cannot be malformed, and
 // what write wrote, which came from the store: bad says that it is.
 type unpacker struct {
@@ -252,6 +255,9 @@ func (r *unpacker) rare(o *flows.Occurrence) {
 	o.Currency = r.name()
 	if sign := r.byte(); sign > 0 {
 		exponent := int32(r.varint())
+		if exponent < -maxExponent || exponent > maxExponent {
+			exponent, r.bad = 0, true
+		}
 		coefficient := new(big.Int).SetBytes([]byte(r.text()))
 		if sign == 1 {
 			coefficient.Neg(coefficient)

@@ -14,6 +14,7 @@ type parcel struct {
 	groups    []parcelGroup
 	instances []parcelInstance
 	signals   []parcelSignal
+	partial   bool // read without what was of flows that are no more or are filled anew
 }
 
 // parcelKey is a key; those of nodes come first, in the order of members.nodes.

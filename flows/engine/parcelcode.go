@@ -161,6 +161,7 @@ func (n *names) read(e *Engine, text string, p *parcel) error {
 		if fs != nil && fs.fresh {
 			fs = nil // its signals are applied anew
 		}
+		p.partial = p.partial || fs == nil
 		if fs != nil && fs.shape != shape {
 			return errParcel
 		}

@@ -76,6 +76,21 @@ func putPrint(slots []print, s print) {
 	slots[i] = s
 }
 
+// drop takes back all adds of a cell, by looking at everything.
+func (p *prints) drop(cell uint32) {
+	for part, old := range p.parts {
+		kept := make([]print, len(old))
+		p.used[part] = 0
+		for _, s := range old {
+			if s.cell != 0 && s.cell != cell {
+				putPrint(kept, s)
+				p.used[part]++
+			}
+		}
+		p.parts[part] = kept
+	}
+}
+
 // remove takes back one add, and closes the gap.
 func (p *prints) remove(hash uint64, cell uint32) {
 	if p.parts == nil {

@@ -129,7 +129,9 @@ func (e *Engine) wakeAt(hash uint64) bool {
 		if number == 0 {
 			return woken
 		}
-		e.wake(number)
+		if e.wake(number); e.cells.prints.find(hash) == number { // it cannot be read, or is not what it was
+			e.cells.prints.drop(number)
+		}
 		woken = true
 	}
 }

@@ -277,3 +277,64 @@ func TestEachSaveIsTheState(t *testing.T) {
 		})
 	}
 }
+
+// What is at rest and cannot be read any more, which is a fault of ours, is left alone: no
+// signal waits for it for ever.
+func TestUnreadableAtRest(t *testing.T) {
+	s := set(t, sixSteps)
+	e := New(s)
+	e.Roll(10 * minute)
+	e.Apply(orderSignals(s, 1, 6, 0), 10*minute)
+	if restAll(e) != 1 {
+		t.Fatal("nothing rests")
+	}
+	e.cells.list[1] = "?"
+	e.Apply(orderSignals(s, 1, 6, 0), 10*minute)
+	e.Apply(orderSignals(s, 2, 6, 0), 10*minute)
+	if r := one(t, e, "SO-00000002"); r.State != flows.Completed {
+		t.Errorf("%+v", r)
+	}
+}
+
+// prints hold what a map would, whatever is added, removed and dropped.
+func TestPrints(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 13))
+		var p prints
+		want := map[print]uint64{}
+		for i := range uint32(1 + rng.IntN(300)) {
+			hash := rng.Uint64N(3)<<62 + rng.Uint64N(40)<<28 + rng.Uint64N(3)
+			s := print{uint32(hash), 1 + i%50}
+			if _, ok := want[s]; ok {
+				continue
+			}
+			p.add(hash, s.cell)
+			want[s] = hash
+			if rng.IntN(3) == 0 {
+				for s, hash := range want {
+					p.remove(hash, s.cell)
+					delete(want, s)
+					break
+				}
+			}
+		}
+		gone := 1 + rng.Uint32N(50)
+		p.drop(gone)
+		maps.DeleteFunc(want, func(s print, _ uint64) bool { return s.cell == gone })
+		used := 0
+		for _, n := range p.used {
+			used += n
+		}
+		if used != len(want) {
+			t.Fatalf("seed %d: %d used, not %d", seed, used, len(want))
+		}
+		for s, hash := range want {
+			p.remove(hash, s.cell)
+		}
+		for hash := range uint64(40) {
+			if p.find(hash<<28) != 0 {
+				t.Fatalf("seed %d: something is left", seed)
+			}
+		}
+	}
+}

@@ -183,9 +183,7 @@ func TestGRPCIsCounted(t *testing.T) {
 		if st := status.Convert(err); st.Code() != codes.ResourceExhausted || len(st.Details()) != 0 { // not to be sent again
 			t.Errorf("%d: %v", i, err)
 		}
-		if n := meter.Sum(t, "throughline.ingest.refused", "class", "too-large"); n != int64(i+1) {
-			t.Errorf("%d: %d counted", i, n)
-		}
+		awaitRefused(t, meter, "too-large", int64(i+1))
 	}
 	// A message that is no protobuf.
 	stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true},
@@ -199,8 +197,19 @@ func TestGRPCIsCounted(t *testing.T) {
 	if err := stream.RecvMsg(nil); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("noise: %v", err)
 	}
-	if n := meter.Sum(t, "throughline.ingest.refused", "class", "invalid"); n != 1 {
-		t.Errorf("noise: %d counted", n)
+	awaitRefused(t, meter, "invalid", 1)
+}
+
+// awaitRefused waits until so many refusals are counted, which may be after their answers.
+func awaitRefused(t *testing.T, meter *ingesttest.Meter, class string, want int64) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	end := time.Now().Add(5 * time.Second)
+	for n := int64(0); n != want; n = meter.Sum(t, "throughline.ingest.refused", "class", class) {
+		if <-tick.C; time.Now().After(end) {
+			t.Fatalf("%d of %s are counted, not %d", n, class, want)
+		}
 	}
 }
 

@@ -254,3 +254,32 @@ ALTER TABLE throughline.spans ON CLUSTER 'prod'
     MODIFY COLUMN IF EXISTS `Links.Attributes` CODEC(LZ4),
     MODIFY COLUMN IF EXISTS Received CODEC(Delta, LZ4)
 
+-- 0013_engine_state
+-- What the engine restarts from: components of its state (kind component), those that left memory (evicted), the names
+-- (name, by number) and the frame (0 key of the hashes, 1 definitions) by which they are read. Written by the engine and read by
+-- it alone; nothing here is needed that could not be made from the signals. Sorted for the restart, and one component that returns.
+CREATE TABLE IF NOT EXISTS throughline.engine_state ON CLUSTER 'prod'
+(
+    kind        LowCardinality(String),
+    id          UInt64,
+    text        String CODEC(ZSTD(1)),
+    row_version UInt64 CODEC(Delta, ZSTD(1)),
+    deleted     UInt8,
+    written     DateTime('UTC') DEFAULT now() CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplicatedReplacingMergeTree(row_version, deleted)
+ORDER BY (kind, id)
+TTL written + INTERVAL 400 DAY DELETE WHERE kind = 'evicted'
+
+-- 0014_engine_left
+-- By which keys and traces, as hashes, the components are found that left the engine's memory. Sorted for that search.
+CREATE TABLE IF NOT EXISTS throughline.engine_left ON CLUSTER 'prod'
+(
+    hash    UInt64,
+    id      UInt64 COMMENT 'in engine_state, kind evicted',
+    written DateTime('UTC') DEFAULT now() CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplicatedReplacingMergeTree
+ORDER BY (hash, id)
+TTL written + INTERVAL 400 DAY
+
