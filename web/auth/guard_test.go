@@ -58,6 +58,7 @@ func TestWhoMay(t *testing.T) {
 		"POST /api/v1/hooks/stripe":   "* ingest read operate admin",
 		"GET /":                       "read operate admin",
 		"GET /flows/f":                "read operate admin",
+		"POST /flows/f/model/check":   "read operate admin", // it changes nothing
 		"GET /api/v1/flows":           "read operate admin",
 		"GET /api/v1/live":            "read operate admin",
 		"GET /ws":                     "read operate admin",
