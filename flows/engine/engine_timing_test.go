@@ -69,26 +69,55 @@ func BenchmarkApply(b *testing.B) {
 	b.ReportMetric(float64(b.N*len(signals))/b.Elapsed().Seconds(), "signals/s")
 }
 
-// BenchmarkMemory reports what an open instance costs: six steps seen, three keys. One in
-// twenty-five has just changed, as when orders come for half an hour.
+// BenchmarkMemory reports what an open instance costs, and a signal: six steps seen, three
+// keys. One in twenty-five has just changed, as when orders come for half an hour; the rest
+// is saved, and at rest.
 func BenchmarkMemory(b *testing.B) {
 	s := set(b, sixSteps[:len(sixSteps)-len(", end: completed}\n")]+"}\n")
-	const orders = 50_000
-	for range b.N {
-		before := heapInUse()
-		e := New(s)
-		e.Roll(10 * minute)
-		for order := range orders {
-			e.Apply(orderSignals(s, order, 6, 0), 10*minute)
-			if order%(orders/25) == 0 {
+	for _, orders := range []int{10_000, 100_000, 500_000} {
+		b.Run(fmt.Sprint("instances=", orders), func(b *testing.B) {
+			for range b.N {
+				before := heapInUse()
+				e := New(s)
+				e.Roll(10 * minute)
+				for order := range orders {
+					e.Apply(orderSignals(s, order, 6, 0), 10*minute)
+					if order%(orders/25) == 0 {
+						saveAll(e)
+						e.Rest(10*minute+restAfter, math.MaxInt)
+					}
+				}
 				saveAll(e)
-				e.Rest(10*minute+restAfter, math.MaxInt)
+				b.ReportMetric(float64(heapInUse()-before)/float64(orders), "bytes/instance")
+				runtime.KeepAlive(e)
 			}
+			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N*orders*6)*1e9, "ns/signal")
+		})
+	}
+}
+
+// BenchmarkDeadlines is a limit that passes for all open orders in the same second: the
+// verdicts, the live numbers and the cohort, without the rows.
+func BenchmarkDeadlines(b *testing.B) {
+	s := set(b, sixSteps)
+	const orders = 200_000
+	for range b.N {
+		b.StopTimer()
+		e := New(s)
+		e.Roll(0)
+		for order := range orders {
+			e.Apply(orderSignals(s, order, 1, 0), 0)
 		}
 		saveAll(e)
-		b.ReportMetric(float64(heapInUse()-before)/orders, "bytes/instance")
-		runtime.KeepAlive(e)
+		e.Rest(10*minute+restAfter, math.MaxInt)
+		b.StartTimer()
+		e.Advance(16 * minute)
+		h, _ := e.Health("order", 16*minute)
+		if c := e.Cohorts(); h.Stuck != orders || len(c) != 1 || c[0].Count != orders {
+			b.Fatalf("%d stuck", h.Stuck)
+		}
 	}
+	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N*orders)*1e9, "ns/verdict")
 }
 
 // saveAll saves what changed, and takes all that is owed.

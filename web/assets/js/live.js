@@ -14,6 +14,7 @@ const byId = (id) => document.getElementById(id);
 
 let connection = null; // htmx's, with socket, attempt and timer
 let heardAt = 0; // performance.now() of the last message
+let openedAt = 0; // when the connection opened; 0 while there is none. It proves nothing: a message does
 let lostAt = 0; // when the connection was found lost; 0 while it is not
 let retryAt = 0; // when the next try is due
 let paused = false;
@@ -108,8 +109,9 @@ export function togglePause() {
 function tick() {
   if (document.hidden) return;
   const now = performance.now();
-  if (heardAt > 0 && lostAt === 0 && now - heardAt > silentFor) {
+  if (openedAt > 0 && now - Math.max(heardAt, openedAt) > silentFor) {
     lost();
+    openedAt = 0;
     connection?.socket?.close();
   }
   if (waiting > 0 && !holding() && lostAt === 0) refresh();
@@ -194,16 +196,18 @@ export function startLive() {
   document.addEventListener('htmx:ws:before:connection', (event) => { connection = event.detail.connection; });
   document.addEventListener('htmx:ws:after:connection', (event) => {
     connection = event.detail.connection; // htmx may have begun before this listened
-    heard();
+    openedAt = performance.now();
   });
   document.addEventListener('htmx:ws:close', (event) => {
     lost();
+    openedAt = 0;
     // htmx has not set its delay yet: it doubles from 1 s to 30 s, with a fifth of jitter.
     const tries = event.detail.connection?.attempt ?? 0;
     retryAt = performance.now() + Math.min(30000, 1000 * 2 ** tries);
     show();
   });
   document.addEventListener('htmx:ws:before:message:incoming', (event) => {
+    openedAt ||= performance.now(); // it may have opened before this listened
     heard();
     const text = event.detail.message.data;
     if (typeof text !== 'string') return;
