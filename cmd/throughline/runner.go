@@ -92,7 +92,7 @@ func newRunner(set *flows.Set, b *bus.Bus, s *store.Store, ready <-chan struct{}
 		pending: map[string]time.Time{}, published: map[string]time.Time{}, fresh: freshness{oldest: flows.NoTime, since: map[string]flows.Time{}},
 	}
 	r.writer = rowWriter{store: s, log: log, done: make(chan struct{}, 1)}
-	r.parked.answers = make(chan answer)
+	r.parked.answers = make(chan answer, 1) // one is under way at most, and nobody may be left to take it
 	r.keepVersions(set, r.engine.Flows())
 	return r
 }

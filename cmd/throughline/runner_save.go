@@ -224,10 +224,7 @@ func (r *runner) lookDue(ctx context.Context, now time.Time) {
 	r.looking = true
 	r.lookups.Go(func() {
 		states, err := r.evicted(ctx, hashes)
-		select {
-		case p.answers <- answer{states, err}:
-		case <-ctx.Done():
-		}
+		p.answers <- answer{states, err}
 	})
 }
 
