@@ -14,8 +14,11 @@ let page = () => ({});
 
 const clock = () => performance.timeOrigin + performance.now();
 
-/** ms that the server's clock is ahead of ours; null before the first heartbeat. */
-export const offset = () => (best === null ? null : best + trip / 2);
+/**
+ * ms that the server's clock is ahead of ours; null before the second heartbeat: the first comes
+ * while the page is still being built, and says by how much that is late.
+ */
+export const offset = () => (best === null || trip === 0 ? null : best + trip / 2);
 
 /** A heartbeat came: it has the server's time, and is answered with what was seen. */
 export function beaten({ now, rtt_ms: rtt }, socket) {
