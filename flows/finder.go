@@ -55,7 +55,7 @@ func (s *Set) AssignKeys(sig *Signal) error {
 	f := &s.finder
 	var room [8]Key // most signals have no more, and what they have is taken over at once
 	found := room[:0]
-	if f.places <= 4 || len(sig.Attributes)+len(sig.Data) > 4*f.places {
+	if f.places <= 4 || len(sig.Attributes)+len(sig.Data) > 4*f.places || sig.Packed != (Packed{}) {
 		for _, typ := range f.types {
 			found = typ.find(sig, found)
 		}

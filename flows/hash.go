@@ -13,6 +13,9 @@ import (
 // somebody made to collide: of these, which are copies of one sender's one signal, either
 // may count.
 func (s *Signal) ContentHash() uint64 {
+	if s.Packed.Hash != 0 {
+		return s.Packed.Hash
+	}
 	h := contentHash(uint64(s.Kind)<<1 | truth(s.Failed))
 	h = h.pair(uint64(s.Time), uint64(s.Duration))
 	h = h.text(s.Source).text(s.ID).text(s.Name).text(s.System).text(s.Environment).text(s.Sequence)

@@ -22,10 +22,15 @@ func resolvedKeys(sig *Signal) (keys []Key, ok bool) {
 	if sig.Kind != Event || sig.Name != ResolvedName || sig.Source != ResolvedSource {
 		return nil, false
 	}
-	typ, _ := sig.Data["key_type"].(string)
-	value, _ := sig.Data["key"].(string)
+	typ, value := stringOf(sig.Field("key_type")), stringOf(sig.Field("key"))
 	if typ == "" || value == "" || len(value) > MaxKeyBytes {
 		return nil, true
 	}
 	return []Key{{typ, value}}, true
+}
+
+// stringOf is a value that is a string; "" for any other, and for none.
+func stringOf(v any, _ bool) string {
+	s, _ := v.(string)
+	return s
 }

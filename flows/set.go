@@ -118,7 +118,7 @@ func (s *Set) Match(sig *Signal, hits []Hit) []Hit {
 			continue
 		}
 		if t.step == t.flow.resolvedPosition() {
-			if sig.Source == ResolvedSource && sig.Data["flow"] == t.flow.Name {
+			if sig.Source == ResolvedSource && stringOf(sig.Field("flow")) == t.flow.Name {
 				hits = append(hits, Hit{Flow: t.flow, Step: t.step})
 			}
 			continue
@@ -142,7 +142,8 @@ func (s *Set) Match(sig *Signal, hits []Hit) []Hit {
 // reporter is service.name, which is a span's source; of an event without it its source.
 func (s *Signal) reporter() string {
 	if s.Kind == Event {
-		if name, ok := s.Attributes["service.name"].(string); ok {
+		v, _ := s.Attribute("service.name")
+		if name, ok := v.(string); ok {
 			return name
 		}
 	}
@@ -154,7 +155,8 @@ func (s *Signal) reportsAs(service string) bool {
 	if s.reporter() == service {
 		return true
 	}
-	_, named := s.Attributes["service.name"].(string)
+	v, _ := s.Attribute("service.name")
+	_, named := v.(string)
 	return s.Kind == Event && !named && s.System == service
 }
 

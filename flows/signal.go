@@ -75,6 +75,7 @@ type Signal struct {
 	Attributes  map[string]any // span attributes (resource attributes below them), CloudEvents extensions
 	Data        map[string]any // an event's data, where it is a JSON object
 	Keys        []Key          // of the key types in use, sorted, without repeats
+	Packed      Packed         // Attributes and Data of a signal that came by the bus
 }
 
 // Identity tells copies of one signal from different signals: (source, id) for events,
@@ -103,14 +104,17 @@ func (s *Signal) Outcome() string {
 // Lookup finds a name as FLOWS.md section 2 says: as one attribute's name first, then as
 // a field of data of that very name, then as a dotted path into data.
 func (s *Signal) Lookup(name string) (any, bool) {
-	if v, ok := s.Attributes[name]; ok {
+	if v, ok := s.Attribute(name); ok {
 		return v, true
 	}
-	if v, ok := s.Data[name]; ok {
+	if v, ok := s.Field(name); ok {
 		return v, true
 	}
-	if len(s.Data) == 0 || strings.IndexByte(name, '.') < 0 {
+	if strings.IndexByte(name, '.') < 0 {
 		return nil, false
+	}
+	if s.Packed.Data != "" {
+		return path(s.Packed.Data, name)
 	}
 	fields := s.Data
 	for {

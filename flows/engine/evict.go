@@ -163,7 +163,7 @@ func (e *Engine) Missing(signals []flows.Signal) (hashes []uint64) {
 		if s.TraceID != "" {
 			hashes = e.missing(hashes, s.Environment, traceClass, s.TraceID)
 		}
-		if id, _ := s.Attributes["correlationid"].(string); id != "" && s.Kind == flows.Event {
+		if id := textOf(s, "correlationid"); id != "" && s.Kind == flows.Event {
 			hashes = e.missing(hashes, s.Environment, correlationClass, id)
 		}
 		for trace := range linkedTraces(s) {

@@ -93,7 +93,7 @@ const manyMembers = 16
 
 // trace finds where a signal stands; nil for nowhere.
 func (e *Engine) trace(s *flows.Signal) *lineage {
-	correlation, _ := s.Attributes["correlationid"].(string)
+	correlation := textOf(s, "correlationid")
 	if s.TraceID == "" && correlation == "" {
 		return nil
 	}
@@ -112,7 +112,7 @@ func (e *Engine) trace(s *flows.Signal) *lineage {
 	if correlation != "" && s.Kind == flows.Event {
 		g := e.traces.group(e, correlationClass, s.Environment, correlation)
 		l.own = append(l.own, ancestor{g, e.selfOf(s.ID)})
-		if cause, _ := s.Attributes["causationid"].(string); cause != "" {
+		if cause := textOf(s, "causationid"); cause != "" {
 			l.parents = append(l.parents, ancestor{g, e.selfOf(cause)})
 		}
 	}
@@ -120,10 +120,18 @@ func (e *Engine) trace(s *flows.Signal) *lineage {
 	return l
 }
 
+// textOf is an attribute that is a string; "" for none.
+func textOf(s *flows.Signal, name string) string {
+	v, _ := s.Attribute(name)
+	text, _ := v.(string)
+	return text
+}
+
 // linkedTraces are the trace and the span that each span link names.
 func linkedTraces(s *flows.Signal) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
-		links, _ := s.Attributes[flows.SpanLinks].([]any)
+		v, _ := s.Attribute(flows.SpanLinks)
+		links, _ := v.([]any)
 		for _, v := range links[:min(len(links), maxParents)] {
 			text, _ := v.(string)
 			if trace, span, ok := strings.Cut(text, ":"); ok && !yield(trace, span) {

@@ -97,20 +97,15 @@ func strs[R any](name string, get func(*R) string) field[R] {
 	return each(name, "String", func(n *native, r *R) { n.text(get(r)) })
 }
 
-// objects is a column of JSON objects as text.
-func objects[R any](name string, get func(*R) map[string]any) field[R] {
+// objects is a column of JSON objects as text, which add appends.
+func objects[R any](name string, add func(*R, []byte) ([]byte, error)) field[R] {
 	var empty [binary.MaxVarintLen32]byte
 	return field[R]{name, "String", func(n *native, records []R) (err error) {
 		for i := range records {
-			m := get(&records[i])
-			if m == nil {
-				n.text("")
-				continue
-			}
 			// The text is written behind room for the longest length, and then moved.
 			start := len(n.buf)
 			n.buf = append(n.buf, empty[:]...)
-			if n.buf, err = flows.AppendJSON(n.buf, m); err != nil {
+			if n.buf, err = add(&records[i], n.buf); err != nil {
 				return fmt.Errorf("record %d: %w", i, err)
 			}
 			length := len(n.buf) - start - len(empty)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"maps"
 	"slices"
 	"strconv"
@@ -17,12 +18,7 @@ func (s *Store) InsertLogs(ctx context.Context, token string, logs []flows.LogRe
 // InsertSignals stores signals, by a token as InsertSpans. Parts of a batch may be stored
 // when it fails: one insert is one partition, a month of reception.
 func (s *Store) InsertSignals(ctx context.Context, token string, signals []flows.Signal) error {
-	months := make(map[int][]flows.Signal, 1)
-	for i := range signals {
-		received := signals[i].Received.Std()
-		month := 100*received.Year() + int(received.Month())
-		months[month] = append(months[month], signals[i])
-	}
+	months := byMonth(signals)
 	for _, month := range slices.Sorted(maps.Keys(months)) {
 		part := token
 		if part != "" {
@@ -33,6 +29,27 @@ func (s *Store) InsertSignals(ctx context.Context, token string, signals []flows
 		}
 	}
 	return nil
+}
+
+// byMonth are signals by the year and month of their reception, which is one nearly always.
+func byMonth(signals []flows.Signal) map[int][]flows.Signal {
+	if len(signals) == 0 {
+		return nil
+	}
+	monthOf := func(t flows.Time) int { return 100*t.Std().Year() + int(t.Std().Month()) }
+	first, last := signals[0].Received, signals[0].Received
+	for i := range signals {
+		first, last = min(first, signals[i].Received), max(last, signals[i].Received)
+	}
+	if monthOf(first) == monthOf(last) {
+		return map[int][]flows.Signal{monthOf(first): signals}
+	}
+	months := map[int][]flows.Signal{}
+	for i := range signals {
+		month := monthOf(signals[i].Received)
+		months[month] = append(months[month], signals[i])
+	}
+	return months
 }
 
 func logFields(received flows.Time) []field[flows.LogRecord] {
@@ -71,10 +88,11 @@ var signalFields = []field[flows.Signal]{
 	strs("parent_id", func(g *flows.Signal) string { return g.ParentID }),
 	lists("keys", "String", func(g *flows.Signal) []flows.Key { return g.Keys }, nil, func(n *native, all []flows.Key) {
 		for _, k := range all {
-			n.text(k.String())
+			n.buf = binary.AppendUvarint(n.buf, uint64(len(k.Type)+1+len(k.Value)))
+			n.buf = append(append(append(n.buf, k.Type...), ':'), k.Value...)
 		}
 	}),
-	objects("attributes", func(g *flows.Signal) map[string]any { return g.Attributes }),
-	objects("data", func(g *flows.Signal) map[string]any { return g.Data }),
+	objects("attributes", (*flows.Signal).AppendAttributes),
+	objects("data", (*flows.Signal).AppendData),
 	instants("as_of", func(g *flows.Signal) flows.Time { return g.AsOf }),
 }

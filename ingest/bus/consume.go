@@ -28,7 +28,9 @@ type Delivery struct {
 	// Refused are the parts of the range that its handler called so, in that order.
 	Refused []Refusal
 
-	epoch int64
+	epoch   int64
+	parts   [][]flows.Signal // of the messages, until join
+	waiting int              // signals in them
 }
 
 // Token names the range for good: equal tokens are equal content, also over restarts, and
@@ -44,16 +46,30 @@ func (d *Delivery) RefusedAs(part string) int {
 	return slices.IndexFunc(d.Refused, func(r Refusal) bool { return r.Part == part })
 }
 
-func (d *Delivery) items() int { return len(d.Signals) + d.SpanCount() + len(d.Logs) }
+func (d *Delivery) items() int { return d.waiting + len(d.Signals) + d.SpanCount() + len(d.Logs) }
 
 func (d *Delivery) add(m message) {
 	if d.First == 0 {
 		d.First = m.seq
 	}
 	d.Last, d.LastReceived, d.Pending = m.seq, m.stored, m.pending
-	d.Signals = append(d.Signals, m.batch.Signals...)
+	d.waiting += len(m.batch.Signals)
+	d.parts = append(d.parts, m.batch.Signals)
 	d.Spans = append(d.Spans, m.batch.Spans...)
 	d.Logs = append(d.Logs, m.batch.Logs...)
+}
+
+// join makes the signals of all messages one slice.
+func (d *Delivery) join() {
+	if len(d.parts) == 1 {
+		d.Signals = d.parts[0]
+	} else if d.waiting > 0 {
+		d.Signals = make([]flows.Signal, 0, d.waiting)
+		for _, part := range d.parts {
+			d.Signals = append(d.Signals, part...)
+		}
+	}
+	d.parts, d.waiting = nil, 0
 }
 
 // message is one message as it came.
@@ -108,6 +124,7 @@ func (b *Bus) Follow(ctx context.Context, cfg FollowConfig, handle func(context.
 				more = false
 			}
 		}
+		d.join()
 		if err := handle(ctx, d); err != nil {
 			return ended(ctx, fmt.Errorf("handle %s: %w", d.Token(), err))
 		}

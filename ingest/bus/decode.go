@@ -2,7 +2,6 @@ package bus
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/VictoriaMetrics/easyproto"
 	"github.com/klauspost/compress/s2"
@@ -44,7 +43,13 @@ func decode(frame []byte, borrow bool) (flows.Batch, error) {
 func decodeBody(body []byte, borrow bool) (flows.Batch, error) {
 	var b flows.Batch
 	d := decoder{names: map[string]string{}, borrow: borrow}
-	items := 0
+	items, signals := 0, count(body, bodySignal)
+	if signals > maxItems {
+		return b, fmt.Errorf("decode message: %w", errMalformed)
+	}
+	if signals > 0 {
+		b.Signals = make([]flows.Signal, 0, signals)
+	}
 	err := fields(body, func(fc *easyproto.FieldContext) error {
 		item, ok := fc.MessageData()
 		if items++; !ok || items > maxItems {
@@ -71,6 +76,21 @@ func decodeBody(body []byte, borrow bool) (flows.Batch, error) {
 		return flows.Batch{}, fmt.Errorf("decode message: %w", err)
 	}
 	return b, nil
+}
+
+// count is how many fields of a number a message has, up to what cannot be read.
+func count(src []byte, num uint32) (n int) {
+	var fc easyproto.FieldContext
+	for len(src) > 0 {
+		var err error
+		if src, err = fc.NextField(src); err != nil {
+			return n
+		}
+		if fc.FieldNum == num {
+			n++
+		}
+	}
+	return n
 }
 
 // textTo sets a string that differs from item to item; nameTo one that repeats.
@@ -101,83 +121,10 @@ func instant(fc *easyproto.FieldContext, to *flows.Time) error {
 	return nil
 }
 
-func integer[T flows.Kind | time.Duration | uint32 | int32](fc *easyproto.FieldContext, to *T) error {
-	i, ok := fc.Sint64()
-	if *to = T(i); !ok || int64(*to) != i {
-		return errMalformed
-	}
-	return nil
-}
-
 func (d *decoder) mapTo(fc *easyproto.FieldContext, to *map[string]any) error {
 	m, err := d.mapOf(fc, 0)
 	*to = m
 	return err
-}
-
-func (d *decoder) signal(src []byte, s *flows.Signal) error {
-	return fields(src, func(fc *easyproto.FieldContext) error {
-		switch fc.FieldNum {
-		case 1:
-			return integer(fc, &s.Kind)
-		case 2:
-			return d.nameTo(fc, &s.Source)
-		case 3:
-			return d.textTo(fc, &s.ID)
-		case 4:
-			return d.nameTo(fc, &s.Name)
-		case 5:
-			return d.nameTo(fc, &s.System)
-		case 6:
-			return d.nameTo(fc, &s.Environment)
-		case 7:
-			return instant(fc, &s.Time)
-		case 8:
-			return integer(fc, &s.Duration)
-		case 9:
-			failed, ok := fc.Bool()
-			if s.Failed = failed; !ok {
-				return errMalformed
-			}
-			return nil
-		case 10:
-			return d.textTo(fc, &s.Sequence)
-		case 11:
-			return instant(fc, &s.Received)
-		case 12:
-			return instant(fc, &s.AsOf)
-		case 13:
-			s.Keys = append(s.Keys, flows.Key{})
-			return d.key(fc, &s.Keys[len(s.Keys)-1])
-		case 14:
-			return d.mapTo(fc, &s.Attributes)
-		case 15:
-			return d.mapTo(fc, &s.Data)
-		case 16:
-			return d.textTo(fc, &s.TraceID)
-		case 17:
-			return d.textTo(fc, &s.SpanID)
-		case 18:
-			return d.textTo(fc, &s.ParentID)
-		}
-		return errMalformed
-	})
-}
-
-func (d *decoder) key(fc *easyproto.FieldContext, k *flows.Key) error {
-	src, ok := fc.MessageData()
-	if !ok {
-		return errMalformed
-	}
-	return fields(src, func(fc *easyproto.FieldContext) error {
-		switch fc.FieldNum {
-		case 1:
-			return d.nameTo(fc, &k.Type)
-		case 2:
-			return d.textTo(fc, &k.Value)
-		}
-		return errMalformed
-	})
 }
 
 func (d *decoder) log(src []byte, l *flows.LogRecord) error {

@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/VictoriaMetrics/easyproto"
 	"github.com/klauspost/compress/s2"
@@ -49,26 +50,28 @@ type chunk struct {
 
 // chunker cuts encoded items into chunks of about targetBody bytes.
 type chunker struct {
-	m      *easyproto.Marshaler
 	limit  int // of one item in bytes
 	chunks []chunk
 	open   chunk
 }
 
-func (c *chunker) add(num uint32, encode func(*easyproto.MessageMarshaler) error) error {
-	c.m.Reset()
-	if err := encode(c.m.MessageMarshaler().AppendMessage(num)); err != nil {
+// add appends an item; to come is how many there are, with this one.
+func (c *chunker) add(encode func([]byte) ([]byte, error), toCome int) error {
+	before := len(c.open.body)
+	body, err := encode(c.open.body)
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	before := len(c.open.body)
-	c.open.body = c.m.Marshal(c.open.body)
-	size := len(c.open.body) - before
+	size := len(body) - before
 	if size > c.limit {
 		return fmt.Errorf("%w: %d bytes, at most %d are carried", ErrTooLarge, size, c.limit)
 	}
-	if before > 0 && (len(c.open.body) > targetBody || c.open.items == maxItems) {
-		last := append(make([]byte, 0, targetBody/8), c.open.body[before:]...)
-		c.open.body = c.open.body[:before]
+	if c.open.body = body; before == 0 { // the others are about as large
+		c.open.body = slices.Grow(body, min(targetBody, toCome*(size+size/4)))
+	}
+	if before > 0 && (len(body) > targetBody || c.open.items == maxItems) {
+		last := append(make([]byte, 0, targetBody/8), body[before:]...)
+		c.open.body = body[:before]
 		c.chunks = append(c.chunks, c.open)
 		c.open = chunk{body: last}
 	}
@@ -84,12 +87,10 @@ func (c *chunker) done() []chunk {
 }
 
 func encodeSignals(signals []flows.Signal, limit int) ([]chunk, error) {
-	m := marshalers.Get()
-	defer marshalers.Put(m)
-	c := chunker{m: m, limit: limit}
+	c := chunker{limit: limit}
 	for i := range signals {
 		s := &signals[i]
-		if err := c.add(bodySignal, func(mm *easyproto.MessageMarshaler) error { return appendSignal(mm, s) }); err != nil {
+		if err := c.add(func(b []byte) ([]byte, error) { return appendSignal(b, s) }, len(signals)-i); err != nil {
 			return nil, fmt.Errorf("signal %q: %w", s.ID, err)
 		}
 	}
@@ -100,9 +101,14 @@ func encodeSignals(signals []flows.Signal, limit int) ([]chunk, error) {
 func encodeSpans(blocks []flows.SpanBlock, logs []flows.LogRecord, limit int) ([]chunk, error) {
 	m := marshalers.Get()
 	defer marshalers.Put(m)
-	c := chunker{m: m, limit: limit}
+	c := chunker{limit: limit}
 	for i := range logs {
-		if err := c.add(bodyLog, func(mm *easyproto.MessageMarshaler) error { return appendLog(mm, &logs[i]) }); err != nil {
+		encode := func(b []byte) ([]byte, error) {
+			m.Reset()
+			err := appendLog(m.MessageMarshaler().AppendMessage(bodyLog), &logs[i])
+			return m.Marshal(b), err
+		}
+		if err := c.add(encode, len(logs)-i); err != nil {
 			return nil, fmt.Errorf("log record: %w", err)
 		}
 	}
@@ -120,19 +126,9 @@ func encodeSpans(blocks []flows.SpanBlock, logs []flows.LogRecord, limit int) ([
 // appendSpans writes a block as a field of a body: its tag, its length in as many bytes as
 // the longest takes, so that it is known where the block begins, and the block.
 func appendSpans(block *flows.SpanBlock) []byte {
-	const head = 1 + lengthBytes
-	body := block.AppendTo(make([]byte, head, head+block.Size()+block.Size()/8+256))
-	body[0] = bodySpans<<3 | 2 // wire type: bytes
-	n := len(body) - head
-	for i := range lengthBytes {
-		body[1+i] = byte(n>>(7*i)) | 0x80
-	}
-	body[lengthBytes] &^= 0x80
-	return body
+	head, start := openMessage(make([]byte, 0, 1+lengthBytes+block.Size()+block.Size()/8+256), bodySpans)
+	return closeMessage(block.AppendTo(head), start)
 }
-
-// lengthBytes hold any length below 2^28.
-const lengthBytes = 4
 
 // frame joins chunks to one message, packed where that makes it smaller.
 func frame(chunks []chunk) []byte {
@@ -181,32 +177,6 @@ func appendInt(mm *easyproto.MessageMarshaler, num uint32, i int64) {
 	if i != 0 {
 		mm.AppendSint64(num, i)
 	}
-}
-
-func appendSignal(mm *easyproto.MessageMarshaler, s *flows.Signal) error {
-	appendInt(mm, 1, int64(s.Kind))
-	appendText(mm, 2, s.Source)
-	appendText(mm, 3, s.ID)
-	appendText(mm, 4, s.Name)
-	appendText(mm, 5, s.System)
-	appendText(mm, 6, s.Environment)
-	appendTime(mm, 7, s.Time)
-	appendInt(mm, 8, int64(s.Duration))
-	if s.Failed {
-		mm.AppendBool(9, true)
-	}
-	appendText(mm, 10, s.Sequence)
-	appendTime(mm, 11, s.Received)
-	appendTime(mm, 12, s.AsOf)
-	for _, k := range s.Keys {
-		key := mm.AppendMessage(13)
-		appendText(key, 1, k.Type)
-		appendText(key, 2, k.Value)
-	}
-	appendText(mm, 16, s.TraceID)
-	appendText(mm, 17, s.SpanID)
-	appendText(mm, 18, s.ParentID)
-	return errors.Join(appendMap(mm, 14, s.Attributes, 0), appendMap(mm, 15, s.Data, 0))
 }
 
 func appendLog(mm *easyproto.MessageMarshaler, l *flows.LogRecord) error {

@@ -92,6 +92,7 @@ func (r *ranger) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.join()
 	if d.Last > r.at.Last {
 		if err := r.record(ctx, position{Done: r.at.Done, Last: d.Last}); err != nil {
 			return err

@@ -90,7 +90,9 @@ func appendValue(mm *easyproto.MessageMarshaler, v any, depth int) error {
 // come with every signal.
 type decoder struct {
 	names  map[string]string
-	borrow bool // texts share the message's memory, for who keeps none of them
+	last   [signalEnvironment + 1]string // words of the signal before, by field
+	keys   []flows.Key                   // the end of the array that those of the next signal go into
+	borrow bool                          // texts share the message's memory, for who keeps none of them
 }
 
 // clone is a copy of s, unless texts are borrowed.
