@@ -67,15 +67,17 @@ func clock() views.Clock {
 	return views.Clock{Now: flows.At(time.Now().Truncate(time.Second))}
 }
 
-// clock is now in the reader's zone.
+// clock is now in the reader's zone, with the reader's numbers.
 func (t target) clock() views.Clock {
 	c := clock()
-	c.Zone = t.zone
+	c.Zone, c.Locale = t.zone, t.locale
 	return c
 }
 
-// clockFor is now in the zone of the reader who asks.
-func clockFor(r *http.Request) views.Clock { return target{zone: keptZone(r)}.clock() }
+// clockFor is now as the reader who asks writes it.
+func clockFor(r *http.Request) views.Clock {
+	return target{zone: keptZone(r), locale: localeOf(r)}.clock()
+}
 
 // shell is what surrounds the page. It is made after the page's values, so that it knows
 // whether history answered.

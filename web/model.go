@@ -31,7 +31,7 @@ func (s *Server) loadModel(r *http.Request) (loaded, error) {
 	if p.fault != nil {
 		return loaded{}, p.fault
 	}
-	v, err := s.model(r.Context(), r.PathValue("flow"))
+	v, err := s.model(r, r.PathValue("flow"))
 	if err != nil {
 		return loaded{}, err
 	}
@@ -48,8 +48,8 @@ func (s *Server) loadModel(r *http.Request) (loaded, error) {
 }
 
 // model is what is known of a flow's file.
-func (s *Server) model(ctx context.Context, name string) (views.FlowModel, error) {
-	v := views.FlowModel{Clock: clock(), Name: name, File: s.rules.File(name), Text: s.rules.Source(name)}
+func (s *Server) model(r *http.Request, name string) (views.FlowModel, error) {
+	v := views.FlowModel{Clock: clockFor(r), Name: name, File: s.rules.File(name), Text: s.rules.Source(name)}
 	file, draft := s.rules.Draft(name)
 	f, runs := s.rules.Set().Flow(name)
 	switch {
@@ -68,7 +68,7 @@ func (s *Server) model(ctx context.Context, name string) (views.FlowModel, error
 			}
 		}
 	}
-	texts, ok, err := ask(ctx, s.past, "versions "+name, func(ctx context.Context) ([]flows.FlowText, error) {
+	texts, ok, err := ask(r.Context(), s.past, "versions "+name, func(ctx context.Context) ([]flows.FlowText, error) {
 		return s.history.FlowTexts(ctx, name, versionsMax)
 	})
 	if err == nil && ok {
@@ -86,7 +86,7 @@ func (s *Server) postCheck(w http.ResponseWriter, r *http.Request) {
 			if err != nil {
 				return loaded{}, err
 			}
-			v, err := s.model(r.Context(), r.PathValue("flow"))
+			v, err := s.model(r, r.PathValue("flow"))
 			v.Trial = &trial
 			return loaded{shell: s.shell(v.Clock, views.PlaceFlows, v.Name+" · model"), body: v.Body()}, err
 		})(w, r)
@@ -97,7 +97,7 @@ func (s *Server) postCheck(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var b bytes.Buffer
-	if err := views.TrialPart(trial).Render(r.Context(), &b); err != nil {
+	if err := views.Written(views.TrialPart(trial), localeOf(r)).Render(r.Context(), &b); err != nil {
 		s.log.ErrorContext(r.Context(), "a check cannot be rendered", "error", err)
 		http.Error(w, "This cannot be written. The server's log says why.", http.StatusInternalServerError)
 		return

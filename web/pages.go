@@ -81,7 +81,7 @@ func (s *Server) stillPage(load func(*http.Request) (loaded, error)) http.Handle
 		l, err := load(r)
 		if err != nil {
 			p := asProblem(r.Context(), s.log, err)
-			status, l = p.Status, s.problemPage(p)
+			status, l = p.Status, s.problemPage(clockFor(r), p)
 		}
 		var page bytes.Buffer
 		if err := views.Document(l.shell, l.body).Render(r.Context(), &page); err != nil {
@@ -97,10 +97,10 @@ func (s *Server) stillPage(load func(*http.Request) (loaded, error)) http.Handle
 }
 
 // problemPage says what is wrong and leads to what there is.
-func (s *Server) problemPage(p *Problem) loaded {
+func (s *Server) problemPage(c views.Clock, p *Problem) loaded {
 	v := views.Problem{Status: p.Status, Title: p.Title, Text: p.Detail}
 	v.There = append(flowLinks(s.rules.Set().Flows()), views.Link{Text: "Overview", Href: "/"}, views.Link{Text: "Alerts", Href: "/alerts"}, views.Link{Text: "Search", Href: "/search"})
-	return loaded{shell: s.shell(clock(), views.PlaceNone, p.Title), body: v.Body()}
+	return loaded{shell: s.shell(c, views.PlaceNone, p.Title), body: v.Body()}
 }
 
 func (s *Server) noPage(r *http.Request) (loaded, error) {
@@ -164,8 +164,8 @@ func (s *Server) loadEntity(r *http.Request) (loaded, error) {
 	return loaded{shell: s.shell(c, views.PlaceSearch, key.String()), body: v.Body()}, nil
 }
 
-func (s *Server) loadComponents(*http.Request) (loaded, error) {
-	c := clock()
+func (s *Server) loadComponents(r *http.Request) (loaded, error) {
+	c := clockFor(r)
 	return loaded{shell: s.shell(c, views.PlaceNone, "Components"), body: views.Components{Clock: c}.Body()}, nil
 }
 
@@ -199,14 +199,14 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 func (s *Server) render(ctx context.Context, t target) ([]part, error) {
 	l, err := s.load(ctx, t)
 	if p, ok := errors.AsType[*Problem](err); ok && p.Status == http.StatusNotFound {
-		l = s.problemPage(p).finish("gone")
+		l = s.problemPage(t.clock(), p).finish("gone")
 	} else if err != nil {
 		return nil, err
 	}
 	all := slices.Concat(l.shell.Parts(), l.parts)
 	parts := make([]part, len(all))
 	for i, p := range all {
-		html, err := renderPart(ctx, p.Body)
+		html, err := renderPart(ctx, views.Written(p.Body, t.locale))
 		if err != nil {
 			return nil, fmt.Errorf("render %s: %w", p.ID, err)
 		}

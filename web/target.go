@@ -43,6 +43,7 @@ type target struct {
 	// live elements are the same for all who look at a page.
 	reader string
 	zone   *time.Location // in which the reader lives; nil is UTC
+	locale views.Locale   // in which the reader writes numbers
 }
 
 // zoneCookie is where app.js keeps the name of the reader's zone.
@@ -74,6 +75,11 @@ func zoneNamed(name string) *time.Location {
 	return zone
 }
 
+// localeOf is how the reader's browser likes numbers to be written.
+func localeOf(r *http.Request) views.Locale {
+	return views.LocaleOf(r.Header.Get("Accept-Language"))
+}
+
 // socket is the address of the target's websocket.
 func (t target) socket() string {
 	q := url.Values{"view": {string(t.view)}}
@@ -84,6 +90,9 @@ func (t target) socket() string {
 	}
 	if t.zone != nil {
 		q.Set("zone", t.zone.String())
+	}
+	if name := t.locale.Name(); name != "" {
+		q.Set("numbers", name)
 	}
 	if t.rng != views.RangeHour {
 		q.Set("range", string(t.rng))
@@ -96,7 +105,7 @@ func pageTarget(r *http.Request, v view) (target, *Problem) {
 	p := pageQuery(r)
 	t := target{
 		view: v, flow: r.PathValue("flow"), step: r.PathValue("step"), id: r.PathValue("id"), key: r.PathValue("key"), system: r.PathValue("system"),
-		at: p.time("at"), from: p.time("from"), site: site(r), reader: keptName(r), zone: keptZone(r),
+		at: p.time("at"), from: p.time("from"), site: site(r), reader: keptName(r), zone: keptZone(r), locale: localeOf(r),
 	}
 	t.rng = p.rangeOf()
 	if v == viewInstance {
@@ -110,10 +119,10 @@ func pageTarget(r *http.Request, v view) (target, *Problem) {
 
 // socketTarget reads what target.socket wrote.
 func socketTarget(r *http.Request) (target, *Problem) {
-	p := query(r, "view", "flow", "step", "id", "key", "list", "range", "system", "zone")
+	p := query(r, "view", "flow", "step", "id", "key", "list", "range", "system", "zone", "numbers")
 	t := target{
 		view: view(p.text("view")), flow: p.text("flow"), step: p.text("step"), id: p.text("id"), key: p.text("key"), list: p.text("list"), system: p.text("system"),
-		at: flows.NoTime, from: flows.NoTime, site: site(r), zone: zoneNamed(p.text("zone")),
+		at: flows.NoTime, from: flows.NoTime, site: site(r), zone: zoneNamed(p.text("zone")), locale: views.LocaleNamed(p.text("numbers")),
 	}
 	t.rng = p.rangeOf()
 	return t, p.fault

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -97,11 +96,7 @@ func (c chart) rungs() []rung {
 	}
 	for _, part := range parts {
 		value := top * part
-		text := strconv.FormatFloat(value, 'f', -1, 64)
-		if value >= 1000 && value == math.Trunc(value) {
-			text = count(int(value))
-		}
-		list = append(list, rung{number(c.floor() - part*(c.floor()-chartTop)), text})
+		list = append(list, rung{number(c.floor() - part*(c.floor()-chartTop)), decimals(value, -1)})
 	}
 	return list
 }
@@ -163,7 +158,7 @@ func (c chart) shownMarks() []drawnMark {
 			continue
 		}
 		d := drawnMark{chartMark: m, x: across(part)}
-		room := float64(len([]rune(c.at(m.at)+" "+m.text))) * letterRoom
+		room := float64(letters(c.at(m.at)+" "+m.text)) * letterRoom
 		if c.narrow {
 			room *= letterRoomNarrow / letterRoom
 		}
@@ -201,7 +196,7 @@ func (c chart) about() string {
 			total, least, most = total+v, min(least, v), max(most, v)
 		}
 		if len(l.values) > 0 {
-			parts = append(parts, l.name+": "+number(total)+" in all, "+number(least)+" to "+number(most)+" at a time, last "+number(l.values[len(l.values)-1]))
+			parts = append(parts, l.name+": "+thousands(number(total))+" in all, "+thousands(number(least))+" to "+thousands(number(most))+" at a time, last "+thousands(number(l.values[len(l.values)-1])))
 		}
 	}
 	for _, m := range c.shownMarks() {
@@ -220,5 +215,5 @@ func each(bucket time.Duration) string {
 	case 24 * time.Hour:
 		return "per day"
 	}
-	return "per " + strings.Replace(span(bucket), ".0"+nb, nb, 1)
+	return "per " + strings.Replace(span(bucket), markPoint+"0"+nb, nb, 1)
 }

@@ -17,7 +17,7 @@ const nb = "\u00a0"
 // count is n with its thousands apart: 1,312.
 func count(n int) string { return thousands(strconv.Itoa(n)) }
 
-// thousands sets commas into the whole part of a plain decimal number.
+// thousands sets marks for separators into a plain decimal number.
 func thousands(number string) string {
 	sign := ""
 	if rest, ok := strings.CutPrefix(number, "-"); ok {
@@ -27,16 +27,35 @@ func thousands(number string) string {
 	var b strings.Builder
 	b.WriteString(sign)
 	for i, digit := range whole {
-		if i > 0 && (len(whole)-i)%3 == 0 {
-			b.WriteByte(',')
+		if i > 0 {
+			b.WriteString(groupMark(len(whole) - i))
 		}
 		b.WriteRune(digit)
 	}
 	if dotted {
-		b.WriteByte('.')
+		b.WriteString(markPoint)
 		b.WriteString(fraction)
 	}
 	return b.String()
+}
+
+// groupMark is what stands before the last so many digits of a whole number.
+func groupMark(digits int) string {
+	three, lakh := digits%3 == 0, digits%2 == 1 && digits > 1
+	switch {
+	case three && lakh:
+		return markGroup
+	case three:
+		return markThree
+	case lakh:
+		return markLakh
+	}
+	return ""
+}
+
+// decimals is f with so many decimals; -1 is as many as it has.
+func decimals(f float64, digits int) string {
+	return thousands(strconv.FormatFloat(f, 'f', digits, 64))
 }
 
 // plural is "1 order", "214 orders".
@@ -53,11 +72,11 @@ func percentValue(share float64) string {
 	case p >= 100:
 		return "100"
 	case p >= 99.95:
-		return "99.9"
+		return "99" + markPoint + "9"
 	case p > 0 && p < 0.05:
-		return "<0.1"
+		return "<0" + markPoint + "1"
 	default:
-		return strconv.FormatFloat(p, 'f', 1, 64)
+		return decimals(p, 1)
 	}
 }
 
@@ -70,9 +89,9 @@ func rate(perMinute float64) string {
 	case perMinute == 0:
 		return "0"
 	case perMinute < 0.1:
-		return strconv.FormatFloat(perMinute, 'f', 2, 64)
+		return decimals(perMinute, 2)
 	case perMinute < 100:
-		return strconv.FormatFloat(perMinute, 'f', 1, 64)
+		return decimals(perMinute, 1)
 	default:
 		return count(int(math.Round(perMinute)))
 	}
@@ -82,10 +101,12 @@ var currencySigns = map[string]string{"EUR": "€", "USD": "$", "GBP": "£", "JP
 
 func withCurrency(currency, number string) string {
 	if sign, ok := currencySigns[currency]; ok {
-		if rest, negative := strings.CutPrefix(number, "−"); negative {
-			return "−" + sign + rest
+		rest, negative := strings.CutPrefix(number, "−")
+		marked := markCurrency + sign + markAmount + rest + markEnd
+		if negative {
+			return "−" + marked
 		}
-		return sign + number
+		return marked
 	}
 	return number + nb + currency
 }
@@ -127,12 +148,12 @@ func span(d time.Duration) string {
 	case d < 100*time.Millisecond:
 		return strconv.FormatInt(d.Milliseconds(), 10) + nb + "ms"
 	case d < 9950*time.Millisecond:
-		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + nb + "s"
+		return decimals(d.Seconds(), 1) + nb + "s"
 	case d < 59500*time.Millisecond:
-		return strconv.FormatFloat(d.Seconds(), 'f', 0, 64) + nb + "s"
+		return decimals(d.Seconds(), 0) + nb + "s"
 	}
 	if m := d.Round(time.Minute); d < 10*time.Minute && m != d {
-		return strings.TrimSuffix(strconv.FormatFloat(d.Minutes(), 'f', 1, 64), ".0") + nb + "min"
+		return strings.TrimSuffix(decimals(d.Minutes(), 1), markPoint+"0") + nb + "min"
 	} else if m < time.Hour {
 		return strconv.Itoa(int(m.Minutes())) + nb + "min"
 	} else if m < 24*time.Hour {
@@ -176,7 +197,7 @@ func exact(d time.Duration) string {
 		d = 0
 	}
 	if d < 10*time.Second && d%time.Second != 0 {
-		return strconv.FormatFloat(d.Truncate(10*time.Millisecond).Seconds(), 'f', 2, 64) + nb + "s"
+		return decimals(d.Truncate(10*time.Millisecond).Seconds(), 2) + nb + "s"
 	}
 	return waited(d)
 }

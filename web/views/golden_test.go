@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 func render(t *testing.T, c templ.Component) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := c.Render(t.Context(), &b); err != nil {
+	if err := Written(c, Locale{}).Render(t.Context(), &b); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -193,3 +193,6 @@ func TestEscape(t *testing.T) {
 		}
 	}
 }
+
+// english is a text with its numbers as English writes them.
+func english(text string) string { return string(Locale{}.Write([]byte(text))) }

@@ -209,7 +209,7 @@ func drawNode(v FlowDetail, n graphNode, s stepNow) drawnNode {
 		if s.had {
 			d.badgeClass = "acked"
 		}
-		if worth := money(v.atRisk(s.ID)); worth != "" && len([]rune(d.badge+worth)) < badgeLetters {
+		if worth := money(v.atRisk(s.ID)); worth != "" && letters(d.badge+worth) < badgeLetters {
 			d.badge += " " + worth
 		}
 	case s.state == lookLate:
@@ -220,7 +220,7 @@ func drawNode(v FlowDetail, n graphNode, s stepNow) drawnNode {
 		d.class = "quiet"
 	}
 	d.write(s)
-	d.badgeW = min(float64(len([]rune(d.badge)))*7+16, nodeWidth+20)
+	d.badgeW = min(float64(letters(d.badge))*7+16, nodeWidth+20)
 	d.badgeX = n.x + nodeWidth + 6 - d.badgeW
 	return d
 }
@@ -238,7 +238,7 @@ func (d *drawnNode) write(s stepNow) {
 		if i < len(name) {
 			easy = easyBold
 		}
-		line := drawnText{text, d.y + heights[i], len([]rune(text)) > easy}
+		line := drawnText{text, d.y + heights[i], letters(text) > easy}
 		switch len(texts) - i {
 		case 1:
 			d.line = line

@@ -137,7 +137,7 @@ func short(n int) string {
 	case n < 1000:
 		return strconv.Itoa(n)
 	case n < 9950:
-		return strconv.FormatFloat(float64(n)/1000, 'f', 1, 64) + "k"
+		return decimals(float64(n)/1000, 1) + "k"
 	case n < 999500:
 		return strconv.Itoa(int(math.Round(float64(n)/1000))) + "k"
 	}

@@ -149,7 +149,7 @@ func sparkWords(what string, line []float64) string {
 		return what
 	}
 	low, high := slices.Min(line), slices.Max(line)
-	return what + ", last" + nb + count(len(line)) + nb + "min: " + number(low) + " to " + number(high) + ", now " + number(line[len(line)-1])
+	return what + ", last" + nb + count(len(line)) + nb + "min: " + thousands(number(low)) + " to " + thousands(number(high)) + ", now " + thousands(number(line[len(line)-1]))
 }
 
 // valueWords is money with what it is, or other words where there is none.

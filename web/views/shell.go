@@ -11,10 +11,11 @@ import (
 	"throughline/flows"
 )
 
-// Clock says at which instant and in which zone a page is written.
+// Clock says at which instant, in which zone and with which numbers a page is written.
 type Clock struct {
-	Now  flows.Time
-	Zone *time.Location // nil is UTC
+	Now    flows.Time
+	Zone   *time.Location // nil is UTC
+	Locale Locale
 }
 
 // Place is an entry of the main navigation.

@@ -22,7 +22,7 @@ func TestWaited(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, row := range rows {
-		if got := waited(time.Duration(row.Milliseconds) * time.Millisecond); got != row.Words {
+		if got := english(waited(time.Duration(row.Milliseconds) * time.Millisecond)); got != row.Words {
 			t.Errorf("%d ms: %q, want %q", row.Milliseconds, got, row.Words)
 		}
 	}

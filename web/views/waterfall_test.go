@@ -64,7 +64,7 @@ func TestLastFailureAndAgainst(t *testing.T) {
 		t.Errorf("a silent failure says %q", f.said)
 	}
 	rows := v.against()
-	if last := rows[len(rows)-1]; last.step != "At Invoice posted" || !last.slow || last.usual != "2.1"+nb+"s" {
+	if last := rows[len(rows)-1]; last.step != "At Invoice posted" || !last.slow || english(last.usual) != "2.1"+nb+"s" {
 		t.Errorf("the wait against the usual is %+v", last)
 	}
 	v.Detail.WaitingOn = nil

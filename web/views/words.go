@@ -285,7 +285,7 @@ func limitWords(d time.Duration) string {
 	if d <= 0 {
 		return ""
 	}
-	return strings.Replace(span(d), ".0"+nb, nb, 1)
+	return strings.Replace(span(d), markPoint+"0"+nb, nb, 1)
 }
 
 func flowURL(flow string) string       { return "/flows/" + url.PathEscape(flow) }

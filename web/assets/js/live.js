@@ -118,7 +118,7 @@ function tick() {
   show();
   if (lostAt > 0 || holding()) return; // waits stand still with the numbers beside them
   for (const wait of document.querySelectorAll('[data-since]')) {
-    const text = waited(serverNow() - Number(wait.dataset.since));
+    const text = waited(serverNow() - Number(wait.dataset.since), document.documentElement.dataset.group);
     if (wait.textContent !== text) wait.textContent = text;
   }
 }
@@ -146,7 +146,7 @@ function changed() {
   }
   readClock();
   shown();
-  const open = Number((byId('nav-alerts')?.dataset.count ?? '0').replaceAll(',', ''));
+  const open = Number(byId('nav-alerts')?.dataset.count ?? 0);
   if (open > openAlerts) announce(open === 1 ? 'An alert is open' : `A new alert: ${open} are open`);
   openAlerts = open;
   const acked = readAcks();
@@ -188,7 +188,7 @@ export function startLive() {
     clock = new Intl.DateTimeFormat('en-GB', { ...options, timeZone: 'UTC' });
   }
   kind = byId('page-version').dataset.kind;
-  openAlerts = Number((byId('nav-alerts')?.dataset.count ?? '0').replaceAll(',', ''));
+  openAlerts = Number(byId('nav-alerts')?.dataset.count ?? 0);
   readClock();
   acks = readAcks();
   if (!byId('socket')) return;
