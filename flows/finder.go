@@ -55,7 +55,7 @@ func (s *Set) AssignKeys(sig *Signal) error {
 	f := &s.finder
 	var room [8]Key // most signals have no more, and what they have is taken over at once
 	found := room[:0]
-	if f.places <= 4 || len(sig.Attributes)+len(sig.Data) > 4*f.places || sig.Packed != (Packed{}) {
+	if f.places <= 4 || len(sig.Attributes)+len(sig.Data)+len(sig.Packed.Attributes)/16+len(sig.Packed.Data)/16 > 4*f.places {
 		for _, typ := range f.types {
 			found = typ.find(sig, found)
 		}
@@ -84,6 +84,16 @@ func (f *finder) candidates(sig *Signal, found []int) []int {
 			found = append(append(found, f.names[name]...), f.heads[name]...)
 		}
 	}
+	members(sig.Packed.Attributes, func(name string) {
+		if f.mayBe(name) {
+			found = append(found, f.names[name]...)
+		}
+	})
+	members(sig.Packed.Data, func(name string) {
+		if f.mayBe(name) {
+			found = append(append(found, f.names[name]...), f.heads[name]...)
+		}
+	})
 	if len(found) < 2 {
 		return found
 	}

@@ -20,7 +20,7 @@ func (s *Signal) ContentHash() uint64 {
 	h = h.pair(uint64(s.Time), uint64(s.Duration))
 	h = h.text(s.Source).text(s.ID).text(s.Name).text(s.System).text(s.Environment).text(s.Sequence)
 	h = h.text(s.TraceID).text(s.SpanID).text(s.ParentID)
-	return h.object(s.Attributes).object(s.Data).sum()
+	return h.part(s.Packed.Attributes, s.Attributes).part(s.Packed.Data, s.Data).sum()
 }
 
 func truth(t bool) uint64 {
@@ -79,6 +79,14 @@ func eight(s string) uint64 {
 func four(s string) uint64 {
 	_ = s[3]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
+}
+
+func (h contentHash) part(packed string, m map[string]any) contentHash {
+	if packed != "" {
+		h, _ = h.packedObject(packed, 0)
+		return h
+	}
+	return h.object(m)
 }
 
 // object adds up the hashes of its entries, which needs no order.

@@ -105,6 +105,9 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
+// AppendJSONText writes a string as AppendJSON does.
+func AppendJSONText(b []byte, s string) []byte { return appendString(b, s) }
+
 // AppendText writes an attribute as the OpenTelemetry exporter does: strings as they are,
 // nothing for nil, other scalars in their normal form, nested values as JSON.
 func AppendText(b []byte, v any) ([]byte, error) {

@@ -116,6 +116,96 @@ func member(text, name string) (string, bool) {
 	return "", false
 }
 
+// members calls f with the names of the members of an object that AppendJSON wrote.
+func members(text string, f func(name string)) {
+	for at := 1; at < len(text) && text[at] == '"'; at++ { // over the comma
+		end := endOfText(text, at)
+		to := skipped(text, end+1)
+		if to < 0 {
+			return
+		}
+		f(plainText(text[at:end]))
+		at = to
+	}
+}
+
+// plainText is the text of a string in quotes.
+func plainText(quoted string) string {
+	if strings.IndexByte(quoted, '\\') >= 0 || len(quoted) < 2 {
+		return unquoted(quoted)
+	}
+	return quoted[1 : len(quoted)-1]
+}
+
+// packedObject is what object says of the object at i of a text that AppendJSON wrote, and
+// where it ends.
+func (h contentHash) packedObject(text string, i int) (_ contentHash, end int) {
+	var all, n uint64
+	for i++; i < len(text) && text[i] == '"'; n++ {
+		colon := endOfText(text, i)
+		entry := contentHash(hashEntry).text(plainText(text[i:colon]))
+		entry, i = entry.packedValue(text, colon+1)
+		all += entry.sum()
+		if i < len(text) && text[i] == ',' {
+			i++
+		}
+	}
+	return h.pair(all, n<<8|'m'), i + 1
+}
+
+func (h contentHash) packedValue(text string, i int) (_ contentHash, end int) {
+	if i >= len(text) {
+		return h, len(text)
+	}
+	switch text[i] {
+	case '{':
+		return h.packedObject(text, i)
+	case '[':
+		n := uint64(0)
+		for i++; i < len(text) && text[i] != ']'; n++ {
+			h, i = h.packedValue(text, i)
+			if i < len(text) && text[i] == ',' {
+				i++
+			}
+		}
+		return h.pair(n, 'l'), i + 1
+	case '"':
+		end = endOfText(text, i)
+		return h.text(plainText(text[i:end])), end
+	}
+	if end = skipped(text, i); end <= i {
+		end = len(text)
+	}
+	if word := text[i:end]; len(word) < 18 && word != "-0" && word != "-" {
+		if n, ok := whole(word); ok {
+			return h.pair(uint64(n), 'i'), end
+		}
+	}
+	v, err := unpacked(text[i:end])
+	if err != nil {
+		return h, end
+	}
+	return h.value(v), end
+}
+
+// whole is a number of digits only, with or without a sign.
+func whole(word string) (n int64, ok bool) {
+	digits := strings.TrimPrefix(word, "-")
+	for i := range len(digits) {
+		if digits[i] < '0' || digits[i] > '9' {
+			return 0, false
+		}
+		n = 10*n + int64(digits[i]-'0')
+	}
+	if len(digits) > 1 && digits[0] == '0' {
+		return 0, false
+	}
+	if len(digits) < len(word) {
+		n = -n
+	}
+	return n, len(digits) > 0
+}
+
 // plain says whether a name is written as it is.
 func plain(name string) bool {
 	for i := range len(name) {

@@ -66,6 +66,9 @@ func TestPackedSignal(t *testing.T) {
 		if p.ContentHash() != s.ContentHash() {
 			t.Fatalf("round %d: another hash", round)
 		}
+		if p.Packed.Hash = 0; p.ContentHash() != s.ContentHash() {
+			t.Fatalf("round %d: another hash of the text\n%s\n%s", round, p.Packed.Attributes, p.Packed.Data)
+		}
 		if p.Packed.Hash = 0; p.Unpack() != nil || p.ContentHash() != s.ContentHash() || !cmp.Equal(p, s) {
 			t.Fatalf("round %d: %s", round, cmp.Diff(s, p))
 		}
@@ -93,13 +96,17 @@ func FuzzPackedMember(f *testing.F) {
 	f.Add(`{"a`, "a")
 	f.Fuzz(func(t *testing.T, text, name string) {
 		p := Signal{Packed: Packed{Data: text}}
-		_, _ = p.Lookup(name) // does not panic
+		_, _ = p.Lookup(name) // does not panic, nor does the hash
+		_ = p.ContentHash()
 		m, err := DecodeObject([]byte(text))
 		if err != nil || m == nil {
 			return
 		}
 		s := Signal{Data: m}
 		p.Packed = packedOf(t, &s)
+		if p.Packed.Hash = 0; p.ContentHash() != s.ContentHash() {
+			t.Fatalf("another hash of %s", p.Packed.Data)
+		}
 		want, ok := s.Lookup(name)
 		if got, found := p.Lookup(name); found != ok || !cmp.Equal(got, want) {
 			t.Fatalf("%q in %s is %v, %v; packed %v, %v", name, text, want, ok, got, found)

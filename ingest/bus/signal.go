@@ -161,6 +161,9 @@ func (d *decoder) signal(src []byte, s *flows.Signal) error {
 			return err
 		}
 	}
+	if p := &s.Packed; p.Hash == 0 && len(p.Attributes)+len(p.Data) > 0 {
+		return errMalformed // nobody has to look through the text for it
+	}
 	return nil
 }
 

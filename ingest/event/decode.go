@@ -100,7 +100,7 @@ func (m *mapper) batch(res *result, body []byte) error {
 
 // fast reads body the fast way, where that is UTF-8.
 func (m *mapper) fast(body []byte) (*fast, bool) {
-	return &fast{mapper: m, reader: reader{s: string(body)}}, utf8.Valid(body)
+	return &fast{mapper: m, reader: reader{s: borrowed(body), out: make([]byte, 0, len(body))}}, utf8.Valid(body)
 }
 
 // slowBatch reads element by element, so that neither a broken event nor the number of

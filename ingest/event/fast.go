@@ -3,7 +3,9 @@ package event
 import (
 	"encoding/json"
 	"mime"
+	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/cloudevents/sdk-go/v2/types"
 
@@ -25,8 +27,8 @@ type fast struct {
 type members struct {
 	version, id, source, typ, subject, time, schema, contentType string
 
-	extensions map[string]any
-	data       map[string]any
+	extensions []part // a part that is empty is null
+	data       string // an object, packed
 }
 
 // structured reads a single event.
@@ -44,7 +46,7 @@ func (f *fast) batch(res *result) (bool, error) {
 	if !f.take('[') {
 		return false, nil
 	}
-	res.batch.Signals = make([]flows.Signal, 0, min(len(f.s)/256+1, ingest.MaxSignals))
+	res.batch.Signals = make([]flows.Signal, 0, min(len(f.s)/160+1, ingest.MaxSignals))
 	if f.take(']') {
 		return f.peek() == 0 && f.at == len(f.s), nil
 	}
@@ -96,9 +98,9 @@ func (f *fast) skip() bool {
 
 // read reads one event; its keys are not assigned.
 func (f *fast) read() (s flows.Signal, ok bool) {
-	f.event = members{extensions: make(map[string]any)}
+	f.event = members{extensions: f.event.extensions[:0]}
 	f.begin()
-	if f.peek() != '{' || !f.members(1, f.member) || !f.good() {
+	if f.peek() != '{' || !f.members() || !f.good() {
 		return s, false
 	}
 	s = f.signal()
@@ -109,7 +111,32 @@ func (f *fast) read() (s flows.Signal, ok bool) {
 func (f *fast) keep(res *result, index int, s flows.Signal) error {
 	err := f.mapper.rules.AssignKeys(&s)
 	res.add(index, s, err)
-	return f.mapper.grow(ingest.SignalCost + ingest.AttributeCost*(len(s.Attributes)+len(s.Data)))
+	return f.mapper.grow(ingest.SignalCost + ingest.AttributeCost*f.values)
+}
+
+// members reads the members of the event; the next byte is its brace.
+func (f *fast) members() bool {
+	f.at++
+	f.shape++
+	if f.take('}') {
+		return true
+	}
+	for {
+		if f.peek() != '"' {
+			return false
+		}
+		name, ok := f.text()
+		if !ok || len(name) > flows.MaxNameBytes || !f.take(':') || !f.member(name) {
+			return false
+		}
+		if f.values++; !f.within() {
+			return false
+		}
+		if !f.take(',') {
+			return f.take('}')
+		}
+		f.shape++
+	}
 }
 
 // member reads the value of a member of the event.
@@ -135,24 +162,68 @@ func (f *fast) member(name string) (ok bool) {
 	case "data_base64":
 		return false
 	case "data":
-		e.data = nil // of two the last counts
-		if f.peek() == '{' {
-			e.data, ok = f.object(2)
-			return ok
-		}
-		_, ok = f.value(2)
-		return ok
+		return f.dataMember()
 	}
-	v, ok := f.value(2)
-	switch v.(type) {
-	case map[string]any, []any:
+	return f.extension(name)
+}
+
+// dataMember reads the data, of which an object is kept. Of two the last counts.
+func (f *fast) dataMember() bool {
+	start := len(f.out)
+	object := f.peek() == '{'
+	if !f.pack(2) {
 		return false
-	case nil:
-		delete(e.extensions, name)
-	default:
-		e.extensions[name] = v
 	}
+	if f.event.data = f.packed(start); !object {
+		f.event.data = ""
+	}
+	return true
+}
+
+// extension reads one that is a scalar, and comes once.
+func (f *fast) extension(name string) bool {
+	for _, p := range f.event.extensions {
+		if p.name == name {
+			return false
+		}
+	}
+	p := part{name: name, from: len(f.out)}
+	switch f.peek() {
+	case '{', '[':
+		return false
+	case 'n':
+		f.event.extensions = append(f.event.extensions, part{name: name})
+		return f.word("null") && extensionName(name)
+	}
+	f.out = append(flows.AppendJSONText(f.out, name), ':')
+	ok := f.pack(2)
+	p.to = len(f.out)
+	f.event.extensions = append(f.event.extensions, p)
 	return ok && extensionName(name)
+}
+
+// attributes are the extensions and the subject, packed.
+func (f *fast) attributes() string {
+	e := &f.event
+	if e.subject != "" {
+		from := len(f.out)
+		f.out = flows.AppendJSONText(append(f.out, `"subject":`...), e.subject)
+		e.extensions = append(e.extensions, part{"subject", from, len(f.out)})
+	}
+	slices.SortFunc(e.extensions, func(a, b part) int { return strings.Compare(a.name, b.name) })
+	start := len(f.out)
+	f.out = append(f.out, '{')
+	for _, p := range e.extensions {
+		if p.to == 0 {
+			continue
+		}
+		if len(f.out) > start+1 {
+			f.out = append(f.out, ',')
+		}
+		f.out = append(f.out, f.out[p.from:p.to]...)
+	}
+	f.out = append(f.out, '}')
+	return f.packed(start)
 }
 
 // string reads a member that is a string, and no more than a name.
@@ -198,11 +269,11 @@ func (f *fast) signal() flows.Signal {
 	e := &f.event
 	s := flows.Signal{
 		Kind: flows.Event, Source: e.source, ID: e.id, Name: e.typ, System: e.source,
-		Time: f.mapper.received, Received: f.mapper.received, Attributes: e.extensions, Data: e.data,
-	}
-	if e.subject != "" {
-		s.Attributes["subject"] = e.subject
+		Time: f.mapper.received, Received: f.mapper.received, Packed: flows.Packed{Attributes: f.attributes(), Data: e.data},
 	}
 	readExtensions(&s)
 	return s
 }
+
+// borrowed is b as text, which must stay as it is.
+func borrowed(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

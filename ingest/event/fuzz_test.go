@@ -116,6 +116,9 @@ func FuzzFast(f *testing.F) {
 				if len(got[i].batch.Signals) == 0 {
 					got[i].batch.Signals = nil
 				}
+				for j := range got[i].batch.Signals {
+					ingesttest.Pack(t, &got[i].batch.Signals[j])
+				}
 			}
 			if fmt.Sprint(errs[0]) != fmt.Sprint(errs[1]) {
 				t.Fatalf("%s: fast says %v, slow %v", name, errs[0], errs[1])

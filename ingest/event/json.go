@@ -1,16 +1,14 @@
 package event
 
 import (
-	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"throughline/flows"
-	"throughline/ingest"
 )
 
-// reader reads JSON to the values of signals, as flows.DecodeObject does, in one pass and
-// with texts that share the memory of s, which must be valid UTF-8. Where something is
+// reader reads JSON to the text that flows.AppendJSON makes of what flows.DecodeObject reads,
+// in one pass. Texts share the memory of s, which must be valid UTF-8. Where something is
 // unusual, or wrong, it says no, and whoever called it reads the same again slowly: what is
 // refused, and with which words, is said in one place only.
 type reader struct {
@@ -18,6 +16,10 @@ type reader struct {
 	at     int
 	shape  int // what ingest.JSONShape counts
 	values int // what flows.Canonical counts
+
+	out   []byte // what was read, as flows.AppendJSON writes it
+	stack []part // of the objects that are being read
+	room  []byte // for putting an object in order
 }
 
 // begin counts anew, for an event that begins here.
@@ -169,111 +171,20 @@ func (r *reader) digits() bool {
 	return r.at > from
 }
 
-func (r *reader) number() (any, bool) {
-	from := r.at
-	whole := true
+// number moves on over a number.
+func (r *reader) number() bool {
 	r.word("-")
 	if !r.word("0") && !r.digits() {
-		return nil, false
-	}
-	if r.word(".") {
-		if whole = false; !r.digits() {
-			return nil, false
-		}
-	}
-	if r.word("e") || r.word("E") {
-		if whole = false; !r.word("+") {
-			r.word("-")
-		}
-		if !r.digits() {
-			return nil, false
-		}
-	}
-	text := r.s[from:r.at]
-	if whole && len(text) <= 18 && text != "-0" { // it fits, and is written as it would be printed
-		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-			return n, true
-		}
-	}
-	return flows.Number(text), true
-}
-
-// value reads any value, which stands depth levels deep.
-func (r *reader) value(depth int) (any, bool) {
-	switch c := r.peek(); c {
-	case '"':
-		return boxed(r.text())
-	case '{':
-		return boxed(r.object(depth))
-	case '[':
-		return boxed(r.array(depth))
-	case 't':
-		return true, r.word("true")
-	case 'f':
-		return false, r.word("false")
-	case 'n':
-		return nil, r.word("null")
-	default:
-		return r.number()
-	}
-}
-
-func boxed[T any](v T, ok bool) (any, bool) { return v, ok }
-
-func (r *reader) object(depth int) (map[string]any, bool) {
-	m := make(map[string]any)
-	return m, r.members(depth, func(name string) bool {
-		v, ok := r.value(depth + 1)
-		m[name] = v
-		return ok
-	})
-}
-
-// members calls member for each member of an object, to read its value; the next byte is
-// the object's brace.
-func (r *reader) members(depth int, member func(name string) bool) bool {
-	r.at++
-	r.shape++
-	if depth > ingest.MaxDepth {
 		return false
 	}
-	if r.take('}') {
-		return true
+	if r.word(".") && !r.digits() {
+		return false
 	}
-	for {
-		if r.peek() != '"' {
-			return false
+	if r.word("e") || r.word("E") {
+		if !r.word("+") {
+			r.word("-")
 		}
-		name, ok := r.text()
-		if !ok || len(name) > flows.MaxNameBytes || !r.take(':') || !member(name) {
-			return false
-		}
-		if r.values++; !r.within() {
-			return false
-		}
-		if !r.take(',') {
-			return r.take('}')
-		}
-		r.shape++
+		return r.digits()
 	}
-}
-
-func (r *reader) array(depth int) ([]any, bool) {
-	r.at++
-	r.shape++
-	list := []any{}
-	if depth > ingest.MaxDepth || r.take(']') {
-		return list, depth <= ingest.MaxDepth
-	}
-	for {
-		v, ok := r.value(depth + 1)
-		if r.values++; !ok || !r.within() {
-			return nil, false
-		}
-		list = append(list, v)
-		if !r.take(',') {
-			return list, r.take(']')
-		}
-		r.shape++
-	}
+	return true
 }

@@ -3,6 +3,7 @@ package event
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"mime"
 	"slices"
 	"strings"
@@ -204,7 +205,8 @@ func isJSON(media string) bool {
 // setExtensions keeps everything that is no attribute of the specification.
 func setExtensions(s *flows.Signal, fields map[string]any, subject string) error {
 	s.Attributes = make(map[string]any, len(fields))
-	for name, v := range fields {
+	for _, name := range slices.Sorted(maps.Keys(fields)) { // of two faults the same one is named each time
+		v := fields[name]
 		if v == nil || name == "specversion" || name == "data" || name == "data_base64" || slices.Contains(attributeNames[:], name) {
 			continue
 		}
@@ -226,9 +228,12 @@ func setExtensions(s *flows.Signal, fields map[string]any, subject string) error
 
 // readExtensions reads those that have a meaning here.
 func readExtensions(s *flows.Signal) {
-	s.Sequence, _ = flows.Text(s.Attributes["sequence"])
-	s.Failed = s.Attributes["outcome"] == "error"
-	if parent, ok := s.Attributes["traceparent"].(string); ok {
+	sequence, _ := s.Attribute("sequence")
+	s.Sequence, _ = flows.Text(sequence)
+	outcome, _ := s.Attribute("outcome")
+	s.Failed = outcome == "error"
+	parent, _ := s.Attribute("traceparent")
+	if parent, ok := parent.(string); ok {
 		s.TraceID, s.SpanID = traceparent(parent)
 	}
 }

@@ -43,7 +43,12 @@ func (b *Bus) Publish(_ context.Context, batch flows.Batch) error {
 	if b.err != nil {
 		return b.err
 	}
-	b.got.Signals = append(b.got.Signals, batch.Signals...)
+	for _, s := range batch.Signals {
+		if err := s.Unpack(); err != nil {
+			return fmt.Errorf("publish signals: %w", err)
+		}
+		b.got.Signals = append(b.got.Signals, s)
+	}
 	for i := range batch.Spans {
 		block, err := flows.ParseSpanBlock(batch.Spans[i].AppendTo(nil)) // the batch's memory is used again
 		if err != nil {
@@ -62,6 +67,22 @@ func (b *Bus) Take() flows.Batch {
 	got := b.got
 	b.got = flows.Batch{}
 	return got
+}
+
+// Pack makes texts of a signal's attributes and data, with the hash of all, as the bus does.
+func Pack(t testing.TB, s *flows.Signal) {
+	t.Helper()
+	hash := s.ContentHash()
+	attributes, err := s.AppendAttributes(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := s.AppendData(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Attributes, s.Data = nil, nil
+	s.Packed = flows.Packed{Attributes: string(attributes), Data: string(data), Hash: hash}
 }
 
 // Rules have the key type order_id, and want signals that carry it or whose name begins
