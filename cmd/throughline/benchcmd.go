@@ -13,6 +13,7 @@ type benchCmd struct {
 	Live   benchLiveCmd   `cmd:"" help:"Measure the time from sending an event to seeing it on a websocket."`
 	Pages  benchPagesCmd  `cmd:"" help:"Open the sockets of many pages at once; measure how old numbers are when they come, and the server's effort."`
 	Ingest benchIngestCmd `cmd:"" help:"Send spans or events for a while; measure what is accepted, what becomes visible, and when."`
+	Fill   benchFillCmd   `cmd:"" help:"Make stored history inside ClickHouse, to measure pages over it."`
 }
 
 type benchIngestCmd struct {
