@@ -261,7 +261,8 @@ func (h *house) do(r *http.Request) *httptest.ResponseRecorder {
 
 func publish(t *testing.T, h *Hub, health flows.Health) {
 	t.Helper()
-	if err := h.Publish(health); err != nil {
+	h.Show(Update{Health: health, Heard: flows.NoTime})
+	if err := h.Announce(health.Flow); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -29,8 +30,9 @@ type Alert struct {
 // goroutine and none of them waits for a subscriber.
 type Hub struct {
 	mu     sync.Mutex // guards all below
-	flows  map[string]*healthState
-	trends map[string]*trend // of the flows
+	now    map[string]flows.Health
+	flows  map[string]*healthState // as announced last
+	trends map[string]*trend       // of the flows
 	steps  map[string]*stepTrends
 	alerts *alertsState
 	subs   map[*subscription]struct{}
@@ -42,6 +44,7 @@ type Hub struct {
 // NewHub is an empty hub.
 func NewHub() *Hub {
 	return &Hub{
+		now:    make(map[string]flows.Health),
 		flows:  make(map[string]*healthState),
 		trends: make(map[string]*trend),
 		steps:  make(map[string]*stepTrends),
@@ -50,32 +53,60 @@ func NewHub() *Hub {
 	}
 }
 
-// Publish makes h the latest numbers of its flow. h and what it points to must not change
-// afterwards. The caller limits the rate: every call reaches every socket that keeps up.
-func (h *Hub) Publish(health flows.Health) error { return h.PublishHeard(health, flows.NoTime) }
+// Update are the latest numbers of a flow, and when the oldest signal was received that they
+// are the first to tell of; NoTime for none.
+type Update struct {
+	Health flows.Health
+	Heard  flows.Time
+}
 
-// PublishHeard is Publish of numbers that are the first to tell of signals, the oldest of
-// which was received at heard; NoTime for none.
-func (h *Hub) PublishHeard(health flows.Health, heard flows.Time) error {
+// Show makes updates the latest numbers, and has the pages that show them rendered. They and
+// what they point to must not change afterwards.
+func (h *Hub) Show(updates ...Update) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, u := range updates {
+		flow := u.Health.Flow
+		before, known := h.now[flow]
+		h.now[flow] = u.Health
+		h.sampleLocked(u.Health)
+		h.sampleStepsLocked(u.Health)
+		if before.AsOf = u.Health.AsOf; known && reflect.DeepEqual(before, u.Health) {
+			continue // only the clock moved: kept for whoever asks, pushed to nobody
+		}
+		for sub := range h.subs {
+			if sub.screen && (sub.flow == "" || sub.flow == flow) {
+				sub.heard = earlierOf(sub.heard, u.Heard)
+				sub.wakeLocked()
+			}
+		}
+	}
+}
+
+// Announce sends what changed in a flow's numbers since they were announced last to the
+// programs that listen. The caller limits the rate: every call reaches every socket that
+// keeps up.
+func (h *Hub) Announce(flow string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	health, ok := h.now[flow]
+	if !ok {
+		return nil
+	}
 	fields, err := topFields(health)
 	if err != nil {
 		return err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	before := h.flows[health.Flow]
+	before := h.flows[flow]
 	h.seq++
 	next := newHealthState(health, fields, before, h.seq)
-	h.flows[health.Flow] = next
-	h.sampleLocked(health)
-	h.sampleStepsLocked(health)
+	h.flows[flow] = next
 	if before != nil && next.seq == before.seq {
-		return nil // only the clock moved: kept for whoever asks, pushed to nobody
+		return nil
 	}
 	for sub := range h.subs {
-		if sub.flow == "" || sub.flow == health.Flow {
-			sub.markLocked(health.Flow)
-			sub.heard = earlierOf(sub.heard, heard)
+		if !sub.screen && (sub.flow == "" || sub.flow == flow) {
+			sub.markLocked(flow)
 		}
 	}
 	return nil
@@ -85,9 +116,10 @@ func (h *Hub) PublishHeard(health flows.Health, heard flows.Time) error {
 func (h *Hub) Drop(flow string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, ok := h.flows[flow]; !ok {
+	if _, ok := h.now[flow]; !ok {
 		return
 	}
+	delete(h.now, flow)
 	delete(h.flows, flow)
 	delete(h.trends, flow)
 	delete(h.steps, flow)
@@ -144,11 +176,8 @@ func (h *Hub) PublishAlerts(alerts []Alert) error {
 func (h *Hub) Health(flow string) (flows.Health, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	state := h.flows[flow]
-	if state == nil {
-		return flows.Health{}, false
-	}
-	return state.health, true
+	health, ok := h.now[flow]
+	return health, ok
 }
 
 // Alerts are the latest alerts, in the order in which they were published. Read-only.
@@ -177,8 +206,8 @@ func (h *Hub) asOf() flows.Time {
 		return h.caughtUp
 	}
 	latest := h.caughtUp
-	for _, state := range h.flows {
-		latest = max(latest, state.health.AsOf)
+	for _, health := range h.now {
+		latest = max(latest, health.AsOf)
 	}
 	return latest
 }
@@ -187,8 +216,8 @@ func (h *Hub) asOf() flows.Time {
 func (h *Hub) restoring() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, state := range h.flows {
-		if state.health.Restoring {
+	for _, health := range h.now {
+		if health.Restoring {
 			return true
 		}
 	}
@@ -206,23 +235,29 @@ func earlierOf(a, b flows.Time) flows.Time {
 // subscription is one listener's place in the hub. What changed since its last take is
 // remembered by name, not by value: whoever is slow finds the latest state.
 type subscription struct {
-	hub  *Hub
-	flow string        // "" is all
-	wake chan struct{} // one slot: a token says that there is something to take
+	hub    *Hub
+	flow   string        // "" is all
+	screen bool          // woken by Show, else by Announce
+	wake   chan struct{} // one slot: a token says that there is something to take
 
 	dirty       map[string]struct{} // guarded by hub.mu
 	alertsDirty bool                // guarded by hub.mu
-	heard       flows.Time          // of PublishHeard since the last take, the earliest; guarded by hub.mu
-	taken       flows.Time          // heard as it was at the last take; of the taker
+	heard       flows.Time          // of Show since the last take, the earliest; guarded by hub.mu
 }
 
+// watch registers a screen of one flow, or of all where flow is empty: it is woken at once,
+// and by whatever Show changes from then on.
+func (h *Hub) watch(flow string) *subscription { return h.register(flow, true) }
+
 // subscribe registers a listener for one flow, or for all where flow is empty. Everything
-// that is known counts as changed: the first take is the snapshot, and every publication
-// after subscribe is in it or in a later one.
-func (h *Hub) subscribe(flow string) *subscription {
+// that was announced counts as changed: the first take is the snapshot, and every
+// announcement after subscribe is in it or in a later one.
+func (h *Hub) subscribe(flow string) *subscription { return h.register(flow, false) }
+
+func (h *Hub) register(flow string, screen bool) *subscription {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	sub := &subscription{hub: h, flow: flow, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), alertsDirty: true, heard: flows.NoTime, taken: flows.NoTime}
+	sub := &subscription{hub: h, flow: flow, screen: screen, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), alertsDirty: true, heard: flows.NoTime}
 	for name := range h.flows {
 		if flow == "" || flow == name {
 			sub.dirty[name] = struct{}{}
@@ -252,7 +287,6 @@ func (s *subscription) take() ([]*healthState, *alertsState) {
 		}
 	}
 	clear(s.dirty)
-	s.taken, s.heard = s.heard, flows.NoTime
 	if !s.alertsDirty {
 		return changed, nil
 	}
@@ -260,14 +294,18 @@ func (s *subscription) take() ([]*healthState, *alertsState) {
 	return changed, s.hub.alerts
 }
 
+// takeHeard returns when the oldest signal was received that was shown since the take before.
+func (s *subscription) takeHeard() flows.Time {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	heard := s.heard
+	s.heard = flows.NoTime
+	return heard
+}
+
 func (s *subscription) markLocked(flow string) {
 	s.dirty[flow] = struct{}{}
 	s.wakeLocked()
 }
 
-func (s *subscription) wakeLocked() {
-	select {
-	case s.wake <- struct{}{}:
-	default: // a token already waits
-	}
-}
+func (s *subscription) wakeLocked() { token(s.wake) }

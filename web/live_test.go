@@ -147,7 +147,8 @@ func TestNoGapBetweenSnapshotAndChanges(t *testing.T) {
 			for n := 1; n <= last; n++ {
 				health := orderHealth(n, n%7)
 				health.Flow, health.Completed = name, n/10
-				if err := hub.Publish(health); err != nil {
+				hub.Show(Update{Health: health, Heard: flows.NoTime})
+				if err := hub.Announce(name); err != nil {
 					t.Error(err)
 				}
 			}

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,14 +21,25 @@ const (
 	maxMemos   = 2000
 
 	askWithin  = 10 * time.Second       // for an answer
-	waitLittle = 300 * time.Millisecond // where there is an older one
+	waitLittle = 100 * time.Millisecond // where there is an older one
 	lookEvery  = 5 * time.Second        // whether history is there, while nobody asks it anything
 	retryAfter = 3 * time.Second        // history that failed is left alone for so long
 )
 
 // past asks history for pages. Pages that show the same share one answer, and while history
-// cannot answer they keep the last one. What is live never waits for history for long.
+// cannot answer they keep the last one. What is live never waits for a newer answer.
 type past struct {
+	*memory
+	// again is told when an answer is there that was on its way when an older one was given. Of
+	// a screen: it does not wait at all then. Nil for a request.
+	again chan struct{}
+}
+
+// onScreen asks for a screen, which is rendered once more when again is told.
+func (p *past) onScreen(again chan struct{}) *past { return &past{p.memory, again} }
+
+// memory is what all share who ask.
+type memory struct {
 	ctx    context.Context //nolint:containedctx // the owner's end: an answer serves more than the request that asked
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // of questions under way
@@ -39,22 +51,23 @@ type past struct {
 	failed   time.Time // latest failure; zero while history answers
 }
 
-// memo is one answer: a value, or a fault that is an answer too. Guarded by past.mu.
+// memo is one answer: a value, or a fault that is an answer too. Guarded by memory.mu.
 type memo struct {
 	value    any
 	fault    error
-	answered time.Time     // zero for no answer yet
-	fresh    time.Time     // until then nobody needs to ask again
-	asking   chan struct{} // closed when the question under way ends; nil for none
+	answered time.Time       // zero for no answer yet
+	fresh    time.Time       // until then nobody needs to ask again
+	told     []chan struct{} // once the question under way ends
+	asking   chan struct{}   // closed when the question under way ends; nil for none
 }
 
 func newPast() *past {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &past{ctx: ctx, cancel: cancel, memos: make(map[string]*memo), answered: time.Now()}
+	return &past{memory: &memory{ctx: ctx, cancel: cancel, memos: make(map[string]*memo), answered: time.Now()}}
 }
 
 // close ends questions under way and waits for them.
-func (p *past) close() {
+func (p *memory) close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
@@ -63,7 +76,7 @@ func (p *past) close() {
 }
 
 // awaySince is when history last answered, if it does not now; NoTime while it does.
-func (p *past) awaySince() flows.Time {
+func (p *memory) awaySince() flows.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.failed.IsZero() {
@@ -78,8 +91,8 @@ func ask[V any](ctx context.Context, p *past, name string, load func(context.Con
 	return askWaiting(ctx, p, name, waitLittle, load)
 }
 
-// lately is ask for what stands beside live numbers: where there is an older answer it does
-// not wait for a newer one, which the next rendering has.
+// lately is ask for what stands beside live numbers: where there is an older answer, no page
+// waits for a newer one, which the next rendering has.
 func lately[V any](ctx context.Context, p *past, name string, load func(context.Context) (V, error)) (value V, ok bool, err error) {
 	return askWaiting(ctx, p, name, 0, load)
 }
@@ -89,7 +102,10 @@ func askWaiting[V any](ctx context.Context, p *past, name string, little time.Du
 	if asking != nil {
 		wait := askWithin + waitLittle // the question ends by then, and says why
 		if time.Since(last.answered) < memoMeanwhile {
-			wait = little
+			if wait = little; p.again != nil {
+				p.tell(name, p.again)
+				wait = 0
+			}
 		}
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
@@ -109,7 +125,7 @@ func askWaiting[V any](ctx context.Context, p *past, name string, little time.Du
 }
 
 // look notices when history goes and comes back while nobody asks it anything; it does not wait.
-func (p *past) look(load func(context.Context) error) {
+func (p *memory) look(load func(context.Context) error) {
 	p.mu.Lock()
 	due := time.Since(p.answered) > lookEvery
 	p.mu.Unlock()
@@ -120,7 +136,7 @@ func (p *past) look(load func(context.Context) error) {
 
 // question returns the last answer of name, and where that will not do, the end of the
 // question that is on its way.
-func (p *past) question(name string, load func(context.Context) (any, error)) (memo, <-chan struct{}) {
+func (p *memory) question(name string, load func(context.Context) (any, error)) (memo, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m := p.memos[name]
@@ -143,7 +159,27 @@ func (p *past) question(name string, load func(context.Context) (any, error)) (m
 	return *m, m.asking
 }
 
-func (p *past) put(m *memo, load func(context.Context) (any, error)) {
+// tell has again told when the question that is on its way ends; at once if it has ended.
+func (p *memory) tell(name string, again chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch m := p.memos[name]; {
+	case m == nil || m.asking == nil:
+		token(again)
+	case !slices.Contains(m.told, again):
+		m.told = append(m.told, again)
+	}
+}
+
+// token leaves a token in a channel of one slot, where none waits already.
+func token(wake chan struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *memory) put(m *memo, load func(context.Context) (any, error)) {
 	ctx, cancel := context.WithTimeout(p.ctx, askWithin)
 	defer cancel()
 	began := time.Now()
@@ -162,9 +198,13 @@ func (p *past) put(m *memo, load func(context.Context) (any, error)) {
 	}
 	close(m.asking)
 	m.asking = nil
+	for _, again := range m.told {
+		token(again)
+	}
+	m.told = nil
 }
 
-func (p *past) last(name string) memo {
+func (p *memory) last(name string) memo {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if m := p.memos[name]; m != nil {
@@ -175,7 +215,7 @@ func (p *past) last(name string) memo {
 
 // makeRoomLocked forgets what nobody needs any more, and all that is at rest where that is
 // not enough.
-func (p *past) makeRoomLocked() {
+func (p *memory) makeRoomLocked() {
 	if len(p.memos) < maxMemos {
 		return
 	}

@@ -160,3 +160,36 @@ func TestPastLooksWhetherHistoryIsThere(t *testing.T) {
 		}
 	})
 }
+
+// TestScreenNeverWaitsForANewerAnswer renders with the older one, and is told when the newer is there.
+func TestScreenNeverWaitsForANewerAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPast()
+		defer p.close()
+		again := make(chan struct{}, 1)
+		live, history := p.onScreen(again), teller{takes: time.Second}
+		if n, ok, _ := ask(t.Context(), live, "n", history.load); n != 1 || !ok {
+			t.Errorf("%d %v: the first answer is waited for", n, ok)
+		}
+		time.Sleep(20 * time.Second)
+		begin := time.Now()
+		for range 3 {
+			if n, ok, _ := ask(t.Context(), live, "n", history.load); n != 1 || !ok || time.Since(begin) != 0 {
+				t.Errorf("%d %v after %v", n, ok, time.Since(begin))
+			}
+		}
+		time.Sleep(time.Second - time.Nanosecond)
+		synctest.Wait()
+		if len(again) != 0 {
+			t.Error("told too early")
+		}
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if len(again) != 1 {
+			t.Error("not told")
+		}
+		if n, _, _ := ask(t.Context(), live, "n", history.load); n != 2 || history.asked != 2 {
+			t.Errorf("%d after %d questions", n, history.asked)
+		}
+	})
+}

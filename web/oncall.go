@@ -123,7 +123,7 @@ func (s *Server) refused(ctx context.Context, id string, err error) error {
 // awaitAlert is the alert once the pages show what was said of it: whoever pressed sees it
 // on the next page. It gives up soon, with the alert as the pages show it.
 func (s *Server) awaitAlert(ctx context.Context, id string, shown func(Alert) bool) Alert {
-	sub := s.hub.subscribe("")
+	sub := s.hub.watch("")
 	defer sub.close()
 	late := time.NewTimer(shownWithin)
 	defer late.Stop()

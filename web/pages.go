@@ -183,8 +183,10 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rest, poll := t.pace()
-	sc := screen{name: t.site + t.socket(), flow: t.flow, rest: rest, poll: poll, render: func(ctx context.Context) ([]part, error) {
-		return s.render(ctx, t)
+	sc := screen{name: t.site + t.socket(), flow: t.flow, rest: rest, poll: poll, render: func(ctx context.Context, again chan struct{}) ([]part, error) {
+		live := *s
+		live.past = s.past.onScreen(again)
+		return live.render(ctx, t)
 	}}
 	s.sockets.serve(w, r, func() feed {
 		watcher, eyes := s.screens.join(sc), &eyes{seen: s.seenLatency}

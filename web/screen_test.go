@@ -13,8 +13,8 @@ import (
 )
 
 // counter renders how often it was rendered, and a part that never changes.
-func counter(renders *atomic.Int64) func(context.Context) ([]part, error) {
-	return func(context.Context) ([]part, error) {
+func counter(renders *atomic.Int64) func(context.Context, chan struct{}) ([]part, error) {
+	return func(context.Context, chan struct{}) ([]part, error) {
 		n := renders.Add(1)
 		return []part{{"same", []byte(`<p id="same"></p>`)}, {"n", fmt.Appendf(nil, `<p id="n">%d</p>`, n)}}, nil
 	}
@@ -152,8 +152,8 @@ func TestFailedRenderingKeepsTheFrame(t *testing.T) {
 		defer all.close()
 		var renders atomic.Int64
 		good := counter(&renders)
-		w := all.join(screen{name: "/", rest: time.Millisecond, render: func(ctx context.Context) ([]part, error) {
-			parts, err := good(ctx)
+		w := all.join(screen{name: "/", rest: time.Millisecond, render: func(ctx context.Context, again chan struct{}) ([]part, error) {
+			parts, err := good(ctx, again)
 			if renders.Load() == 2 {
 				err = context.DeadlineExceeded
 			}
@@ -182,4 +182,62 @@ func TestPartsMessageTouchesOnlyWhatChanged(t *testing.T) {
 	if len(changed) != 2 || changed[0].id != "b" || changed[1].id != "c" {
 		t.Errorf("%v", changed)
 	}
+}
+
+// TestScreenShowsAtOnceAndNeverMissesTheLast moves numbers in bursts: the first after a quiet time is on
+// the screen without a wait, and the last of a burst always comes, whenever it falls.
+func TestScreenShowsAtOnceAndNeverMissesTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := NewHub()
+		all := newScreens(hub, slog.New(slog.DiscardHandler))
+		defer all.close()
+		var renders atomic.Int64
+		w := all.join(screen{name: "/", rest: 50 * time.Millisecond, render: func(context.Context, chan struct{}) ([]part, error) {
+			renders.Add(1)
+			h, _ := hub.Health("order-to-cash")
+			return []part{{"n", fmt.Appendf(nil, `<p id="n">%d</p>`, h.InFlight)}}, nil
+		}})
+		synctest.Wait()
+		pulled(t, w)
+		for gap := range 40 {
+			time.Sleep(time.Second)
+			n := 3 * gap
+			publish(t, hub, orderHealth(n+1, 0))
+			synctest.Wait()
+			if pulled(t, w) != 1 || string(w.last.parts[0].html) != fmt.Sprintf(`<p id="n">%d</p>`, n+1) {
+				t.Fatalf("after a quiet time: %s", w.last.parts[0].html)
+			}
+			publish(t, hub, orderHealth(n+2, 0))
+			time.Sleep(time.Duration(gap) * 2 * time.Millisecond)
+			publish(t, hub, orderHealth(n+3, 0))
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+			if pulled(t, w) != 1 || string(w.last.parts[0].html) != fmt.Sprintf(`<p id="n">%d</p>`, n+3) {
+				t.Fatalf("the last of a burst, %d ms apart: %s", 2*gap, w.last.parts[0].html)
+			}
+		}
+		if n := renders.Load(); n > 1+4*40 {
+			t.Errorf("rendered %d times", n)
+		}
+	})
+}
+
+// TestManyWatchersRestLonger holds what looking may cost.
+func TestManyWatchersRestLonger(t *testing.T) {
+	f := func(screens, watching int, took, want time.Duration) {
+		t.Helper()
+		s := newScreens(NewHub(), slog.New(slog.DiscardHandler))
+		for i := range screens {
+			s.open[fmt.Sprint(i)] = nil
+		}
+		s.watching = watching
+		if got := s.rest(&shown{screen: screen{rest: time.Millisecond}}, took); got != want {
+			t.Errorf("%d screens, %d watchers, %v a rendering: rests %v, want %v", screens, watching, took, got, want)
+		}
+	}
+	f(1, 1, 10*time.Microsecond, time.Millisecond)
+	f(1, 1, 2*time.Millisecond, 20*time.Millisecond)
+	f(25, 25, 2*time.Millisecond, 150*time.Millisecond)
+	f(1, 200, time.Millisecond, 25*time.Millisecond)
+	f(1, 5000, time.Millisecond, 625*time.Millisecond)
 }

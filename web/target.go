@@ -146,14 +146,16 @@ func site(r *http.Request) string {
 	return "http://" + r.Host
 }
 
-// pace is how often the target is rendered: what is live at most ten times a second, what
-// comes from history about as often as it may have changed.
+// pace is how often the target is rendered: what is live whenever its numbers are published, as
+// far as screens.rest allows; what comes from history about as often as it may have changed.
 func (t target) pace() (rest, poll time.Duration) {
 	switch {
 	case t.view == viewInstance, t.view == viewInstances, t.view == viewSystems, t.view == viewSystem:
 		return time.Second, 2 * time.Second
-	case t.view == viewStep, t.view == viewAlert, t.view == viewFlow, t.rng != views.RangeHour:
+	case t.rng != views.RangeHour:
 		return 200 * time.Millisecond, 5 * time.Second
+	case t.view == viewStep, t.view == viewAlert, t.view == viewFlow:
+		return 0, 5 * time.Second
 	}
-	return 100 * time.Millisecond, 10 * time.Second // notices change without a publication
+	return 0, 10 * time.Second // notices change without a publication
 }

@@ -47,7 +47,7 @@ func (r *runner) replace(ctx context.Context, set *flows.Set) error {
 			r.writer.forget(flow)
 			r.engine.OweAll(flow)
 		}
-		r.pending[flow] = time.Time{}
+		r.shows.changed[flow] = true
 	}
 	r.log.InfoContext(ctx, "flow definitions in force", "flows", r.unfilled, "signals", n)
 	r.unfilled = nil
@@ -83,7 +83,7 @@ func (r *runner) putInForce(set *flows.Set) {
 		}
 	}
 	for _, flow := range empty {
-		r.pending[flow] = time.Time{}
+		r.shows.changed[flow] = true
 	}
 	r.unfilled = empty
 }

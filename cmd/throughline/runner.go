@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +18,6 @@ import (
 )
 
 const (
-	publishEvery  = 95 * time.Millisecond // per flow, after the first change: an event waits for less than 100 ms, its own way included
 	alertEvery    = 500 * time.Millisecond
 	flushEvery    = 200 * time.Millisecond // rows to the store, after the first change
 	replaceAgain  = 2 * time.Second        // changed definitions that the store could not yet fill
@@ -59,9 +57,8 @@ type runner struct {
 	caughtUp   uint64    // message to reach before settling
 	settled    time.Time // when restoring ends; zero before catching up
 	judge      judgement
-	pending    map[string]time.Time // changed flows and when each may be published
+	shows      shows
 	fresh      freshness
-	published  map[string]time.Time
 	alertsDue  bool
 	alerted    time.Time
 	writer     rowWriter
@@ -89,7 +86,7 @@ func newRunner(set *flows.Set, b *bus.Bus, s *store.Store, ready <-chan struct{}
 		engine: engine.New(set), bus: b, store: s, ready: ready, hub: hub, alerts: alerts, source: source, log: log,
 		deliveries: make(chan bus.Delivery), sets: make(chan *flows.Set), asks: make(chan func()),
 		restoring: true, frozen: flows.NoTime, judge: judgement{at: flows.NoTime},
-		pending: map[string]time.Time{}, published: map[string]time.Time{}, fresh: freshness{oldest: flows.NoTime, since: map[string]flows.Time{}},
+		shows: newShows(), fresh: freshness{oldest: flows.NoTime, since: map[string]flows.Time{}},
 	}
 	r.writer = rowWriter{store: s, log: log, done: make(chan struct{}, 1)}
 	r.parked.answers = make(chan answer, 1) // one is under way at most, and nobody may be left to take it
@@ -250,9 +247,7 @@ func (r *runner) step(ctx context.Context, now time.Time) error {
 	}
 	r.judgeDue(ctx, now)
 	for _, flow := range r.engine.Changed() {
-		if _, ok := r.pending[flow]; !ok {
-			r.pending[flow] = r.published[flow].Add(publishEvery)
-		}
+		r.shows.changed[flow] = true
 		r.fresh.changed(flow)
 		r.alertsDue = true
 	}
@@ -287,7 +282,7 @@ func (r *runner) settle(ctx context.Context, now time.Time) error {
 	r.isRestored.Store(true)
 	r.log.InfoContext(ctx, "state is whole: verdicts are given", "message", r.applied)
 	for _, f := range r.engine.Flows() {
-		r.pending[f] = now
+		r.shows.changed[f] = true
 	}
 	return nil
 }
@@ -329,33 +324,9 @@ func (r *runner) judgeDue(ctx context.Context, now time.Time) {
 	}
 }
 
-// publish sends the numbers of changed flows to the live pages: the first change at once,
-// then each as often as publishEvery says, the latest state.
-func (r *runner) publish(now time.Time) {
-	for flow, due := range r.pending {
-		if now.Before(due) {
-			continue
-		}
-		delete(r.pending, flow)
-		r.published[flow] = now
-		health, ok := r.engine.Health(flow, flows.At(now))
-		if !ok {
-			r.hub.Drop(flow)
-			continue
-		}
-		health.Restoring = r.restoring || slices.Contains(r.unfilled, flow)
-		if err := r.hub.PublishHeard(health, r.fresh.take(flow)); err != nil {
-			r.log.Error("publish live numbers", "flow", flow, "error", err)
-		}
-	}
-}
-
 // wait is how long nothing is to be done.
 func (r *runner) wait(now time.Time) time.Duration {
-	next := r.ticked.Add(tickEvery)
-	for _, due := range r.pending {
-		next = earliest(next, due)
-	}
+	next := r.shows.next(r.ticked.Add(tickEvery))
 	if r.alertsDue && len(r.unfilled) == 0 {
 		next = earliest(next, r.alerted.Add(alertEvery))
 	}
