@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const binary = process.env.THROUGHLINE_BIN ?? join(root, 'bin', 'throughline');
+export const binary = process.env.THROUGHLINE_BIN ?? join(root, 'bin', 'throughline');
 const browserPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 export const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
