@@ -99,7 +99,7 @@ func (s *Server) shell(c views.Clock, place views.Place, title string) views.She
 	}
 	return views.Shell{
 		Clock: c, Title: title, Place: place, AsOf: s.hub.asOf(), OpenAlerts: open,
-		Notices: views.Notices{Restoring: restoring, Faults: s.rules.Faults(), HistoryAway: s.past.awaySince()},
+		Notices: views.Notices{Restoring: restoring, Faults: s.rules.Faults(), HistoryAway: s.past.awaySince(), Bounds: s.Met().bounds()},
 		Assets:  views.Assets{CSS: assets.URL(assets.CSS), JS: assets.URL(assets.JS), Icon: assets.URL(assets.Icon)},
 	}
 }
@@ -199,7 +199,7 @@ func (s *Server) flowNow(ctx context.Context, f *flows.Flow, rng views.Range) vi
 	live, ok := s.hub.Health(f.Name)
 	trend := s.hub.Trend(f.Name, clock().Now)
 	if ok && rng == views.RangeHour {
-		return views.FlowNow{Flow: f, Health: live, Range: rng, InFlight: trend.InFlight, Stuck: trend.Stuck, Had: s.had(f.Name)}
+		return views.FlowNow{Flow: f, Health: live, Range: rng, InFlight: trend.InFlight, Stuck: trend.Stuck, Had: s.had(f.Name), Coverage: s.Met().coverage(f.Name)}
 	}
 	name := fmt.Sprintf("health %s@%s %s", f.Name, f.Version, rng)
 	stored, known, err := ask(ctx, s.past, name, func(ctx context.Context) (flows.Health, error) {
@@ -214,7 +214,7 @@ func (s *Server) flowNow(ctx context.Context, f *flows.Flow, rng views.Range) vi
 	if ok {
 		stored = withGauges(stored, live)
 	}
-	return views.FlowNow{Flow: f, Health: stored, Range: rng, InFlight: trend.InFlight, Stuck: trend.Stuck, Had: s.had(f.Name)}
+	return views.FlowNow{Flow: f, Health: stored, Range: rng, InFlight: trend.InFlight, Stuck: trend.Stuck, Had: s.had(f.Name), Coverage: s.Met().coverage(f.Name)}
 }
 
 // withGauges puts what is in flight now into the counts of another window.

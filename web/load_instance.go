@@ -70,10 +70,7 @@ func (s *Server) saidBy(ctx context.Context, d *flows.InstanceDetail) map[string
 
 // commonOf are those of its keys whose links are void because they have too many.
 func (s *Server) commonOf(d *flows.InstanceDetail) []flows.Key {
-	if s.CommonKeys == nil {
-		return nil
-	}
-	all := s.CommonKeys()
+	all := s.Met().CommonKeys
 	if len(all) == 0 {
 		return nil
 	}

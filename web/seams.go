@@ -53,12 +53,6 @@ type Rules interface {
 	Check(file string, text []byte) []flows.Fault
 }
 
-// CommonKey is a key with so many partners that its links are void.
-type CommonKey struct {
-	flows.Key
-	Environment string
-}
-
 // Part is one part of the process as /readyz tells of it.
 type Part struct {
 	Name   string `json:"name"`

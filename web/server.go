@@ -46,7 +46,7 @@ type Options struct {
 	Events       http.Handler // POST /api/v1/events
 	Import       http.Handler // POST /api/v1/flows/{flow}/import
 	DeadLetters  http.Handler // GET /api/v1/dead-letters, POST /api/v1/dead-letters/replay
-	CommonKeys   func() []CommonKey
+	Met          func() Met   // what the engine met
 	OnCall       OnCall       // nil: alerts cannot be acknowledged or silenced from the pages
 	Resolve      Resolve      // POST /api/v1/flows/{flow}/instances/{key}/resolve
 	Alertmanager http.Handler // Alertmanager's API, serves paths that begin with /api/v2/
@@ -101,6 +101,9 @@ func New(o Options) (*Server, error) {
 	seen, err := latencyMetric(o.MeterProvider)
 	if err != nil {
 		return nil, err
+	}
+	if o.Met == nil {
+		o.Met = func() Met { return Met{} }
 	}
 	s := &Server{
 		seenLatency: seen,

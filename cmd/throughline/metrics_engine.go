@@ -10,6 +10,7 @@ import (
 	"throughline/flows"
 	"throughline/flows/engine"
 	"throughline/web"
+	"throughline/web/views"
 )
 
 // engineMet is what the engine met so far, for those outside its goroutine.
@@ -18,11 +19,13 @@ type engineMet struct {
 	coverage []engine.Coverage
 	common   []engine.CommonKey
 	full     []engine.FullInstance
+	pages    web.Met // for the pages
 }
 
 // tell lets others know what the engine met, and says aloud which keys became common.
 func (r *runner) tell() {
-	before, now := r.met.Load(), &engineMet{r.engine.Stats(), r.engine.Coverage(), r.engine.CommonKeys(), r.engine.FullInstances()}
+	before, now := r.met.Load(), &engineMet{stats: r.engine.Stats(), coverage: r.engine.Coverage(), common: r.engine.CommonKeys(), full: r.engine.FullInstances()}
+	now.pages = now.forPages(r.engine.Unfit())
 	known, full := 0, 0
 	if before != nil {
 		full = min(len(before.full), len(now.full))
@@ -39,17 +42,34 @@ func (r *runner) tell() {
 	r.met.Store(now)
 }
 
-// commonKeys are those that became common so far, for the pages of their instances.
-func (a *app) commonKeys() []web.CommonKey {
-	met := a.runner.met.Load()
-	if met == nil {
-		return nil
+// forPages is what the pages say of it.
+func (m *engineMet) forPages(unfit bool) web.Met {
+	t := m.stats
+	met := web.Met{
+		Coverage: map[string]views.Coverage{}, Unfit: unfit, Common: t.Common, CommonTraces: t.CommonTraces, TracesForgotten: t.TracesForgotten,
+		Overfull: t.Overfull, GivenUp: t.GivenUp, Far: t.Far, Missed: t.Missed,
 	}
-	list := make([]web.CommonKey, len(met.common))
-	for i, k := range met.common {
-		list[i] = web.CommonKey{Key: k.Key, Environment: k.Environment}
+	for _, c := range m.coverage {
+		sum := met.Coverage[c.Flow]
+		sum.Signals, sum.Joined, sum.Waiting = sum.Signals+c.Signals, sum.Joined+c.Joined, sum.Waiting+c.Waiting
+		sum.GivenUp, sum.Keyless = sum.GivenUp+c.GivenUp, sum.Keyless+c.Keyless
+		met.Coverage[c.Flow] = sum
 	}
-	return list
+	for _, k := range m.common {
+		met.CommonKeys = append(met.CommonKeys, web.CommonKey{Key: k.Key, Environment: k.Environment})
+	}
+	for _, in := range m.full {
+		met.Full = append(met.Full, web.FullInstance{Flow: in.Flow, Key: in.Key, Environment: in.Environment})
+	}
+	return met
+}
+
+// engineMet is what the engine met so far, for the pages.
+func (a *app) engineMet() web.Met {
+	if met := a.runner.met.Load(); met != nil {
+		return met.pages
+	}
+	return web.Met{}
 }
 
 // openEngineMetrics has what the engine met read whenever /metrics is: above all the

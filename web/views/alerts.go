@@ -118,7 +118,7 @@ func (v AlertDetail) withLimit(list []stat) []stat {
 	if v.Now != nil {
 		now = *v.Now
 	}
-	return now.explained(list)
+	return now.explainedFor(question{flow: v.Alert.Flow, step: v.Alert.Step, reason: v.Alert.Reason}, list)
 }
 
 func verb(n int, one, many string) string {

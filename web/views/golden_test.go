@@ -63,6 +63,10 @@ func golden(t *testing.T, name, html string) {
 
 func TestGolden(t *testing.T) {
 	golden(t, "shell", render(t, Document(sampleShell(PlaceOverview, "Sample"), templ.NopComponent)))
+	golden(t, "notices", render(t, notices(sampleClock(), Notices{
+		Restoring: true, HistoryAway: sampleNow.Add(-60e9), Faults: []flows.Fault{{File: "flows/orders.yaml", Line: 12, Col: 5, Message: `unknown field "befor"`}},
+		Bounds: []Bound{{Count: 3, One: "key is linked to too many others", Many: "keys are linked to too many others", Means: "Their links are void.", Advice: "Raise partners of the type in keys.yaml.", Links: []Link{{Text: "customer_id:null", Href: "/entities/customer_id/null"}}}},
+	})))
 	for _, page := range samplePages(t) {
 		if page.name == "components" {
 			continue // every component is in another file

@@ -65,6 +65,7 @@ type sums struct {
 	inFlightValue, atRisk                                         flows.Money
 	inFlightLine, stuckLine                                       []float64
 	rated, restoring                                              bool
+	coverage                                                      *Coverage
 }
 
 func sum(list []FlowNow) sums {
@@ -87,6 +88,7 @@ func sum(list []FlowNow) sums {
 			s.needing++
 		}
 		s.restoring = s.restoring || h.Restoring
+		s.coverage = s.coverage.and(f.Coverage)
 		for currency, amount := range h.ValueInFlight {
 			s.inFlightValue.Add(currency, amount)
 		}
@@ -121,7 +123,7 @@ func (v Overview) stats() []stat {
 		conforming.value, conforming.unit = percentValue(s.conforming/float64(s.completed)), " %"
 		conforming.note = "of " + count(s.completed) + " completed"
 	}
-	return FlowNow{Range: v.Range}.explained([]stat{
+	return FlowNow{Range: v.Range, Coverage: s.coverage}.explained([]stat{
 		throughput,
 		{means: "in-flight", label: "In flight", value: count(s.inFlight), note: valueWords(s.inFlightValue, " in flight", plural(len(v.Flows), "flow", "flows")), href: here, spark: s.inFlightLine, line: sparkWords("In flight", s.inFlightLine)},
 		stuck,

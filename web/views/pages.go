@@ -87,6 +87,18 @@ type FlowNow struct {
 	// Had are the steps whose open alerts somebody has, or nobody is told of: they are drawn
 	// calm. "" stands for an alert of the whole flow.
 	Had map[string]bool
+	// Coverage is how many of its signals found their instance; nil where not known.
+	Coverage *Coverage
+}
+
+// Coverage says, of the signals that steps of a flow match, how many found their instance since
+// the process began, and why the others did not. Copies do not count.
+type Coverage struct {
+	Signals int
+	Joined  int // are in an instance
+	Waiting int // for a link to an instance
+	GivenUp int // waited for too long, or among too many
+	Keyless int // carried no key of the flow
 }
 
 // Alert is one incident: a cohort that is, or was, stuck.

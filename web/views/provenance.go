@@ -1,7 +1,9 @@
 package views
 
 import (
+	"cmp"
 	"net/url"
+	"strings"
 )
 
 // meaning is what a number is, in the words of the flow language: what it says, what is
@@ -177,7 +179,7 @@ var meanings = map[string]meaning{
 // about are the rows that a tile opens.
 func (s stat) about() []silencePreset {
 	m := meanings[s.means]
-	rows := []silencePreset{{"What", m.says}, {"Counted", m.counted}, {"Out of", m.of}, {"Left out", m.without}, {"Fresh", s.fresh}, {"Flow version", s.version}}
+	rows := []silencePreset{{"What", m.says}, {"Counted", m.counted}, {"Out of", m.of}, {"Left out", m.without}, {"Fresh", s.fresh}, {"Covers", s.covers}, {"Flow version", s.version}}
 	kept := rows[:0]
 	for _, r := range rows {
 		if r.words != "" {
@@ -187,17 +189,29 @@ func (s stat) about() []silencePreset {
 	return kept
 }
 
+const coversArrivals = "All that was accepted. What a sender's sampling left out was never sent; repeats of the last minutes are counted once for spans, each time for events."
+
 const (
 	freshNow    = "Live: the engine counts each signal as it arrives, and the page follows within a tenth of a second. The time beside Live in the top bar is how far it is."
 	freshPast   = "In hindsight: folded from the stored signals with a time up to that instant, whenever they arrived."
 	freshStored = "Read from stored history about once a second, or less often where that takes long. The time beside Live in the top bar is that of the live numbers."
 )
 
-// explained gives tiles of a flow their freshness, version and source. now says which of the
-// meanings speak of this moment: those are live whatever the range.
+// explained gives tiles of a flow their freshness, coverage, version, source and query. now says
+// which of the meanings speak of this moment: those are live whatever the range.
 func (f FlowNow) explained(list []stat) []stat {
+	return f.explainedFor(question{}, list)
+}
+
+// explainedFor is explained for tiles of a step, or of an alert's members.
+func (f FlowNow) explainedFor(q question, list []stat) []stat {
+	q.rng = f.Range
+	if f.Flow != nil {
+		q.flow = f.Flow.Name
+	}
 	for i := range list {
 		s := &list[i]
+		s.covers, s.query, s.unasked = f.covers(s.means), q.query(s.means), unasked[s.means]
 		s.fresh = freshStored
 		if f.Range == RangeHour || f.Range == "" || ofNow[s.means] {
 			s.fresh = freshNow
@@ -207,12 +221,43 @@ func (f FlowNow) explained(list []stat) []stat {
 			source := "/api/v1/flows/" + url.PathEscape(f.Flow.Name) + "/health?window=" + f.Range.apiWindow()
 			if f.played() {
 				source += "&at=" + url.QueryEscape(f.At.String())
-				s.fresh = freshPast
+				s.fresh, s.covers, s.query = freshPast, "", ""
+				s.unasked = "None in one statement: the stored signals up to that instant are folded."
 			}
 			s.source = safe(source)
 		}
 	}
 	return list
+}
+
+// and adds what is known of another flow.
+func (c *Coverage) and(other *Coverage) *Coverage {
+	if c == nil || other == nil {
+		return cmp.Or(c, other)
+	}
+	return &Coverage{c.Signals + other.Signals, c.Joined + other.Joined, c.Waiting + other.Waiting, c.GivenUp + other.GivenUp, c.Keyless + other.Keyless}
+}
+
+// covers says how much of what there is the number rests on.
+func (f FlowNow) covers(means string) string {
+	var words []string
+	if h := f.Health; f.Flow != nil && h.ValueCoverage != nil && (means == "in-flight" || means == "stuck" || means == "at-risk") {
+		words = append(words, percent(*h.ValueCoverage)+" of the instances in flight carry a value.")
+	}
+	c := f.Coverage
+	if c == nil || c.Signals == 0 || means == "limit" {
+		return strings.Join(words, " ")
+	}
+	say := percent(float64(c.Joined)/float64(c.Signals)) + " of the signals that steps match, since Throughline was started, are in an instance"
+	for _, other := range []struct {
+		n    int
+		word string
+	}{{c.Waiting, "wait for a link"}, {c.GivenUp, "waited in vain"}, {c.Keyless, "carried no key of the flow"}} {
+		if other.n > 0 {
+			say += ", " + count(other.n) + " " + other.word
+		}
+	}
+	return strings.Join(append(words, say+"."), " ")
 }
 
 // ofNow are the meanings that speak of this moment, whatever the range.

@@ -5,17 +5,22 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"throughline/flows"
 )
 
 // TestEveryTileExplainsItself holds that no number stands without its meaning.
 func TestEveryTileExplainsItself(t *testing.T) {
 	now := orders(t)
+	now.Coverage = &Coverage{Signals: 1000, Joined: 984, Waiting: 10, GivenUp: 4, Keyless: 2}
 	c := sampleClock()
+	all := sampleFlows(t)
+	all[0].Coverage, all[1].Coverage = now.Coverage, now.Coverage
 	over := sampleAlerts()[0]
 	over.ResolvedAt = sampleNow
 	used := map[string]bool{}
 	for name, list := range map[string][]stat{
-		"overview": Overview{Clock: c, Flows: sampleFlows(t)}.stats(), "flow": now.stats(), "step": StepDetail{Clock: c, Now: now, Step: 6}.stats(),
+		"overview": Overview{Clock: c, Flows: all}.stats(), "flow": now.stats(), "step": StepDetail{Clock: c, Now: now, Step: 6}.stats(),
 		"alert": AlertDetail{Clock: c, Alert: sampleAlerts()[0], Now: &now}.stats(), "alert without its flow": AlertDetail{Clock: c, Alert: sampleAlerts()[0]}.stats(),
 		"systems": SystemList{Clock: c, Systems: sampleSystems(t), Known: true}.stats(), "system": sampleSystem(t).stats(),
 		"resolved alert": AlertDetail{Clock: c, Alert: over, Now: &now}.stats(),
@@ -27,6 +32,15 @@ func TestEveryTileExplainsItself(t *testing.T) {
 			}
 			if s.opens() && s.fresh == "" {
 				t.Errorf("%s: %s does not say how fresh it is", name, s.label)
+			}
+			if s.opens() && s.covers == "" && s.means != "limit" && name != "alert without its flow" {
+				t.Errorf("%s: %s does not say what it covers", name, s.label)
+			}
+			if s.opens() && (s.query == "") == (s.unasked == "") {
+				t.Errorf("%s: %s: the query is %q, or there is none because %q", name, s.label, s.query, s.unasked)
+			}
+			if strings.ContainsAny(s.query, "{}") || strings.Contains(s.query, "true") {
+				t.Errorf("%s: %s asks %q", name, s.label, s.query)
 			}
 			if s.opens() && now.Flow.Version != s.version && name != "overview" && !strings.HasPrefix(name, "system") && name != "alert without its flow" {
 				t.Errorf("%s: %s is of version %q", name, s.label, s.version)
@@ -81,4 +95,27 @@ func TestFreshnessByRange(t *testing.T) {
 	f(RangeDay, "completed", freshStored, "24h")
 	f(RangeAll, "conforming", freshStored, "all")
 	f(RangeWeek, "in-flight", freshNow, "7d")
+}
+
+func TestCoverageWords(t *testing.T) {
+	now := orders(t)
+	now.Health.ValueCoverage = new(0.83)
+	now.Coverage = &Coverage{Signals: 2000, Joined: 1984, Waiting: 10, GivenUp: 4, Keyless: 2}
+	want := "83.0 % of the instances in flight carry a value. 99.2 % of the signals that steps match, since Throughline was started, are in an instance, 10 wait for a link, 4 waited in vain, 2 carried no key of the flow."
+	if got := plain(now.covers("at-risk")); got != want {
+		t.Errorf("covers %q", got)
+	}
+	if got := now.covers("limit"); got != "" {
+		t.Errorf("the limit covers %q", got)
+	}
+}
+
+func TestQueriesQuote(t *testing.T) {
+	q := question{flow: `o'br\ien`, step: "paid", reason: flows.ReasonDeadline, rng: RangeDay}
+	if got, want := q.query("cohort"), "SELECT count() FROM instances FINAL\nWHERE flow = 'o\\'br\\\\ien' AND state = 'stuck' AND reason_step = 'paid' AND reason = 'deadline'"; got != want {
+		t.Errorf("%s", got)
+	}
+	if got, want := (question{rng: RangeAll}).query("in-flight"), "SELECT count() FROM instances FINAL\nWHERE state IN ('open', 'held', 'stuck', 'unknown')"; got != want {
+		t.Errorf("%s", got)
+	}
 }

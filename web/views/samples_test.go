@@ -328,7 +328,8 @@ func sampleAlertDetail(t testing.TB) AlertDetail {
 			{Version: "4.11.3", Count: 460, First: at("2026-11-19T00:41:21Z"), Last: at("2026-11-19T01:38:00Z")},
 		},
 		Shared: []flows.SharedValue{
-			{Name: "channel", Value: "web", Stuck: 158, StuckAll: 214, Passed: 360, PassedAll: 500}, {Name: "region", Value: "DE", Stuck: 214, StuckAll: 214, Passed: 305, PassedAll: 500},
+			{Name: "channel", Value: "web", Stuck: 158, StuckAll: 214, Passed: 360, PassedAll: 500},
+			{Name: "region", Value: "DE", Stuck: 214, StuckAll: 214, Passed: 305, PassedAll: 500},
 			{Name: "region", Value: "FR", StuckAll: 214, Passed: 195, PassedAll: 500},
 		},
 		System: &SystemNow{

@@ -30,11 +30,14 @@ func newSheet(c Clock) sheet {
 	silenced := alert
 	silenced.ID, silenced.Silenced, silenced.Count, silenced.StepTitle = "sample-2", true, 3, "Supplier paid"
 	return sheet{
-		looks:   []look{lookOK, lookLate, lookStuck, lookUnknown, lookQuiet, lookRestore, stateLook(flows.Completed), stateLook(flows.Cancelled), stateLook(flows.Expired)},
-		since:   since,
-		flow:    sampleFlow(c),
-		alerts:  []Alert{alert, silenced},
-		notices: Notices{Restoring: true, HistoryAway: since, Faults: []flows.Fault{{File: "flows/orders.yaml", Line: 12, Col: 5, Message: `unknown field "befor"; did you mean "after"?`}}},
+		looks:  []look{lookOK, lookLate, lookStuck, lookUnknown, lookQuiet, lookRestore, stateLook(flows.Completed), stateLook(flows.Cancelled), stateLook(flows.Expired)},
+		since:  since,
+		flow:   sampleFlow(c),
+		alerts: []Alert{alert, silenced},
+		notices: Notices{
+			Restoring: true, HistoryAway: since, Faults: []flows.Fault{{File: "flows/orders.yaml", Line: 12, Col: 5, Message: `unknown field "befor"; did you mean "after"?`}},
+			Bounds: []Bound{{Count: 3, One: "key is linked to too many others", Many: "keys are linked to too many others", Means: "Their links are void.", Advice: "Raise partners of the type in keys.yaml.", Links: []Link{{Text: "customer_id:null", Href: "/entities/customer_id/null"}}}},
+		},
 		stats: []stat{
 			{label: "Stat tile", value: "51.5", unit: "/min", note: "3,090 in the last 60 min", href: "/_/components", spark: sampleSpark},
 			{class: "stuck", label: "Stuck", value: "214", note: "€31,880 at risk"},

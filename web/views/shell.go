@@ -59,7 +59,21 @@ type Notices struct {
 	Restoring   bool          // the engine has not caught up: no verdicts yet
 	Faults      []flows.Fault // of the flow files that were refused
 	HistoryAway flows.Time    // since when history cannot be read; NoTime or 0 while it can
+	Bounds      []Bound       // that were reached since the process began
 }
+
+// Bound is one that was reached, and what that touched.
+type Bound struct {
+	Count         int
+	One, Many     string // what is counted
+	Means, Advice string // sentences
+	Links         []Link // to some of them; may be empty
+}
+
+// shownLinks is how many of what a bound touched are named.
+const shownLinks = 5
+
+func (b Bound) shown() []Link { return b.Links[:min(len(b.Links), shownLinks)] }
 
 // Part is one live element: what Body renders is one element with this id.
 type Part struct {
@@ -127,7 +141,7 @@ func historyWord(n Notices) string {
 	return "is read"
 }
 
-func (n Notices) any() bool { return n.Restoring || known(n.HistoryAway) || len(n.Faults) > 0 }
+func (n Notices) any() bool { return n.Restoring || known(n.HistoryAway) || len(n.Faults) > 0 || len(n.Bounds) > 0 }
 
 // shownFaults is how many faults a notice lists; the rest is counted.
 const shownFaults = 5
@@ -140,4 +154,14 @@ func (n Notices) files() int {
 		names[f.File] = struct{}{}
 	}
 	return len(names)
+}
+
+func (b Bound) words() string { return plural(b.Count, b.One, b.Many) }
+
+// moreWords is ", and 2 more".
+func moreWords(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return ", and " + count(n) + nb + "more"
 }

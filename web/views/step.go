@@ -29,7 +29,7 @@ func (v StepDetail) stats() []stat {
 	if s.Errors > 0 {
 		errors.class = "late"
 	}
-	return v.Now.explained([]stat{
+	return v.Now.explainedFor(question{step: s.ID}, []stat{
 		{means: "reached", label: "Reached", value: count(s.Reached), note: window, href: v.Now.counted(flows.CountedReached, s.ID)},
 		{means: "waiting", label: "Waiting", value: count(s.Waiting), note: v.Now.when(), href: v.Now.list(s.ID, inFlight...)},
 		stuck,

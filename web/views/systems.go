@@ -231,13 +231,16 @@ func (v SystemList) stats() []stat {
 		due,
 		{means: "systems-skew", label: "Far off in time", value: count(skewed), note: "1 h early or 1 y late", href: here},
 	}
-	return sourced(list, "/api/v1/systems")
+	return sourced(list, "")
 }
 
-// sourced gives tiles that rest on stored arrivals their freshness and source.
-func sourced(list []stat, path string) []stat {
+// sourced gives tiles that rest on stored arrivals, of one system or of all, what explained gives
+// those of a flow.
+func sourced(list []stat, system string) []stat {
+	q := question{system: system}
 	for i := range list {
-		list[i].fresh, list[i].source = freshStored, safe(path)
+		s := &list[i]
+		s.fresh, s.source, s.covers, s.query = freshStored, safe("/api/v1/systems"), coversArrivals, q.query(s.means)
 	}
 	return list
 }
@@ -272,7 +275,7 @@ func (v SystemDetail) stats() []stat {
 		heard,
 		{means: "systems-rate", label: "Signals", value: rate(n.perMinute()), unit: "/min", note: count(t.Signals) + " in 60" + nb + "min, " + gap, href: "#system-names"},
 		due, delay, ahead,
-	}, "/api/v1/systems")
+	}, n.Name)
 }
 
 func (v SystemDetail) chart() chart {
