@@ -19,7 +19,7 @@ type rowWriter struct {
 	log      *slog.Logger
 	busy     bool
 	done     chan struct{} // one message for each job that ended
-	flushed  time.Time
+	next     time.Time           // before it no job begins
 	forgets  []string            // flows whose rows are to be removed first
 	versions []store.FlowVersion // to be kept
 	frame    []store.StateRow
@@ -59,7 +59,7 @@ func (w *rowWriter) save(seq uint64) { w.seq, w.due = seq, true }
 func (w *rowWriter) flush(ctx context.Context, e *engine.Engine, now time.Time) {
 	owed := e.Owed() > 0 || w.due || len(w.forgets)+len(w.versions) > 0
 	alive := owed && now.Sub(w.saved) >= aliveEvery || now.Sub(w.saved) >= aliveAlone
-	if w.busy || !owed && !alive || now.Sub(w.flushed) < flushEvery {
+	if w.busy || !owed && !alive || now.Before(w.next) {
 		return
 	}
 	j := w.take(e, now, alive)
@@ -77,7 +77,8 @@ func (w *rowWriter) take(e *engine.Engine, now time.Time, alive bool) job {
 		rows: rows, forgets: w.forgets, versions: w.versions, frame: w.frame, name: len(e.Frame().Names) - len(rows.Names),
 		seq: w.seq, save: w.due, at: now, alive: alive || w.due,
 	}
-	w.forgets, w.versions, w.frame, w.due, w.flushed, w.evicted = nil, nil, nil, false, now, rows.Evicted
+	w.forgets, w.versions, w.frame, w.due, w.evicted = nil, nil, nil, false, rows.Evicted
+	w.next = now.Add(min(flushEvery+time.Duration(len(rows.Occurrences)+len(rows.States))*flushRow, flushLatest))
 	if j.alive {
 		w.saved = now
 	}
@@ -151,8 +152,9 @@ func (w *rowWriter) once(ctx context.Context, j job) error {
 // states writes the engine's own rows: names before what is read with them, what left
 // memory before it is gone from the state.
 func (w *rowWriter) states(ctx context.Context, j job, version uint64) error {
-	var before, states []store.StateRow
+	var before []store.StateRow
 	var left []store.LeftRow
+	states := make([]store.StateRow, 0, len(j.rows.States)+len(j.frame))
 	for i, text := range j.rows.Names {
 		before = append(before, store.StateRow{Kind: kindName, ID: uint64(j.name + i), Text: text})
 	}

@@ -20,6 +20,8 @@ import (
 const (
 	alertEvery    = 500 * time.Millisecond
 	flushEvery    = 200 * time.Millisecond // rows to the store, after the first change
+	flushRow      = 20 * time.Microsecond  // longer for each row of the last flush: where much changes, fewer and larger inserts are cheaper
+	flushLatest   = time.Second
 	replaceAgain  = 2 * time.Second        // changed definitions that the store could not yet fill
 	tickEvery     = time.Second            // windows move, liveness is noted
 	settleAfter   = 30 * time.Second       // verdicts wait so long after catching up (FLOWS.md section 6)
@@ -334,7 +336,7 @@ func (r *runner) wait(now time.Time) time.Duration {
 		next = earliest(next, now.Add(saveTurn))
 	}
 	if r.engine.Owed() > 0 && !r.writer.busy {
-		next = earliest(next, r.writer.flushed.Add(flushEvery))
+		next = earliest(next, r.writer.next)
 	}
 	if r.judge.at == flows.NoTime && !r.restoring {
 		if due := r.engine.Next(); due < flows.At(next) {

@@ -112,7 +112,7 @@ func (a *app) writeSignals() error {
 		return nil
 	}
 	u := unloader{app: a}
-	config := bus.RangesConfig{Stream: bus.Signals, Name: storeName, Pause: 100 * time.Millisecond}
+	config := bus.RangesConfig{Stream: bus.Signals, Name: storeName, Pause: 100 * time.Millisecond, Stretch: 40 * time.Microsecond}
 	return a.bus.Ranges(a.ctx, config, func(ctx context.Context, d bus.Delivery) error {
 		return u.unload(ctx, &d, cargo{
 			table: tableSignals, rows: len(d.Signals),

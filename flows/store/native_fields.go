@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
@@ -34,8 +33,8 @@ func insert[R any](ctx context.Context, s *Store, table, token string, records [
 	if len(records) == 0 {
 		return nil
 	}
-	n := natives.Get().(*native)
-	defer natives.Put(n)
+	n := natives.get()
+	defer natives.put(n)
 	n.begin(len(fields), len(records))
 	names := make([]string, len(fields))
 	for i, f := range fields {
@@ -58,8 +57,28 @@ func insert[R any](ctx context.Context, s *Store, table, token string, records [
 	return nil
 }
 
-// natives keep their buffers, which are as large as what is inserted at once.
-var natives = sync.Pool{New: func() any { return new(native) }}
+// natives keep their buffers, which are as large as what is inserted at once: one for each
+// writer that inserts often. A sync.Pool would lose them with each collection.
+var natives = spare[native]{kept: make(chan *native, 2)}
+
+// spare are values that are used again.
+type spare[T any] struct{ kept chan *T }
+
+func (s spare[T]) get() *T {
+	select {
+	case v := <-s.kept:
+		return v
+	default:
+		return new(T)
+	}
+}
+
+func (s spare[T]) put(v *T) {
+	select {
+	case s.kept <- v:
+	default:
+	}
+}
 
 // each makes a field of what is written a row.
 func each[R any](name, typ string, write func(n *native, r *R)) field[R] {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"sync"
 
 	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -17,11 +16,11 @@ import (
 // InsertSpans stores spans that were received at one time. The token names them: sent
 // again, the same spans under the same token are stored once.
 func (s *Store) InsertSpans(ctx context.Context, token string, blocks []flows.SpanBlock, received flows.Time) error {
-	w := spanWriters.Get().(*spanWriter)
+	w := spanWriters.get()
 	defer func() {
 		w.blocks = nil
 		clear(w.pieces)
-		spanWriters.Put(w)
+		spanWriters.put(w)
 	}()
 	if w.read(blocks); w.rows == 0 {
 		return nil
@@ -40,7 +39,7 @@ func (s *Store) InsertSpans(ctx context.Context, token string, blocks []flows.Sp
 }
 
 // spanWriters keep their buffers, which are as large as what is inserted at once.
-var spanWriters = sync.Pool{New: func() any { return new(spanWriter) }}
+var spanWriters = spare[spanWriter]{kept: make(chan *spanWriter, 1)}
 
 // insertNative sends a block that is written already. Over HTTP it goes as it is; the
 // driver's native protocol wants columns of its own, which read it.

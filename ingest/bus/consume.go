@@ -59,16 +59,27 @@ func (d *Delivery) add(m message) {
 	d.Logs = append(d.Logs, m.batch.Logs...)
 }
 
-// join makes the signals of all messages one slice.
+// join makes the signals of all messages one slice. Where they share an array they are one
+// already.
 func (d *Delivery) join() {
-	if len(d.parts) == 1 {
-		d.Signals = d.parts[0]
-	} else if d.waiting > 0 {
-		d.Signals = make([]flows.Signal, 0, d.waiting)
-		for _, part := range d.parts {
-			d.Signals = append(d.Signals, part...)
+	for i, part := range d.parts {
+		switch n := len(d.Signals); {
+		case n == 0:
+			d.Signals = part
+		case len(part) == 0:
+		case cap(d.Signals) > n && &d.Signals[:n+1][n] == &part[0]:
+			d.Signals = d.Signals[:n+len(part)]
+		default:
+			all := append(make([]flows.Signal, 0, d.waiting), d.Signals...)
+			for _, part := range d.parts[i:] {
+				all = append(all, part...)
+			}
+			d.Signals = all
+			d.parts, d.waiting = nil, 0
+			return
 		}
 	}
+	d.Signals = slices.Clip(d.Signals)
 	d.parts, d.waiting = nil, 0
 }
 
@@ -253,13 +264,14 @@ func (f *feed) next(ctx context.Context) (message, error) {
 
 // pump decodes what was received.
 func (b *Bus) pump(ctx context.Context, from <-chan jetstream.Msg, f *feed, bury burial) error {
+	d := decoder{borrow: bury != nil}
 	for raw := range from {
 		meta, err := raw.Metadata()
 		if err != nil {
 			return fmt.Errorf("next message: %w", err)
 		}
 		m := message{seq: meta.Sequence.Stream, stored: flows.At(meta.Timestamp), pending: meta.NumPending}
-		if m.batch, err = decode(raw.Data(), bury != nil); err != nil {
+		if m.batch, err = d.decode(raw.Data()); err != nil {
 			b.poisoned.Add(1)
 			b.cfg.Log.Error("bus message cannot be read", "stream", meta.Stream, "message", m.seq, "reason", err)
 			if bury != nil {

@@ -16,6 +16,13 @@ const maxBody = embeddedMaxPayload + targetBody
 // decode reads a message of the bus. Spans of what it returns may refer to frame; with
 // borrow all texts may, which spares a copy of each and keeps the whole as long as one.
 func decode(frame []byte, borrow bool) (flows.Batch, error) {
+	d := decoder{borrow: borrow}
+	return d.decode(frame)
+}
+
+// decode reads a message, as decode does. Those of one decoder share arrays: who appends to
+// the signals of one overwrites the next.
+func (d *decoder) decode(frame []byte) (flows.Batch, error) {
 	var b flows.Batch
 	if len(frame) < frameHeader || frame[0] != frameVersion {
 		return b, fmt.Errorf("%w: no frame of version %d", errMalformed, frameVersion)
@@ -37,19 +44,22 @@ func decode(frame []byte, borrow bool) (flows.Batch, error) {
 	default:
 		return b, fmt.Errorf("%w: packing %d is not known", errMalformed, frame[1])
 	}
-	return decodeBody(body, borrow)
+	return d.body(body)
 }
 
-func decodeBody(body []byte, borrow bool) (flows.Batch, error) {
+func (d *decoder) body(body []byte) (flows.Batch, error) {
 	var b flows.Batch
-	d := decoder{names: map[string]string{}, borrow: borrow}
+	if d.borrow {
+		d.last = [len(d.last)]string{} // they keep the message before
+	}
 	items, signals := 0, count(body, bodySignal)
 	if signals > maxItems {
 		return b, fmt.Errorf("decode message: %w", errMalformed)
 	}
-	if signals > 0 {
-		b.Signals = make([]flows.Signal, 0, signals)
+	if cap(d.signals)-len(d.signals) < signals {
+		d.signals = make([]flows.Signal, 0, max(signals, signalsTogether))
 	}
+	from := len(d.signals)
 	err := fields(body, func(fc *easyproto.FieldContext) error {
 		item, ok := fc.MessageData()
 		if items++; !ok || items > maxItems {
@@ -57,8 +67,8 @@ func decodeBody(body []byte, borrow bool) (flows.Batch, error) {
 		}
 		switch fc.FieldNum {
 		case bodySignal:
-			b.Signals = append(b.Signals, flows.Signal{})
-			return d.signal(item, &b.Signals[len(b.Signals)-1])
+			d.signals = append(d.signals, flows.Signal{})
+			return d.signal(item, &d.signals[len(d.signals)-1])
 		case bodySpans:
 			block, err := flows.ParseSpanBlock(item)
 			if err != nil {
@@ -73,7 +83,11 @@ func decodeBody(body []byte, borrow bool) (flows.Batch, error) {
 		return errMalformed
 	})
 	if err != nil {
+		d.signals = d.signals[:from]
 		return flows.Batch{}, fmt.Errorf("decode message: %w", err)
+	}
+	if signals > 0 {
+		b.Signals = d.signals[from:]
 	}
 	return b, nil
 }

@@ -20,6 +20,7 @@ type RangesConfig struct {
 	Stream   string
 	Name     string        // of the reader; its position is kept under it
 	Pause    time.Duration // at least, from one range to the next; what comes meanwhile goes into that one
+	Stretch  time.Duration // more of it for each item of the range before, up to a second in all
 	MaxItems int           // after which a range is closed; 50,000 where 0
 }
 
@@ -78,6 +79,7 @@ type ranger struct {
 	owner    string
 	over     *message  // read, but belongs to the next range
 	gathered time.Time // the last range
+	pause    time.Duration
 }
 
 // step hands out one range.
@@ -166,7 +168,7 @@ func (r *ranger) gather(ctx context.Context) (Delivery, error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for d.items() < r.cfg.MaxItems {
-		wait := r.cfg.Pause - time.Since(r.gathered)
+		wait := r.pause - time.Since(r.gathered)
 		if d.Pending > 0 || r.feed.behind.Load() > 0 {
 			wait = max(wait, onItsWay)
 		}
@@ -187,14 +189,20 @@ func (r *ranger) gather(ctx context.Context) (Delivery, error) {
 			}
 			d.add(m)
 		case <-timer.C:
-			r.gathered = time.Now()
+			r.rest(&d)
 			return d, nil
 		case <-ctx.Done():
 			return d, ctx.Err()
 		}
 	}
-	r.gathered = time.Now()
+	r.rest(&d)
 	return d, nil
+}
+
+// rest sets the pause behind a range: where much comes, fewer and larger ones are cheaper.
+func (r *ranger) rest(d *Delivery) {
+	r.gathered = time.Now()
+	r.pause = max(r.cfg.Pause, min(r.cfg.Pause+time.Duration(d.items())*r.cfg.Stretch, time.Second))
 }
 
 func (r *ranger) key() string { return r.cfg.Stream + "." + r.cfg.Name }

@@ -246,8 +246,11 @@ func (d *decoder) wordTo(fc *easyproto.FieldContext, to *string) error {
 	return nil
 }
 
-// keysTogether are so many keys that share an array, whosever they are.
-const keysTogether = 128
+// So many keys and signals share an array, of whatever messages they are.
+const (
+	keysTogether    = 128
+	signalsTogether = 512
+)
 
 // keyTo adds a key.
 func (d *decoder) keyTo(fc *easyproto.FieldContext, keys *[]flows.Key) error {

@@ -86,13 +86,16 @@ func appendValue(mm *easyproto.MessageMarshaler, v any, depth int) error {
 	return nil
 }
 
-// decoder reads one message. It keeps one copy of each short name, because the same ones
+// decoder reads messages. It keeps one copy of each short name, because the same ones
 // come with every signal.
 type decoder struct {
-	names  map[string]string
-	last   [signalEnvironment + 1]string // words of the signal before, by field
-	keys   []flows.Key                   // the end of the array that those of the next signal go into
-	borrow bool                          // texts share the message's memory, for who keeps none of them
+	names map[string]string
+	last  [signalEnvironment + 1]string // words of the signal before, by field
+
+	// The arrays that the next keys and signals go into, behind those that were read.
+	keys    []flows.Key
+	signals []flows.Signal
+	borrow  bool // texts share the message's memory, for who keeps none of them
 }
 
 // clone is a copy of s, unless texts are borrowed.
@@ -108,14 +111,15 @@ func (d *decoder) name(s string) string {
 	if d.borrow {
 		return s
 	}
-	const sharedNames = 4096 // bounds what a message of ever new names costs
+	const sharedNames = 4096 // bounds what messages of ever new names cost
 	if known, ok := d.names[s]; ok {
 		return known
 	}
-	s = strings.Clone(s)
-	if len(d.names) < sharedNames {
-		d.names[s] = s
+	if d.names == nil || len(d.names) == sharedNames {
+		d.names = make(map[string]string)
 	}
+	s = strings.Clone(s)
+	d.names[s] = s
 	return s
 }
 
