@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"slices"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -80,10 +81,12 @@ func (f *Flow) Record(key string, in *Instance, asOf Time) InstanceRecord {
 	if in.EndStep >= 0 {
 		r.EndStep = f.Steps[in.EndStep].ID
 	}
+	r.WaitingOn = slices.Grow(r.WaitingOn, len(in.WaitingOn))
 	for _, w := range in.WaitingOn {
 		s := &f.Steps[w.Step]
 		r.WaitingOn = append(r.WaitingOn, WaitingRecord{s.ID, s.System, w.DueAt, w.Deadline, w.Expected, w.Seen})
 	}
+	r.Path = slices.Grow(r.Path, len(in.Path))
 	for _, s := range in.Path {
 		r.Path = append(r.Path, f.Steps[s].ID)
 	}
@@ -91,11 +94,15 @@ func (f *Flow) Record(key string, in *Instance, asOf Time) InstanceRecord {
 }
 
 // OccurrenceRecord turns an occurrence in this flow into what is stored.
-func (f *Flow) OccurrenceRecord(key string, o Occurrence) OccurrenceRecord {
-	return OccurrenceRecord{
-		Flow: f.Name, Key: key, StepID: f.Position(o.Step), Occurrence: o,
-		Segments: byName(f.Segments, o.Segments), Expect: byName(f.Expects(), o.Expect),
-	}
+func (f *Flow) OccurrenceRecord(key string, o Occurrence) (r OccurrenceRecord) {
+	f.RecordOccurrence(&r, key, &o)
+	return r
+}
+
+// RecordOccurrence is OccurrenceRecord into a record that is empty.
+func (f *Flow) RecordOccurrence(r *OccurrenceRecord, key string, o *Occurrence) {
+	r.Flow, r.Key, r.StepID, r.Occurrence = f.Name, key, f.Position(o.Step), *o
+	r.Segments, r.Expect = byName(f.Segments, o.Segments), byName(f.Expects(), o.Expect)
 }
 
 // Occurrence is the way back, into this version of the flow; false where the flow no

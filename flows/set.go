@@ -162,10 +162,15 @@ func (s *Signal) reportsAs(service string) bool {
 
 // Occur is what the fold needs of a signal that matched a position of this flow.
 func (f *Flow) Occur(sig *Signal, step int, failed bool) Occurrence {
+	return f.OccurHashed(sig, sig.ContentHash(), step, failed)
+}
+
+// OccurHashed is Occur for who knows the signal's ContentHash already.
+func (f *Flow) OccurHashed(sig *Signal, hash uint64, step int, failed bool) Occurrence {
 	id := sig.Identity()
 	o := Occurrence{
 		Step: step, At: sig.OccursAt(), Start: sig.Time, Failed: failed, Source: id.Source, ID: id.ID,
-		Sequence: sig.Sequence, System: sig.System, AsOf: sig.AsOf, Hash: sig.ContentHash(), Child: f.childOf(sig, step),
+		Sequence: sig.Sequence, System: sig.System, AsOf: sig.AsOf, Hash: hash, Child: f.childOf(sig, step),
 	}
 	if step == f.resolvedPosition() {
 		return o

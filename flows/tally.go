@@ -127,14 +127,14 @@ func (t *Tally) Merge(o *Tally) {
 type Gauges struct {
 	InFlight, Held, Stuck, Unknown int
 	WithValue                      int
-	Value, AtRisk                  Money
+	value, atRisk                  sums
 	Waiting, Overdue               []int  // by step
 	Age                            Sketch // since the start; filled by the caller's AddAge
 }
 
 // NewGauges are empty gauges for a flow.
 func NewGauges(f *Flow) *Gauges {
-	return &Gauges{Value: Money{}, AtRisk: Money{}, Waiting: make([]int, len(f.Steps)), Overdue: make([]int, len(f.Steps))}
+	return &Gauges{value: sums{}, atRisk: sums{}, Waiting: make([]int, len(f.Steps)), Overdue: make([]int, len(f.Steps))}
 }
 
 // Count adds (sign 1) or takes out (-1) an instance as it was judged at now.
@@ -153,13 +153,9 @@ func (g *Gauges) Count(in *Instance, now Time, sign int) {
 	}
 	if in.Amount.Valid {
 		g.WithValue += sign
-		amount := in.Amount.Decimal
-		if sign < 0 {
-			amount = amount.Neg()
-		}
-		g.Value.Add(in.Currency, amount)
+		g.value.add(in.Currency, in.Amount.Decimal, sign)
 		if in.State == Stuck {
-			g.AtRisk.Add(in.Currency, amount)
+			g.atRisk.add(in.Currency, in.Amount.Decimal, sign)
 		}
 	}
 	for _, w := range in.WaitingOn {
@@ -179,7 +175,7 @@ func (f *Flow) Health(t *Tally, g *Gauges, asOf Time, window, span time.Duration
 		Completed: t.Ended[Completed], Failed: t.Ended[Failed], Cancelled: t.Ended[Cancelled],
 		Resolved: t.Ended[Resolved], Expired: t.Ended[Expired],
 		InFlight: g.InFlight, Held: g.Held, Stuck: g.Stuck, Unknown: g.Unknown,
-		ValueInFlight: g.Value.Clone(), ValueAtRisk: g.AtRisk.Clone(),
+		ValueInFlight: g.value.money(), ValueAtRisk: g.atRisk.money(),
 		Latency: t.Latency.Distribution(), OpenAge: g.Age.Distribution(), Estimate: KaplanMeier(&t.Latency, &g.Age),
 		Steps: f.stepHealth(t, g), Edges: f.edgeHealth(t),
 	}

@@ -400,7 +400,7 @@ func (e *Engine) expel(in *instance, id flows.Identity) {
 			p.Signals, p.Keyed, p.Joined = p.Signals-1, p.Keyed-1, p.Joined-1
 			e.expelled = append(e.expelled, p)
 		}
-		e.emit(in, c, true)
+		e.emit(in, &c, true)
 	})
 }
 

@@ -113,7 +113,6 @@ func New(set *flows.Set) *Engine { return newEngine(set, newHasher()) }
 
 func newEngine(set *flows.Set, h hasher) *Engine {
 	e := &Engine{flows: map[string]*flowState{}, names: newNames(), limits: limits{maxWaiting, maxGroups, maxOccurrences}}
-	e.out.init()
 	e.reset(h)
 	e.Replace(set)
 	return e
@@ -221,7 +220,7 @@ func (e *Engine) Retire() {
 					return identity(&c) == identity(&o) && fs.flow.Position(c.Step) == old.fs.flow.Position(o.Step)
 				}
 				if !slices.ContainsFunc(here, same) {
-					e.out.remove(old, o)
+					e.out.remove(old, &o)
 				}
 			}
 		}
@@ -306,20 +305,21 @@ func (e *Engine) apply(s *flows.Signal) {
 		e.stats.Ignored++
 	}
 	for _, hit := range e.hits {
-		e.place(e.flows[hit.Flow.Name], a, e.own(hit.Flow.Occur(s, hit.Step, hit.Failed)))
+		o := hit.Flow.OccurHashed(s, a.hash, hit.Step, hit.Failed)
+		e.own(&o)
+		e.place(e.flows[hit.Flow.Name], a, &o)
 	}
 	e.remember(a)
 }
 
 // own copies the texts of an occurrence out of the message they came in.
-func (e *Engine) own(o flows.Occurrence) flows.Occurrence {
+func (e *Engine) own(o *flows.Occurrence) {
 	o.Source, o.System, o.Currency = e.names.kept(o.Source), e.names.kept(o.System), e.names.kept(o.Currency)
 	o.ID, o.Sequence = strings.Clone(o.ID), strings.Clone(o.Sequence)
 	o.Child = strings.Clone(o.Child)
 	for i, v := range o.Segments {
 		o.Segments[i] = e.names.kept(v)
 	}
-	return o
 }
 
 // instance finds or makes the instance of a primary key.

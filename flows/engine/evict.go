@@ -115,12 +115,8 @@ func (e *Engine) owes(p *parcel) bool {
 			return false
 		}
 		in := e.atRest(p, want)
-		_, owed := e.out.instances[in]
-		for _, later := range in.fs.later[in] {
-			_, too := e.out.instances[later]
-			owed = owed || too
-		}
-		return owed
+		owed := func(in *instance) bool { return in.owed }
+		return owed(in) || slices.ContainsFunc(in.fs.later[in], owed)
 	})
 }
 

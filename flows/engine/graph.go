@@ -37,6 +37,7 @@ type graph struct {
 	work    int               // keys and links looked at since the last flush
 	round   uint32            // of the last walk, so that marks need no clearing
 	ring    [2][]nodeID       // scratch of walk
+	merged  []edge            // scratch of join
 }
 
 const (
@@ -177,7 +178,7 @@ func (g *graph) join(e *Engine, id nodeID, n *node, keys []nodeID) {
 		return
 	}
 	g.touched = append(g.touched, id)
-	merged := make([]edge, 0, max(len(list)+fresh, few))
+	merged := g.merged[:0]
 	for _, other := range keys { // both are sorted
 		for len(list) > 0 && list[0].to < other {
 			merged, list = append(merged, list[0]), list[1:]
@@ -190,18 +191,19 @@ func (g *graph) join(e *Engine, id nodeID, n *node, keys []nodeID) {
 			merged = append(merged, edge{other, 1})
 		}
 	}
-	g.keep(id, n, append(merged, list...))
-	if len(merged)+len(list) > g.classes[n.class].limit {
+	g.merged = append(merged, list...)
+	g.keep(id, n, g.merged)
+	if len(g.merged) > g.classes[n.class].limit {
 		g.void(e, id, n)
 	}
 }
 
 func compareEdge(a edge, id nodeID) int { return cmp.Compare(a.to, id) }
 
-// keep sets the partners of a key.
+// keep sets the partners of a key to a copy of a list.
 func (g *graph) keep(id nodeID, n *node, list []edge) {
 	if len(list) > few {
-		g.many[id] = list
+		g.many[id] = append(g.many[id][:0], list...)
 		n.crowded = true
 		return
 	}

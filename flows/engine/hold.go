@@ -25,8 +25,9 @@ const maxWork = 200_000
 type held struct {
 	sig     uint64 // copies.hash of the signal's identity
 	fs      *flowState
-	keys    []nodeID // it hangs on; sorted
-	targets []nodeID // primary keys of the instances that have it; sorted
+	keys    []nodeID  // it hangs on; sorted
+	targets []nodeID  // primary keys of the instances that have it; sorted
+	inline  [2]nodeID // of keys and targets that are one
 	rest    *unsettled
 	step    uint16
 	mark    uint32 // round of the last look at its component
@@ -104,7 +105,7 @@ func (g *graph) hanging(id nodeID, f func(*held)) {
 
 // place gives an occurrence to the instances of its signal's primary keys, or else to
 // those that its link keys, or its trace, lead to, now or later.
-func (e *Engine) place(fs *flowState, a *arrival, o flows.Occurrence) {
+func (e *Engine) place(fs *flowState, a *arrival, o *flows.Occurrence) {
 	linked, direct, fresh := a.scratch[:0], false, false
 	for i, k := range a.signal.Keys {
 		switch fs.role(&e.graph, a.classes[i]) {
@@ -124,7 +125,7 @@ func (e *Engine) place(fs *flowState, a *arrival, o flows.Occurrence) {
 		}
 	}
 	a.scratch = linked
-	p := e.newProducer(fs, &o, a.signal.Name)
+	p := e.newProducer(fs, o, a.signal.Name)
 	e.stats.Applied++
 	switch {
 	case direct:
@@ -133,7 +134,7 @@ func (e *Engine) place(fs *flowState, a *arrival, o flows.Occurrence) {
 		}
 	case len(linked) > 0:
 		a.placed = true
-		e.hold(fs, a, o, p, slices.Clone(linked), nil)
+		e.hold(fs, a, o, p, linked, nil)
 	case a.lineage != nil:
 		e.hold(fs, a, o, p, nil, a.lineage)
 	default:
@@ -145,8 +146,9 @@ func (e *Engine) place(fs *flowState, a *arrival, o flows.Occurrence) {
 	}
 }
 
-// hold keeps an occurrence for the keys it hangs on. It is placed by flush.
-func (e *Engine) hold(fs *flowState, a *arrival, o flows.Occurrence, p *producer, keys []nodeID, from *lineage) {
+// hold keeps an occurrence for the keys it hangs on. It is placed by flush, or at once
+// where its own keys lead to an instance already.
+func (e *Engine) hold(fs *flowState, a *arrival, o *flows.Occurrence, p *producer, keys []nodeID, from *lineage) {
 	a.complex, a.held = true, true
 	if a.repeated {
 		if h := e.heldBefore(fs, a, o.Step); h != nil {
@@ -157,21 +159,55 @@ func (e *Engine) hold(fs *flowState, a *arrival, o flows.Occurrence, p *producer
 	if p.Signals++; from == nil {
 		p.Keyed++
 	}
-	h := &held{sig: a.sig, fs: fs, keys: keys, step: uint16(o.Step)}
-	h.rest = &unsettled{
-		occurrence: e.packOne(o), trace: from, producer: p, received: a.signal.Received, at: -1,
-	}
-	slices.Sort(h.keys)
+	h := &held{sig: a.sig, fs: fs, step: uint16(o.Step)}
+	h.setKeys(keys)
 	for _, id := range h.keys {
 		e.graph.hang(h, id)
-	}
-	if from != nil {
-		from.hang(e, h)
 	}
 	if e.bySig != nil {
 		e.bySig[h.sig] = append(e.bySig[h.sig], h)
 	}
+	if from == nil && e.placeNow(h, o) {
+		p.Joined++
+		return
+	}
+	h.rest = &unsettled{
+		occurrence: e.packOne(o), trace: from, producer: p, received: a.signal.Received, at: -1,
+	}
+	if from != nil {
+		from.hang(e, h)
+	}
 	e.markStale(h)
+}
+
+func (h *held) setKeys(keys []nodeID) {
+	if h.keys = h.inline[:0:1]; len(keys) > 1 {
+		h.keys = make([]nodeID, 0, len(keys))
+	}
+	h.keys = append(h.keys, keys...)
+	slices.Sort(h.keys)
+}
+
+func (h *held) setTargets(targets []nodeID) {
+	if h.targets = h.inline[1:1:2]; len(targets) > 1 {
+		h.targets = make([]nodeID, 0, len(targets))
+	}
+	h.targets = append(h.targets, targets...)
+}
+
+// placeNow puts a new held signal where its keys lead already; false for nowhere. What
+// changes these ways later has it placed anew.
+func (e *Engine) placeNow(h *held, o *flows.Occurrence) bool {
+	targets := e.targets(h)
+	if len(targets) == 0 {
+		return false
+	}
+	e.touchHeld(h)
+	h.setTargets(targets)
+	for _, id := range h.targets {
+		e.insert(e.target(h.fs, id), o)
+	}
+	return true
 }
 
 // hangLink keeps a signal that only links its keys where a walk over these finds it.
@@ -181,14 +217,15 @@ func (e *Engine) hangLink(sig uint64, keys []nodeID) {
 	if hangs {
 		return
 	}
-	h := &held{sig: sig, keys: slices.Clone(keys)}
+	h := &held{sig: sig}
+	h.setKeys(keys)
 	for _, id := range h.keys {
 		e.graph.hang(h, id)
 	}
 }
 
-func (e *Engine) packOne(o flows.Occurrence) packed {
-	e.buffer = e.names.pack(e.buffer[:0], []flows.Occurrence{o})
+func (e *Engine) packOne(o *flows.Occurrence) packed {
+	e.buffer = e.names.packOne(e.buffer[:0], o, 0)
 	return packed(e.buffer)
 }
 
@@ -221,11 +258,11 @@ func (e *Engine) heldBefore(fs *flowState, a *arrival, step int) *held {
 }
 
 // repeat takes a second copy of a held signal to where the first one is.
-func (e *Engine) repeat(h *held, o flows.Occurrence) {
+func (e *Engine) repeat(h *held, o *flows.Occurrence) {
 	if len(h.targets) == 0 {
 		have := e.occurrenceOf(h)
 		have.AsOf = clockOf(have.AsOf, o.AsOf)
-		h.rest.occurrence = e.packOne(have)
+		h.rest.occurrence = e.packOne(&have)
 		e.stats.Duplicates++
 	}
 	for _, id := range h.targets {
@@ -325,6 +362,27 @@ func (e *Engine) settleHeld(h *held) {
 	if h.rest != nil && h.rest.trace != nil {
 		e.inherit(h)
 	}
+	targets := e.targets(h)
+	if slices.Equal(targets, h.targets) && (len(targets) > 0 || h.rest.at >= 0) {
+		return
+	}
+	o := e.occurrenceOf(h)
+	for _, id := range h.targets {
+		if !slices.Contains(targets, id) {
+			e.remove(e.target(h.fs, id), &o)
+		}
+	}
+	for _, id := range targets {
+		if !slices.Contains(h.targets, id) {
+			e.insert(e.target(h.fs, id), &o)
+		}
+	}
+	e.setTargets(h, targets, &o)
+}
+
+// targets are the primary keys that a held signal's keys lead to now, sorted; valid until
+// the next call.
+func (e *Engine) targets(h *held) []nodeID {
 	targets := e.found[:0]
 	lost := h.lost && (h.rest == nil || h.rest.trace == nil)
 	for _, id := range h.keys {
@@ -341,23 +399,8 @@ func (e *Engine) settleHeld(h *held) {
 		}
 	}
 	slices.Sort(targets)
-	targets = e.withRoom(h, slices.Compact(targets))
-	e.found = targets
-	if slices.Equal(targets, h.targets) && (len(targets) > 0 || h.rest.at >= 0) {
-		return
-	}
-	o := e.occurrenceOf(h)
-	for _, id := range h.targets {
-		if !slices.Contains(targets, id) {
-			e.remove(e.target(h.fs, id), &o)
-		}
-	}
-	for _, id := range targets {
-		if !slices.Contains(h.targets, id) {
-			e.insert(e.target(h.fs, id), o)
-		}
-	}
-	e.setTargets(h, targets, o)
+	e.found = e.withRoom(h, slices.Compact(targets))
+	return e.found
 }
 
 // withRoom leaves out the targets that take no more signals and do not have this one.
@@ -374,12 +417,12 @@ func (e *Engine) withRoom(h *held, targets []nodeID) []nodeID {
 }
 
 // setTargets notes where a held signal is, and what has to be kept of it for that.
-func (e *Engine) setTargets(h *held, targets []nodeID, o flows.Occurrence) {
+func (e *Engine) setTargets(h *held, targets []nodeID, o *flows.Occurrence) {
 	joined := len(h.targets) > 0
 	e.touchHeld(h)
-	h.targets = append(make([]nodeID, 0, len(targets)), targets...)
+	h.setTargets(targets)
 	if h.rest == nil {
-		h.rest = &unsettled{producer: e.producer(h.fs, &o), received: e.now, at: -1}
+		h.rest = &unsettled{producer: e.producer(h.fs, o), received: e.now, at: -1}
 	}
 	r := h.rest
 	switch {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"sort"
 
 	"throughline/flows"
 )
@@ -27,6 +28,7 @@ type instance struct {
 	counted  bool       // gauges, window and cohorts hold it
 	imported bool       // made of imported signals only
 	full     bool       // takes no more signals
+	owed     bool       // its row is, see outbox
 }
 
 // work are the occurrences of an instance that is looked at or changed, until the next
@@ -148,7 +150,7 @@ func (e *Engine) count(in *instance, sign int) {
 	}
 	in.fs.window.until = int64(in.until)
 	in.fs.gauges.Count(&e.folded, in.judged, sign)
-	flows.CountInstance(&e.folded, sign, in.fs.window.slot)
+	flows.CountInstance(&e.folded, sign, in.fs.window.at)
 	flows.CountInstance(&e.folded, sign, in.fs.window.inTotal)
 }
 
@@ -166,9 +168,9 @@ func (e *Engine) overfull(in *instance) {
 }
 
 // insert adds an occurrence to an instance, and says whether it lacked it.
-func (e *Engine) insert(in *instance, o flows.Occurrence) bool {
+func (e *Engine) insert(in *instance, o *flows.Occurrence) bool {
 	w := e.open(in)
-	if w.known(identity(&o)) && !e.isNew(in, &o) {
+	if w.known(identity(o)) && !e.isNew(in, o) {
 		return false
 	}
 	if len(w.occurrences) >= e.limits.occurrences {
@@ -177,13 +179,14 @@ func (e *Engine) insert(in *instance, o flows.Occurrence) bool {
 	}
 	e.touch(in)
 	e.touchPart(part{instancePart, in.index})
-	at, _ := slices.BinarySearchFunc(w.occurrences, o, func(a, b flows.Occurrence) int {
-		return flows.CompareOccurrences(&a, &b)
-	})
-	w.occurrences = slices.Insert(w.occurrences, at, o)
+	at := len(w.occurrences)
+	if at > 0 && flows.CompareOccurrences(&w.occurrences[at-1], o) > 0 { // most come in order
+		at = sort.Search(at, func(i int) bool { return flows.CompareOccurrences(&w.occurrences[i], o) >= 0 })
+	}
+	w.occurrences = slices.Insert(w.occurrences, at, *o)
 	e.stats.Inserted++
 	if w.seen != nil {
-		w.seen[identity(&o)] = struct{}{}
+		w.seen[identity(o)] = struct{}{}
 	}
 	e.emit(in, o, false)
 	return true
@@ -206,7 +209,7 @@ func (e *Engine) isNew(in *instance, o *flows.Occurrence) bool {
 	}
 	e.stats.Duplicates++
 	if e.rework {
-		e.emit(in, *o, false)
+		e.emit(in, o, false)
 		e.out.instance(in)
 	}
 	return false
@@ -237,7 +240,7 @@ func (e *Engine) remove(in *instance, o *flows.Occurrence) {
 	e.touchPart(part{instancePart, in.index})
 	e.touch(in).delete(func(c flows.Occurrence) bool {
 		return c.Step == o.Step && identity(&c) == identity(o)
-	}, func(c flows.Occurrence) { e.emit(in, c, true) })
+	}, func(c flows.Occurrence) { e.emit(in, &c, true) })
 }
 
 // settle judges what was touched at now, counts it again, and puts all to rest.

@@ -5,32 +5,40 @@ import "throughline/flows"
 // outbox are the rows owed to the store, coalesced: an instance that changed twice is
 // owed once.
 type outbox struct {
-	instances   map[*instance]struct{}
+	instances   []*instance // whose owed is set, and some that were dropped again
+	taken       int         // occurrences of the last Take
 	occurrences []flows.OccurrenceRecord
 	states      []State
 	evicted     []Evicted
 	named       int // texts of Engine.names that were taken
 }
 
-func (o *outbox) init() { o.instances = map[*instance]struct{}{} }
-
-func (o *outbox) instance(in *instance) { o.instances[in] = struct{}{} }
-
-func (o *outbox) drop(in *instance) { delete(o.instances, in) }
-
-func (o *outbox) add(in *instance, occurrence flows.Occurrence) {
-	key, environment := flows.SplitInstanceKey(in.key)
-	r := in.fs.flow.OccurrenceRecord(key, occurrence)
-	r.Environment = environment
-	o.occurrences = append(o.occurrences, r)
+func (o *outbox) instance(in *instance) {
+	if !in.owed {
+		in.owed = true
+		o.instances = append(o.instances, in)
+	}
 }
 
-func (o *outbox) remove(in *instance, occurrence flows.Occurrence) {
+func (o *outbox) drop(in *instance) { in.owed = false }
+
+func (o *outbox) add(in *instance, occurrence *flows.Occurrence) {
+	if o.occurrences == nil { // about as many as last time: growing would copy all of them
+		o.occurrences = make([]flows.OccurrenceRecord, 0, o.taken)
+	}
+	key, environment := flows.SplitInstanceKey(in.key)
+	o.occurrences = append(o.occurrences, flows.OccurrenceRecord{})
+	r := &o.occurrences[len(o.occurrences)-1]
+	in.fs.flow.RecordOccurrence(r, key, occurrence)
+	r.Environment = environment
+}
+
+func (o *outbox) remove(in *instance, occurrence *flows.Occurrence) {
 	o.add(in, occurrence)
 	o.occurrences[len(o.occurrences)-1].Deleted = true
 }
 
-func (e *Engine) emit(in *instance, o flows.Occurrence, deleted bool) {
+func (e *Engine) emit(in *instance, o *flows.Occurrence, deleted bool) {
 	switch {
 	case e.quiet:
 	case deleted:
@@ -59,10 +67,14 @@ func (e *Engine) Owed() int {
 // of the Takes; there is no way to ask for them again.
 func (e *Engine) Take() Rows {
 	rows := Rows{Occurrences: e.out.occurrences, Instances: make([]flows.InstanceRecord, 0, len(e.out.instances))}
-	for in := range e.out.instances {
-		rows.Instances = append(rows.Instances, e.record(in))
+	for _, in := range e.out.instances {
+		if in.owed {
+			in.owed = false
+			rows.Instances = append(rows.Instances, e.record(in))
+		}
 	}
 	clear(e.out.instances)
+	e.out.instances, e.out.taken = e.out.instances[:0], len(e.out.occurrences)
 	rows.Evicted = e.out.evicted
 	if rows.States = e.out.states; len(rows.States)+len(rows.Evicted) > 0 {
 		rows.Names = e.names.texts[e.out.named:len(e.names.texts):len(e.names.texts)]
@@ -117,7 +129,7 @@ func (e *Engine) OweAll(flow string) {
 	for _, in := range e.flows[flow].instances {
 		e.out.instance(in)
 		for _, o := range e.occurrences(in) {
-			e.out.add(in, o)
+			e.out.add(in, &o)
 		}
 	}
 	for in := range e.flows[flow].firsts {

@@ -80,25 +80,29 @@ func appendText(b []byte, s string) []byte {
 func (n *names) pack(b []byte, occurrences []flows.Occurrence) []byte {
 	before := flows.Time(0)
 	for i := range occurrences {
-		o := &occurrences[i]
-		flags, id := packFlags(o)
-		b = append(b, flags)
-		b = binary.AppendUvarint(b, uint64(o.Step))
-		b = binary.AppendVarint(b, int64(o.At-before))
-		before = o.At
-		if flags&packSpan != 0 {
-			b = binary.AppendVarint(b, int64(o.At-o.Start))
-		}
-		b = n.append(n.append(b, o.Source), o.System)
-		b = binary.LittleEndian.AppendUint64(b, o.Hash)
-		if flags&packSpanID != 0 {
-			b = append(b, id[:]...)
-		} else {
-			b = appendText(b, o.ID)
-		}
-		if flags&packRare != 0 {
-			b = n.appendRare(b, o)
-		}
+		b = n.packOne(b, &occurrences[i], before)
+		before = occurrences[i].At
+	}
+	return b
+}
+
+func (n *names) packOne(b []byte, o *flows.Occurrence, before flows.Time) []byte {
+	flags, id := packFlags(o)
+	b = append(b, flags)
+	b = binary.AppendUvarint(b, uint64(o.Step))
+	b = binary.AppendVarint(b, int64(o.At-before))
+	if flags&packSpan != 0 {
+		b = binary.AppendVarint(b, int64(o.At-o.Start))
+	}
+	b = n.append(n.append(b, o.Source), o.System)
+	b = binary.LittleEndian.AppendUint64(b, o.Hash)
+	if flags&packSpanID != 0 {
+		b = append(b, id[:]...)
+	} else {
+		b = appendText(b, o.ID)
+	}
+	if flags&packRare != 0 {
+		b = n.appendRare(b, o)
 	}
 	return b
 }
@@ -149,15 +153,32 @@ func (n *names) appendRare(b []byte, o *flows.Occurrence) []byte {
 	b = binary.AppendVarint(b, int64(o.AsOf))
 	b = n.append(b, o.Currency)
 	if o.Amount.Valid {
-		coefficient := o.Amount.Decimal.Coefficient()
-		b = append(b, byte(coefficient.Sign()+2)) // 1 to 3; 0 is no amount
-		b = binary.AppendVarint(b, int64(o.Amount.Decimal.Exponent()))
-		b = appendText(b, string(coefficient.Bytes()))
+		b = appendAmount(b, o.Amount.Decimal)
 	} else {
 		b = append(b, 0)
 	}
 	b = n.appendList(n.appendList(b, o.Segments), o.Expect)
 	return appendText(b, o.Child)
+}
+
+// smallAmount is how many digits fit in 64 bits; most amounts have fewer.
+const smallAmount = 18
+
+func appendAmount(b []byte, amount decimal.Decimal) []byte {
+	b = append(b, byte(amount.Sign()+2)) // 1 to 3; 0 is no amount
+	b = binary.AppendVarint(b, int64(amount.Exponent()))
+	if amount.NumDigits() > smallAmount {
+		return appendText(b, string(amount.Coefficient().Bytes()))
+	}
+	var digits [8]byte
+	c := amount.CoefficientInt64()
+	binary.BigEndian.PutUint64(digits[:], uint64(max(c, -c)))
+	text := digits[:]
+	for len(text) > 0 && text[0] == 0 {
+		text = text[1:]
+	}
+	b = binary.AppendUvarint(b, uint64(len(text)))
+	return append(b, text...)
 }
 
 func (n *names) appendList(b []byte, list []string) []byte {
@@ -258,13 +279,28 @@ func (r *unpacker) rare(o *flows.Occurrence) {
 		if exponent < -maxExponent || exponent > maxExponent {
 			exponent, r.bad = 0, true
 		}
-		coefficient := new(big.Int).SetBytes([]byte(r.text()))
-		if sign == 1 {
-			coefficient.Neg(coefficient)
-		}
-		o.Amount = decimal.NewNullDecimal(decimal.NewFromBigInt(coefficient, exponent))
+		o.Amount = decimal.NewNullDecimal(amountOf(r.text(), sign == 1, exponent))
 	}
 	o.Segments, o.Expect, o.Child = r.list(), r.list(), r.text()
+}
+
+// amountOf is the way back from appendAmount.
+func amountOf(digits string, negative bool, exponent int32) decimal.Decimal {
+	if len(digits) < 8 {
+		c := int64(0)
+		for i := range len(digits) {
+			c = c<<8 | int64(digits[i])
+		}
+		if negative {
+			c = -c
+		}
+		return decimal.New(c, exponent)
+	}
+	coefficient := new(big.Int).SetBytes([]byte(digits))
+	if negative {
+		coefficient.Neg(coefficient)
+	}
+	return decimal.NewFromBigInt(coefficient, exponent)
 }
 
 func (r *unpacker) list() (list []string) {

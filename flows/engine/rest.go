@@ -203,7 +203,8 @@ func (w *waking) instance(number int) {
 		w.overlap = true
 		in = e.instance(want.fs, k.value, e.graph.classes[k.class].environment)
 		for _, o := range w.p.of(number, nil) {
-			e.insert(in, e.own(o))
+			e.own(&o)
+			e.insert(in, &o)
 		}
 	}
 	w.instances = append(w.instances, in)
@@ -352,7 +353,7 @@ func (w *waking) held(s *parcelSignal, hit *parcelHit, ids []nodeID, l *lineage)
 		o := hit.occurrence
 		h.rest = &unsettled{producer: e.producer(h.fs, &o), received: hit.received, at: -1}
 		if len(hit.targets) == 0 {
-			h.rest.occurrence = e.packOne(o)
+			h.rest.occurrence = e.packOne(&o)
 		}
 		if hit.traced {
 			h.rest.trace = l

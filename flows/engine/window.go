@@ -20,32 +20,43 @@ const (
 // become exact again when few values remain.
 type window struct {
 	flow           *flows.Flow
-	slots          map[int64]*flows.Tally
+	slots          []slot // by number, in a ring
 	total          *flows.Tally
 	first, current int64
 	until          int64 // last slot that takes what is counted now
 	aged           flows.Time
 }
 
+// slot is what happened in one slot.
+type slot struct {
+	number int64
+	tally  *flows.Tally // nil while nothing was counted
+}
+
+// ringSlots is more than a window has, with what is ahead.
+const ringSlots = 1024
+
 func newWindow(f *flows.Flow) *window {
-	return &window{flow: f, slots: map[int64]*flows.Tally{}, total: flows.NewTally(f), aged: flows.NoTime}
+	return &window{flow: f, total: flows.NewTally(f), aged: flows.NoTime}
 }
 
 func slotOf(t flows.Time) int64 { return int64(t) / int64(slotLength) }
 
-// slot is the tally of an instant, nil outside the window. What was beyond until when it
+// at is the tally of an instant, nil outside the window. What was beyond until when it
 // was counted is not taken out when time has moved on.
-func (w *window) slot(t flows.Time) *flows.Tally {
+func (w *window) at(t flows.Time) *flows.Tally {
 	s := slotOf(t)
 	if s < w.first || s > w.until {
 		return nil
 	}
-	tally := w.slots[s]
-	if tally == nil {
-		tally = flows.NewTally(w.flow)
-		w.slots[s] = tally
+	if w.slots == nil {
+		w.slots = make([]slot, ringSlots)
 	}
-	return tally
+	of := &w.slots[uint64(s)%ringSlots]
+	if of.tally == nil || of.number != s { // what was there before is over
+		*of = slot{s, flows.NewTally(w.flow)}
+	}
+	return of.tally
 }
 
 // inTotal is the total where it holds that instant, else nil.
@@ -64,12 +75,13 @@ func (w *window) roll(now flows.Time) bool {
 	w.current = slotOf(now)
 	w.first = slotOf(now.Add(-Window))
 	w.total = flows.NewTally(w.flow)
-	for s, tally := range w.slots {
-		switch {
-		case s < w.first:
-			delete(w.slots, s)
-		case s <= w.current:
-			w.total.Merge(tally)
+	for i := range w.slots {
+		switch of := &w.slots[i]; {
+		case of.tally == nil:
+		case of.number < w.first:
+			*of = slot{}
+		case of.number <= w.current:
+			w.total.Merge(of.tally)
 		}
 	}
 	return true
