@@ -66,13 +66,20 @@ type OccurrenceRecord struct {
 }
 
 // Record turns a fold of this flow into what is stored.
-func (f *Flow) Record(key string, in *Instance, asOf Time) InstanceRecord {
-	r := InstanceRecord{
+func (f *Flow) Record(key string, in *Instance, asOf Time) (r InstanceRecord) {
+	f.RecordInto(&r, key, in, asOf)
+	return r
+}
+
+// RecordInto is Record into one whose lists may be written over.
+func (f *Flow) RecordInto(r *InstanceRecord, key string, in *Instance, asOf Time) {
+	waiting, path := r.WaitingOn[:0], r.Path[:0]
+	*r = InstanceRecord{
 		Flow: f.Name, Version: f.Version, Key: key, State: in.State, Reason: in.Reason,
 		StuckSince: in.StuckSince, StuckFor: in.StuckFor, Recovered: in.Recovered,
 		Hold: in.Hold, HeldSince: in.HeldSince, HeldUntil: in.HeldUntil, Reopened: in.Reopened,
 		StartedAt: in.StartedAt, LastAt: in.LastAt, EndedAt: in.EndedAt,
-		Deviations: append([]Deviation(nil), in.Deviations...), Conforming: in.Conforming,
+		Deviations: append(r.Deviations[:0], in.Deviations...), Conforming: in.Conforming,
 		Amount: in.Amount, Currency: in.Currency, Segments: byName(f.Segments, in.Segments), AsOf: asOf,
 	}
 	if in.ReasonStep >= 0 {
@@ -81,16 +88,15 @@ func (f *Flow) Record(key string, in *Instance, asOf Time) InstanceRecord {
 	if in.EndStep >= 0 {
 		r.EndStep = f.Steps[in.EndStep].ID
 	}
-	r.WaitingOn = slices.Grow(r.WaitingOn, len(in.WaitingOn))
+	r.WaitingOn = slices.Grow(waiting, len(in.WaitingOn))
 	for _, w := range in.WaitingOn {
 		s := &f.Steps[w.Step]
 		r.WaitingOn = append(r.WaitingOn, WaitingRecord{s.ID, s.System, w.DueAt, w.Deadline, w.Expected, w.Seen})
 	}
-	r.Path = slices.Grow(r.Path, len(in.Path))
+	r.Path = slices.Grow(path, len(in.Path))
 	for _, s := range in.Path {
 		r.Path = append(r.Path, f.Steps[s].ID)
 	}
-	return r
 }
 
 // OccurrenceRecord turns an occurrence in this flow into what is stored.

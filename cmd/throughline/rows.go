@@ -26,7 +26,7 @@ type rowWriter struct {
 	seq      uint64 // checkpoint to be saved with the next job
 	due      bool   // it is
 	saved    time.Time
-	evicted  []engine.Evicted   // written by the last job
+	rows     engine.Rows        // of the last job
 	cancel   context.CancelFunc // of the running job
 }
 
@@ -77,7 +77,7 @@ func (w *rowWriter) take(e *engine.Engine, now time.Time, alive bool) job {
 		rows: rows, forgets: w.forgets, versions: w.versions, frame: w.frame, name: len(e.Frame().Names) - len(rows.Names),
 		seq: w.seq, save: w.due, at: now, alive: alive || w.due,
 	}
-	w.forgets, w.versions, w.frame, w.due, w.evicted = nil, nil, nil, false, rows.Evicted
+w.forgets, w.versions, w.frame, w.due, w.rows = nil, nil, nil, false, rows
 	w.next = now.Add(min(flushEvery+time.Duration(len(rows.Occurrences)+len(rows.States))*flushRow, flushLatest))
 	if j.alive {
 		w.saved = now

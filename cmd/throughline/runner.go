@@ -202,7 +202,9 @@ func (r *runner) loop(ctx context.Context, followed chan error) error {
 			ask()
 		case <-r.writer.done:
 			r.writer.busy = false
-			r.engine.Leave(r.writer.evicted)
+			r.engine.Leave(r.writer.rows.Evicted)
+			r.engine.Reuse(r.writer.rows)
+			r.writer.rows = engine.Rows{}
 		case a := <-r.parked.answers:
 			r.answered(a)
 		case <-timer.C:

@@ -36,7 +36,7 @@ func (r *runner) settleSaved(t *testing.T, now flows.Time) {
 		if err := r.writer.once(t.Context(), r.writer.take(r.engine, time.Now(), true)); err != nil {
 			t.Fatal(err)
 		}
-		r.engine.Leave(r.writer.evicted)
+		r.engine.Leave(r.writer.rows.Evicted)
 	}
 }
 

@@ -53,13 +53,22 @@ func (e *Engine) producer(fs *flowState, o *flows.Occurrence) *producer {
 
 // newProducer is producer for an occurrence that is new, of a signal of some name.
 func (e *Engine) newProducer(fs *flowState, o *flows.Occurrence, name string) *producer {
+	if int(o.Step) < len(fs.producers) {
+		if p := fs.producers[o.Step]; p != nil && p.System == o.System {
+			return p
+		}
+	}
 	id := producerID{fs, o.Step, o.System}
 	if e.producers[id] == nil && len(e.producers) < maxProducers {
 		e.producers[id] = &producer{Coverage{
 			Flow: fs.flow.Name, System: o.System, Name: e.names.kept(name), Missing: append([]string{fs.flow.Key}, fs.flow.Links...),
 		}}
 	}
-	return e.producer(fs, o)
+	p := e.producer(fs, o)
+	if int(o.Step) < len(fs.producers) && p != e.producers[producerID{}] {
+		fs.producers[o.Step] = p
+	}
+	return p
 }
 
 // Coverage lists the producers, by flow, system and name.

@@ -98,8 +98,9 @@ type flowState struct {
 	open        []*instance // in flight, in no order
 	gauges      *flows.Gauges
 	window      *window
-	roles       []role // by graph class
-	fresh       bool   // started empty with the last Replace, until Retire
+	roles       []role      // by graph class
+	producers   []*producer // the last by position
+	fresh       bool        // started empty with the last Replace, until Retire
 	cohorts     map[cohortID]*cohort
 	changed     bool                      // numbers moved since the last Changed
 	before      map[string]*instance      // of the version before, until Retire
@@ -148,7 +149,7 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 			continue
 		}
 		kept[f.Name] = &flowState{
-			flow: f, shape: e.shape(f), positions: f.Positions(), instances: map[string]*instance{}, gauges: flows.NewGauges(f), window: newWindow(f),
+			flow: f, shape: e.shape(f), positions: f.Positions(), instances: map[string]*instance{}, producers: make([]*producer, len(f.Positions())), gauges: flows.NewGauges(f), window: newWindow(f),
 			cohorts: map[cohortID]*cohort{}, changed: true, fresh: e.again,
 		}
 		empty = append(empty, f.Name)

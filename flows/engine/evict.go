@@ -115,7 +115,7 @@ func (e *Engine) owes(p *parcel) bool {
 			return false
 		}
 		in := e.atRest(p, want)
-		owed := func(in *instance) bool { return in.owed }
+		owed := func(in *instance) bool { return in.row != 0 }
 		return owed(in) || slices.ContainsFunc(in.fs.later[in], owed)
 	})
 }

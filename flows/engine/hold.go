@@ -405,6 +405,9 @@ func (e *Engine) targets(h *held) []nodeID {
 
 // withRoom leaves out the targets that take no more signals and do not have this one.
 func (e *Engine) withRoom(h *held, targets []nodeID) []nodeID {
+	if e.stats.Overfull == 0 {
+		return targets // none is full
+	}
 	return slices.DeleteFunc(targets, func(id nodeID) bool {
 		n := e.graph.at(id)
 		in := h.fs.instances[flows.InstanceKey(n.value, e.graph.classes[n.class].environment)]

@@ -28,7 +28,7 @@ type instance struct {
 	counted  bool       // gauges, window and cohorts hold it
 	imported bool       // made of imported signals only
 	full     bool       // takes no more signals
-	owed     bool       // its row is, see outbox
+	row      int32      // owed, see outbox; 0 for none
 }
 
 // work are the occurrences of an instance that is looked at or changed, until the next
@@ -277,7 +277,7 @@ func (e *Engine) judgeOne(in *instance, occurrences []flows.Occurrence, now flow
 		e.leaveSoon(in.cell, now)
 	}
 	if !e.quiet {
-		e.out.instance(in)
+		e.out.judged(in, &e.folded)
 	}
 }
 

@@ -1,31 +1,70 @@
 package engine
 
-import "throughline/flows"
+import (
+	"slices"
+
+	"throughline/flows"
+)
 
 // outbox are the rows owed to the store, coalesced: an instance that changed twice is
 // owed once.
 type outbox struct {
-	instances   []*instance // whose owed is set, and some that were dropped again
-	taken       int         // occurrences of the last Take
+	instances   []*instance            // whose row is not 0, and some that were dropped since
+	rows        []flows.InstanceRecord // of instances whose row is its place here, from 1
+	void        int                    // of rows that do not count any more
 	occurrences []flows.OccurrenceRecord
 	states      []State
 	evicted     []Evicted
 	named       int // texts of Engine.names that were taken
 }
 
+// maxRows bounds the rows of instances that are made as these are judged, which saves
+// folding them again. Those of others are made when they are taken.
+const maxRows = 20_000
+
+// madeLater in instance.row says that there is no row yet.
+const madeLater = -1
+
+// instance owes the row of an instance, which Take makes.
 func (o *outbox) instance(in *instance) {
-	if !in.owed {
-		in.owed = true
+	switch {
+	case in.row == 0:
 		o.instances = append(o.instances, in)
+	case in.row > 0:
+		o.drop(in)
 	}
+	in.row = madeLater
 }
 
-func (o *outbox) drop(in *instance) { in.owed = false }
+func (o *outbox) drop(in *instance) {
+	if in.row > 0 {
+		o.rows[in.row-1].Flow = ""
+		o.void++
+	}
+	in.row = 0
+}
+
+// judged owes the row of an instance as it was folded just now.
+func (o *outbox) judged(in *instance, folded *flows.Instance) {
+	switch {
+	case in.row == madeLater:
+		return
+	case in.row == 0 && len(o.rows) >= maxRows:
+		o.instance(in)
+		return
+	case in.row == 0:
+		if len(o.rows) < cap(o.rows) {
+			o.rows = o.rows[:len(o.rows)+1] // with lists to be used again
+		} else {
+			o.rows = append(o.rows, flows.InstanceRecord{})
+		}
+		in.row = int32(len(o.rows))
+		o.instances = append(o.instances, in)
+	}
+	in.recordInto(&o.rows[in.row-1], folded)
+}
 
 func (o *outbox) add(in *instance, occurrence *flows.Occurrence) {
-	if o.occurrences == nil { // about as many as last time: growing would copy all of them
-		o.occurrences = make([]flows.OccurrenceRecord, 0, o.taken)
-	}
 	key, environment := flows.SplitInstanceKey(in.key)
 	o.occurrences = append(o.occurrences, flows.OccurrenceRecord{})
 	r := &o.occurrences[len(o.occurrences)-1]
@@ -66,15 +105,18 @@ func (e *Engine) Owed() int {
 // Take returns the rows owed, and owes nothing more. They must be written, in the order
 // of the Takes; there is no way to ask for them again.
 func (e *Engine) Take() Rows {
-	rows := Rows{Occurrences: e.out.occurrences, Instances: make([]flows.InstanceRecord, 0, len(e.out.instances))}
+	rows := Rows{Occurrences: e.out.occurrences, Instances: e.out.rows}
+	if e.out.void > 0 {
+		rows.Instances = slices.DeleteFunc(rows.Instances, func(r flows.InstanceRecord) bool { return r.Flow == "" })
+	}
 	for _, in := range e.out.instances {
-		if in.owed {
-			in.owed = false
+		if in.row == madeLater {
 			rows.Instances = append(rows.Instances, e.record(in))
 		}
+		in.row = 0
 	}
 	clear(e.out.instances)
-	e.out.instances, e.out.taken = e.out.instances[:0], len(e.out.occurrences)
+	e.out.instances, e.out.rows, e.out.void = e.out.instances[:0], nil, 0
 	rows.Evicted = e.out.evicted
 	if rows.States = e.out.states; len(rows.States)+len(rows.Evicted) > 0 {
 		rows.Names = e.names.texts[e.out.named:len(e.names.texts):len(e.names.texts)]
@@ -84,7 +126,19 @@ func (e *Engine) Take() Rows {
 	return rows
 }
 
-func (e *Engine) record(in *instance) flows.InstanceRecord {
+// Reuse gives back rows that Take returned, once nobody reads them any more: their memory
+// is that of the next ones.
+func (e *Engine) Reuse(rows Rows) {
+	if e.out.rows == nil && cap(rows.Instances) <= 2*maxRows {
+		e.out.rows = rows.Instances[:0]
+	}
+	if e.out.occurrences == nil && cap(rows.Occurrences) <= 2*maxRows {
+		clear(rows.Occurrences)
+		e.out.occurrences = rows.Occurrences[:0]
+	}
+}
+
+func (e *Engine) record(in *instance) (r flows.InstanceRecord) {
 	f := in.fs.flow
 	key, environment := flows.SplitInstanceKey(in.key)
 	occurrences := e.occurrences(in)
@@ -96,10 +150,15 @@ func (e *Engine) record(in *instance) flows.InstanceRecord {
 		}
 	}
 	f.FoldInto(&e.folded, in.part(occurrences), in.judged)
-	r := f.Record(key, &e.folded, in.judged)
+	in.recordInto(&r, &e.folded)
+	return r
+}
+
+func (in *instance) recordInto(r *flows.InstanceRecord, folded *flows.Instance) {
+	key, environment := flows.SplitInstanceKey(in.key)
+	in.fs.flow.RecordInto(r, key, folded, in.judged)
 	r.Environment = environment
 	r.Imported = in.imported
-	return r
 }
 
 // Reconcile compares a stored row with the state, and owes the right one where they
