@@ -370,7 +370,7 @@ func (e *Engine) Set() *flows.Set { return e.set }
 // Flows are the names of the flows in force, sorted.
 func (e *Engine) Flows() []string { return slices.Sorted(maps.Keys(e.flows)) }
 
-// Next is when Advance has something to do; flows.MaxTime for never.
+// Next is when Advance has something to do; the greatest Time for never.
 func (e *Engine) Next() flows.Time {
 	if len(e.stale) > 0 {
 		return e.now

@@ -17,18 +17,17 @@ type instance struct {
 	cohort   *cohort    // nil unless stuck
 	judged   flows.Time // the now of the verdict that is counted
 	started  flows.Time
-	due      flows.Time // of its timer
-	timer    int32      // position in timers, -1 for none
-	openAt   int32      // position in fs.open, -1 for none
-	until    int32      // last slot that the window took when it was counted
-	index    uint32     // in copies.instances, while not at rest
-	cell     uint32     // at rest there, with all that is linked; 0 for not
-	mark     uint32     // round of the last look at its component
-	touched  uint32     // save round of the last change of its signals
-	counted  bool       // gauges, window and cohorts hold it
-	imported bool       // made of imported signals only
-	full     bool       // takes no more signals
-	row      int32      // owed, see outbox; 0 for none
+	timer    int32  // position in timers, -1 for none
+	openAt   int32  // position in fs.open, -1 for none
+	until    int32  // last slot that the window took when it was counted
+	index    uint32 // in copies.instances, while not at rest
+	cell     uint32 // at rest there, with all that is linked; 0 for not
+	mark     uint32 // round of the last look at its component
+	touched  uint32 // save round of the last change of its signals
+	counted  bool   // gauges, window and cohorts hold it
+	imported bool   // made of imported signals only
+	full     bool   // takes no more signals
+	row      int32  // owed, see outbox; 0 for none
 }
 
 // work are the occurrences of an instance that is looked at or changed, until the next
@@ -37,6 +36,7 @@ type work struct {
 	occurrences []flows.Occurrence
 	seen        map[flows.Identity]struct{} // of all, where they are many
 	dirty       bool
+	kept        int // how many of the first occurrences are all that in.packed holds; 0 for none
 }
 
 // manyOccurrences is where looking through the list for a duplicate costs more than a map.
@@ -49,6 +49,7 @@ func (e *Engine) open(in *instance) *work {
 	}
 	w := e.opens(in)
 	w.occurrences = e.unpacked(in, w.occurrences)
+	w.kept = len(w.occurrences)
 	return w
 }
 
@@ -71,13 +72,17 @@ const maxSpare = 1024
 func (e *Engine) rest(in *instance) {
 	w := in.work
 	if w.dirty && in.cell == 0 {
-		e.buffer = e.names.pack(e.buffer[:0], w.occurrences)
+		before := flows.Time(0)
+		if e.buffer = e.buffer[:0]; w.kept > 0 {
+			e.buffer, before = append(e.buffer, in.packed...), w.occurrences[w.kept-1].At
+		}
+		e.buffer = e.names.packAfter(e.buffer, w.occurrences[w.kept:], before)
 		in.packed = packed(e.buffer)
 	}
 	in.work = nil
 	if len(e.spare) < maxSpare && cap(w.occurrences) <= manyOccurrences {
 		clear(w.occurrences)
-		w.occurrences, w.seen, w.dirty = w.occurrences[:0], nil, false
+		w.occurrences, w.seen, w.dirty, w.kept = w.occurrences[:0], nil, false, 0
 		e.spare = append(e.spare, w)
 	}
 }
@@ -183,6 +188,9 @@ func (e *Engine) insert(in *instance, o *flows.Occurrence) bool {
 	if at > 0 && flows.CompareOccurrences(&w.occurrences[at-1], o) > 0 { // most come in order
 		at = sort.Search(at, func(i int) bool { return flows.CompareOccurrences(&w.occurrences[i], o) >= 0 })
 	}
+	if at < w.kept {
+		w.kept = 0
+	}
 	w.occurrences = slices.Insert(w.occurrences, at, *o)
 	e.stats.Inserted++
 	if w.seen != nil {
@@ -232,7 +240,7 @@ func (w *work) delete(matches func(flows.Occurrence) bool, gone func(flows.Occur
 		}
 		return false
 	})
-	w.seen = nil
+	w.seen, w.kept = nil, 0
 }
 
 // remove takes an occurrence out of an instance it no longer belongs to.

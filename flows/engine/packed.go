@@ -78,7 +78,11 @@ func appendText(b []byte, s string) []byte {
 
 // pack puts occurrences, in order, into b.
 func (n *names) pack(b []byte, occurrences []flows.Occurrence) []byte {
-	before := flows.Time(0)
+	return n.packAfter(b, occurrences, 0)
+}
+
+// packAfter is pack for occurrences that follow one of some time.
+func (n *names) packAfter(b []byte, occurrences []flows.Occurrence, before flows.Time) []byte {
 	for i := range occurrences {
 		b = n.packOne(b, &occurrences[i], before)
 		before = occurrences[i].At

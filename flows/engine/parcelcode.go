@@ -10,7 +10,7 @@ import (
 
 // parcelFormat is the first byte of a written parcel. Parcels of another format are not
 // read: the state is made from the stored signals then.
-const parcelFormat = 1
+const parcelFormat = 2
 
 // Flags of a written key, group and signal; those of a hit are those of pack, and these.
 const (
@@ -22,10 +22,12 @@ const (
 	signalPlaced  = 1 << 2 // has places
 	signalNamed   = 1 << 3 // has an identity
 	signalSpanID  = 1 << 4
+	signalHit     = 1 << 5 // has one hit, as most
 
 	hitHeld   = 1 << 4
 	hitTraced = 1 << 5
 	hitStale  = 1 << 6
+	hitFirst  = 1 << 7 // its only target is the first instance
 
 	placeMember = 1 << 0
 	placeLinked = 1 << 1
@@ -78,7 +80,7 @@ func (n *names) writeSignal(b []byte, p *parcel, s *parcelSignal, before flows.T
 	spanID, isSpan := packSpanIdentity(s.id.ID)
 	named := s.id != flows.Identity{}
 	b = append(b, flag(s.complex, signalComplex)|flag(s.linking, signalLinking)|flag(len(s.places) > 0, signalPlaced)|
-		flag(named, signalNamed)|flag(isSpan, signalSpanID))
+		flag(named, signalNamed)|flag(isSpan, signalSpanID)|flag(len(s.hits) == 1, signalHit))
 	switch {
 	case !named:
 		b = binary.LittleEndian.AppendUint64(b, s.sig)
@@ -95,7 +97,9 @@ func (n *names) writeSignal(b []byte, p *parcel, s *parcelSignal, before flows.T
 	if len(s.places) > 0 {
 		b = appendPlaces(appendPlaces(b, s.places), s.parents)
 	}
-	b = binary.AppendUvarint(b, uint64(len(s.hits)))
+	if len(s.hits) != 1 {
+		b = binary.AppendUvarint(b, uint64(len(s.hits)))
+	}
 	for i := range s.hits {
 		b = n.writeHit(b, p, &s.hits[i])
 	}
@@ -123,10 +127,13 @@ func appendPlaces(b []byte, list []parcelPlace) []byte {
 func (n *names) writeHit(b []byte, p *parcel, h *parcelHit) []byte {
 	o := &h.occurrence
 	flags := flag(o.Failed, packFailed) | flag(o.Start != o.At, packSpan) | flag(isRare(o), packRare) |
-		flag(h.held, hitHeld) | flag(h.traced, hitTraced) | flag(h.stale, hitStale)
+		flag(h.held, hitHeld) | flag(h.traced, hitTraced) | flag(h.stale, hitStale) |
+		flag(len(h.targets) == 1 && h.targets[0] == 0, hitFirst)
 	b = append(b, flags)
 	b = binary.AppendUvarint(b, uint64(o.Step))
-	b = appendInts(b, h.targets)
+	if flags&hitFirst == 0 {
+		b = appendInts(b, h.targets)
+	}
 	if len(h.targets) == 0 {
 		b = binary.AppendUvarint(b, uint64(slices.Index(p.flows, h.fs)))
 	}
@@ -282,7 +289,10 @@ func (r *unpacker) signal(e *Engine, p *parcel, s *parcelSignal, before flows.Ti
 		s.places = r.places(len(p.groups))
 		s.parents = r.places(len(p.groups))
 	}
-	n := r.count()
+	n := 1
+	if flags&signalHit == 0 {
+		n = r.count()
+	}
 	if n > 0 {
 		s.hits = make([]parcelHit, n)
 	}
@@ -300,7 +310,15 @@ func (r *unpacker) hit(p *parcel, s *parcelSignal, h *parcelHit) {
 	flags := r.byte()
 	o := &h.occurrence
 	step := r.uvarint()
-	if h.targets = r.ints(len(p.instances)); len(h.targets) > 0 {
+	switch {
+	case flags&hitFirst == 0:
+		h.targets = r.ints(len(p.instances))
+	case len(p.instances) == 0:
+		r.bad = true
+	default:
+		h.targets = []int{0}
+	}
+	if len(h.targets) > 0 {
 		h.fs = p.instances[h.targets[0]].fs
 	} else {
 		h.fs = r.flow(p)
