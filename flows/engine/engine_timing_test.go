@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +27,10 @@ steps:
   - {id: billed, system: erp, match: {event: billed}, after: shipped, within: 1d}
   - {id: settled, system: erp, match: {event: settled}, after: billed, within: 2d, end: completed}
 `
+
+// sixOfSeven is the same flow with one more step, so that an order stays open after six.
+var sixOfSeven = strings.Replace(sixSteps, ", end: completed}", "}", 1) +
+	"  - {id: archived, system: archive, match: {event: archived}, after: settled, within: 30d, end: completed}\n"
 
 // orderSignal is one step of one order; the last ones carry link keys only.
 func orderSignal(s *flows.Set, order, step int, at flows.Time) flows.Signal {
@@ -94,7 +99,7 @@ func cpuTime() time.Duration {
 // keys. One in twenty-five has just changed, as when orders come for half an hour; the rest
 // is saved, and at rest.
 func BenchmarkMemory(b *testing.B) {
-	s := set(b, sixSteps[:len(sixSteps)-len(", end: completed}\n")]+"}\n")
+	s := set(b, sixOfSeven)
 	for _, orders := range []int{10_000, 100_000, 500_000} {
 		b.Run(fmt.Sprint("instances=", orders), func(b *testing.B) {
 			for range b.N {
@@ -158,7 +163,7 @@ func heapInUse() uint64 {
 
 // BenchmarkAdopt is a restart: the saved states of open orders, one a component.
 func BenchmarkAdopt(b *testing.B) {
-	s := set(b, sixSteps[:len(sixSteps)-len(", end: completed}\n")]+"}\n")
+	s := set(b, sixOfSeven)
 	const orders = 50_000
 	e := New(s)
 	e.Roll(10 * minute)

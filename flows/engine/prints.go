@@ -56,7 +56,7 @@ func (p *prints) add(hash uint64, cell uint32) {
 	}
 	part := p.part(hash)
 	if old := p.parts[part]; p.used[part] >= len(old)/8*7 {
-		grown := make([]print, max(8, len(old)/2*3))
+		grown := make([]print, len(old)+max(8, len(old)/4))
 		for _, s := range old {
 			if s.cell != 0 {
 				putPrint(grown, s)

@@ -290,7 +290,10 @@ func (e *Engine) Rest(now flows.Time, work int) {
 		}
 		if m := e.members(p); m != nil {
 			if work -= m.work; e.lastTouched(m) <= q.round {
-				e.leaveSoon(e.restComponent(m), now)
+				open := slices.ContainsFunc(m.instances, func(in *instance) bool { return in.openAt >= 0 })
+				if number := e.restComponent(m); !open { // else once it ends
+					e.leaveSoon(number, now)
+				}
 			}
 		}
 	}
