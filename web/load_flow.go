@@ -171,9 +171,7 @@ func (s *Server) getFrame(w http.ResponseWriter, r *http.Request) {
 		WriteProblem(w, r, *asProblem(r.Context(), s.log, err))
 		return
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Write(partsHTML(parts)) //nolint:errcheck // the reader is gone, nobody is left to tell
+	writeHTML(w, r, http.StatusOK, partsHTML(parts))
 }
 
 func (s *Server) loadStep(ctx context.Context, t target) (loaded, error) {

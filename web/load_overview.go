@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"throughline/flows"
@@ -14,15 +15,13 @@ import (
 // say, or the range has no picture. Answers may be a bucket apart: a bucket counts where all
 // have it.
 func (s *Server) startedTogether(ctx context.Context, all []*flows.Flow, rng views.Range) *flows.Series {
-	var parts []*flows.Series
-	for _, f := range all {
-		one := s.series(ctx, f, rng, flows.NoTime)
-		if one == nil {
-			return nil
-		}
-		parts = append(parts, one)
+	parts := make([]*flows.Series, len(all))
+	var asked sync.WaitGroup // all at once: a cold page waits for the longest
+	for i, f := range all {
+		asked.Go(func() { parts[i] = s.series(ctx, f, rng, flows.NoTime) })
 	}
-	if len(parts) == 0 {
+	asked.Wait()
+	if len(parts) == 0 || slices.Contains(parts, nil) {
 		return nil
 	}
 	return together(parts)

@@ -21,6 +21,7 @@ const (
 	maxMemos   = 2000
 
 	askWithin  = 10 * time.Second       // for an answer
+	waitFirst  = 80 * time.Millisecond  // for all answers of a page that is live without them
 	waitLittle = 100 * time.Millisecond // where there is an older one
 	lookEvery  = 5 * time.Second        // whether history is there, while nobody asks it anything
 	retryAfter = 3 * time.Second        // history that failed is left alone for so long
@@ -31,12 +32,17 @@ const (
 type past struct {
 	*memory
 	// again is told when an answer is there that was on its way when an older one was given. Of
-	// a screen: it does not wait at all then. Nil for a request.
+	// a screen: it does not wait at all where there is an older one. Nil for a request.
 	again chan struct{}
+	// until is how long an answer is waited for where there is none yet; zero is as long as it takes.
+	until time.Time
 }
 
-// onScreen asks for a screen, which is rendered once more when again is told.
-func (p *past) onScreen(again chan struct{}) *past { return &past{p.memory, again} }
+// onScreen asks for a page whose live numbers are worth seeing alone: history is waited for a moment
+// only. Of a screen, again is told when what was not there has come; nil for a page.
+func (p *past) onScreen(again chan struct{}) *past {
+	return &past{p.memory, again, time.Now().Add(waitFirst)}
+}
 
 // memory is what all share who ask.
 type memory struct {
@@ -101,11 +107,16 @@ func askWaiting[V any](ctx context.Context, p *past, name string, little time.Du
 	last, asking := p.question(name, func(ctx context.Context) (any, error) { return load(ctx) })
 	if asking != nil {
 		wait := askWithin + waitLittle // the question ends by then, and says why
+		if !p.until.IsZero() {
+			wait = max(time.Until(p.until), 0)
+		}
 		if time.Since(last.answered) < memoMeanwhile {
-			if wait = little; p.again != nil {
-				p.tell(name, p.again)
+			if wait = min(wait, little); p.again != nil {
 				wait = 0
 			}
+		}
+		if p.again != nil {
+			p.tell(name, p.again)
 		}
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
@@ -193,7 +204,10 @@ func (p *memory) put(m *memo, load func(context.Context) (any, error)) {
 		m.value, m.fault, m.answered = value, err, now
 		m.fresh = now.Add(max(memoFor, 10*now.Sub(began)))
 		p.answered, p.failed = now, time.Time{}
-	case !p.closed:
+	case p.closed:
+	case errors.Is(err, context.DeadlineExceeded) && p.answered.After(began):
+		m.fresh = now.Add(10 * now.Sub(began)) // history is there: this question was too much for it
+	default:
 		p.failed = now
 	}
 	close(m.asking)

@@ -161,35 +161,72 @@ func TestPastLooksWhetherHistoryIsThere(t *testing.T) {
 	})
 }
 
-// TestScreenNeverWaitsForANewerAnswer renders with the older one, and is told when the newer is there.
-func TestScreenNeverWaitsForANewerAnswer(t *testing.T) {
+// TestScreenDoesNotWaitForHistory gets no answer where none is there soon, then the older one, and is told
+// when the newer has come.
+func TestScreenDoesNotWaitForHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPast()
 		defer p.close()
-		again := make(chan struct{}, 1)
-		live, history := p.onScreen(again), teller{takes: time.Second}
-		if n, ok, _ := ask(t.Context(), live, "n", history.load); n != 1 || !ok {
-			t.Errorf("%d %v: the first answer is waited for", n, ok)
-		}
-		time.Sleep(20 * time.Second)
-		begin := time.Now()
-		for range 3 {
-			if n, ok, _ := ask(t.Context(), live, "n", history.load); n != 1 || !ok || time.Since(begin) != 0 {
-				t.Errorf("%d %v after %v", n, ok, time.Since(begin))
+		again, history := make(chan struct{}, 1), teller{takes: time.Second}
+		render := func(want int, wait time.Duration) {
+			t.Helper()
+			live, begin := p.onScreen(again), time.Now()
+			for range 3 { // they share one moment of patience
+				if n, ok, _ := ask(t.Context(), live, "n", history.load); n != want || ok != (want > 0) {
+					t.Errorf("%d %v, want %d", n, ok, want)
+				}
+			}
+			if took := time.Since(begin); took != wait {
+				t.Errorf("waited %v, want %v", took, wait)
 			}
 		}
-		time.Sleep(time.Second - time.Nanosecond)
-		synctest.Wait()
-		if len(again) != 0 {
-			t.Error("told too early")
+		toldIn := func(d time.Duration) {
+			t.Helper()
+			time.Sleep(d - time.Nanosecond)
+			synctest.Wait()
+			if len(again) != 0 {
+				t.Error("told too early")
+			}
+			time.Sleep(time.Nanosecond)
+			synctest.Wait()
+			if len(again) != 1 {
+				t.Error("not told")
+			}
+			<-again
 		}
-		time.Sleep(time.Nanosecond)
-		synctest.Wait()
-		if len(again) != 1 {
-			t.Error("not told")
+		render(0, waitFirst)
+		toldIn(time.Second - waitFirst)
+		render(1, 0)
+		time.Sleep(20 * time.Second)
+		render(1, 0)
+		toldIn(time.Second)
+		render(2, 0)
+		if history.asked != 2 {
+			t.Errorf("asked %d times", history.asked)
 		}
-		if n, _, _ := ask(t.Context(), live, "n", history.load); n != 2 || history.asked != 2 {
-			t.Errorf("%d after %d questions", n, history.asked)
+	})
+}
+
+// TestOneHardQuestionIsNoAbsence asks something that takes too long while others are answered.
+func TestOneHardQuestionIsNoAbsence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPast()
+		defer p.close()
+		hard, easy := teller{takes: time.Hour}, teller{}
+		go ask(t.Context(), p, "hard", hard.load)
+		time.Sleep(askWithin / 2)
+		if _, ok, _ := ask(t.Context(), p, "easy", easy.load); !ok {
+			t.Error("no answer")
+		}
+		time.Sleep(askWithin)
+		if _, ok, _ := ask(t.Context(), p, "hard", hard.load); ok || p.awaySince() != flows.NoTime || hard.asked != 1 {
+			t.Errorf("%v, away since %v, asked %d times", ok, p.awaySince(), hard.asked)
+		}
+		time.Sleep(10*askWithin - askWithin/2)
+		go ask(t.Context(), p, "hard", hard.load)
+		synctest.Wait()
+		if hard.asked != 2 {
+			t.Errorf("asked %d times", hard.asked)
 		}
 	})
 }

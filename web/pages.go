@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,8 +71,21 @@ func (s *Server) livePage(v view) http.HandlerFunc {
 		if fault != nil {
 			return loaded{}, fault
 		}
-		return s.load(r.Context(), t)
+		return s.patient(t, nil).load(r.Context(), t)
 	})
+}
+
+// patient is the server as the makers of a target's page see it: as long as its numbers are live ones, they
+// do not wait for what history has to add. again is told what comes later; nil where a page is made.
+func (s *Server) patient(t target, again chan struct{}) *Server {
+	seen := *s
+	switch {
+	case t.live():
+		seen.past = s.past.onScreen(again)
+	case again != nil:
+		seen.past = &past{memory: s.past.memory, again: again}
+	}
+	return &seen
 }
 
 // stillPage renders to a buffer first: a fault never becomes half a page with status 200.
@@ -89,11 +103,23 @@ func (s *Server) stillPage(load func(*http.Request) (loaded, error)) http.Handle
 			http.Error(w, "This page cannot be written. The server's log says why.", http.StatusInternalServerError)
 			return
 		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(status)
-		w.Write(page.Bytes()) //nolint:errcheck // the reader is gone, nobody is left to tell
+		writeHTML(w, r, status, page.Bytes())
 	}
+}
+
+// writeHTML sends what is made for this reader now, packed where that is understood.
+func writeHTML(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Vary", "Accept-Encoding")
+	if assets.TakesPacked(r) {
+		if packed, err := assets.Pack(body, gzip.BestSpeed); err == nil { // else as it is
+			w.Header().Set("Content-Encoding", "gzip")
+			body = packed
+		}
+	}
+	w.WriteHeader(status)
+	w.Write(body) //nolint:errcheck // the reader is gone, nobody is left to tell
 }
 
 // problemPage says what is wrong and leads to what there is.
@@ -174,7 +200,7 @@ func (s *Server) loadComponents(r *http.Request) (loaded, error) {
 func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 	t, fault := socketTarget(r)
 	if fault == nil {
-		if _, err := s.load(r.Context(), t); err != nil {
+		if _, err := s.patient(t, nil).load(r.Context(), t); err != nil {
 			fault = asProblem(r.Context(), s.log, err)
 		}
 	}
@@ -184,9 +210,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 	}
 	rest, poll := t.pace()
 	sc := screen{name: t.site + t.socket(), flow: t.flow, rest: rest, poll: poll, render: func(ctx context.Context, again chan struct{}) ([]part, error) {
-		live := *s
-		live.past = s.past.onScreen(again)
-		return live.render(ctx, t)
+		return s.patient(t, again).render(ctx, t)
 	}}
 	s.sockets.serve(w, r, func() feed {
 		watcher, eyes := s.screens.join(sc), &eyes{seen: s.seenLatency}

@@ -146,6 +146,15 @@ func site(r *http.Request) string {
 	return "http://" + r.Host
 }
 
+// live says that the numbers of the page, or most of it, are there without history.
+func (t target) live() bool {
+	switch t.view {
+	case viewOverview, viewFlows, viewFlow, viewStep, viewAlerts, viewAlert:
+		return t.at == flows.NoTime && t.rng == views.RangeHour
+	}
+	return false
+}
+
 // pace is how often the target is rendered: what is live whenever its numbers are published, as
 // far as screens.rest allows; what comes from history about as often as it may have changed.
 func (t target) pace() (rest, poll time.Duration) {

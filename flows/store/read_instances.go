@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
@@ -17,6 +18,8 @@ import (
 var (
 	//go:embed queries/instances.sql
 	sqlInstances string
+	//go:embed queries/instances_of_states.sql
+	sqlInstancesOfStates string
 	//go:embed queries/instance.sql
 	sqlInstance string
 )
@@ -118,8 +121,12 @@ func (s *Store) instancesNow(
 	for i, state := range q.States {
 		states[i] = state.String()
 	}
+	condition := ""
+	if onlyInFlight(q.States) {
+		condition = "\n" + strings.TrimSpace(sqlInstancesOfStates)
+	}
 	rows, err := s.conn.Query(
-		ctx, instanceQuery(sqlInstances), clickhouse.Named("flow", f.Name), clickhouse.Named("none", int64(flows.NoTime)),
+		ctx, instanceQuery(strings.Replace(sqlInstances, " /*keys*/", condition, 1)), clickhouse.Named("flow", f.Name), clickhouse.Named("none", int64(flows.NoTime)),
 		clickhouse.Named("sort", string(q.Sort)), clickhouse.Named("most", math.MaxFloat64),
 		clickhouse.Named("states", states), clickhouse.Named("step", q.Step), clickhouse.Named("since", int64(q.Since)),
 		clickhouse.Named("begin", flag(begin)), clickhouse.Named("rank", after.Rank),
@@ -144,6 +151,10 @@ func (s *Store) instancesNow(
 	return records, nil
 }
 
+func onlyInFlight(states []flows.State) bool {
+	return len(states) > 0 && !slices.ContainsFunc(states, func(state flows.State) bool { return !state.InFlight() })
+}
+
 func sortRecords(sort flows.Sort, records []flows.InstanceRecord) {
 	slices.SortFunc(records, func(a, b flows.InstanceRecord) int {
 		return comparePlaces(placeOf(sort, &a), placeOf(sort, &b))
@@ -164,7 +175,7 @@ func (s *Store) instancesFolded(
 	case q.Counted != "" && q.Over > 0:
 		fq.bound = between(from, asOf)
 	case q.Counted != "":
-	case len(q.States) > 0 && !slices.ContainsFunc(q.States, func(state flows.State) bool { return !state.InFlight() }):
+	case onlyInFlight(q.States):
 		fq.bound = between(q.At, q.At)
 	case q.Since != flows.NoTime:
 		fq.bound = between(q.Since, q.At)

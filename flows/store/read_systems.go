@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -63,7 +64,7 @@ func (s *Store) Systems(ctx context.Context, asked []string, from, to flows.Time
 	if len(silent) == 0 {
 		return list, nil
 	}
-	last, err := s.lastHeard(ctx, silent)
+	last, err := s.lastHeard(ctx, silent, to)
 	if err != nil {
 		return nil, fmt.Errorf("last word of systems: %w", err)
 	}
@@ -142,8 +143,27 @@ func wholeNanos(f float64) time.Duration {
 	return time.Duration(max(math.MinInt64, min(f, math.MaxInt64-1024)))
 }
 
-func (s *Store) lastHeard(ctx context.Context, systems []string) (list []flows.SystemTraffic, err error) {
-	rows, err := s.conn.Query(ctx, sqlSystemsLast, clickhouse.Named("systems", systems))
+// lastHeard looks further and further back: the last word of a silent system mostly is near, and all that
+// is kept is read only for those that were never heard.
+func (s *Store) lastHeard(ctx context.Context, systems []string, now flows.Time) (list []flows.SystemTraffic, err error) {
+	for _, back := range []time.Duration{24 * time.Hour, 31 * 24 * time.Hour, math.MaxInt64} {
+		found, err := s.lastHeardSince(ctx, systems, max(now.Add(-back), 0))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, found...)
+		systems = slices.DeleteFunc(systems, func(name string) bool {
+			return slices.ContainsFunc(found, func(t flows.SystemTraffic) bool { return t.System == name })
+		})
+		if len(systems) == 0 {
+			break
+		}
+	}
+	return list, nil
+}
+
+func (s *Store) lastHeardSince(ctx context.Context, systems []string, since flows.Time) (list []flows.SystemTraffic, err error) {
+	rows, err := s.conn.Query(ctx, sqlSystemsLast, clickhouse.Named("systems", systems), clickhouse.Named("since", int64(since)))
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,8 @@ var (
 	sqlRestoreSignals string
 	//go:embed queries/restore_instances.sql
 	sqlRestoreInstances string
+	//go:embed queries/restore_lately.sql
+	sqlRestoreLately string
 )
 
 // SignalFilter selects signals that have one of the names, or a key of one of the types.
@@ -87,7 +89,11 @@ func eachSignal(rows driver.Rows, yield func(flows.Signal) error) error {
 // as they were written: all that are in flight, and those that ended and were written since
 // an instant. It ends when yield fails.
 func (s *Store) InstanceStates(ctx context.Context, flow string, since flows.Time, yield func(flows.InstanceRecord) error) error {
-	rows, err := s.conn.Query(ctx, instanceQuery(sqlRestoreInstances), clickhouse.Named("flow", flow), clickhouse.Named("since", max(0, int64(since)/1e9)), clickhouse.Named("none", int64(flows.NoTime)))
+	condition := ""
+	if since > 0 {
+		condition = "\n" + strings.TrimSpace(sqlRestoreLately)
+	}
+	rows, err := s.conn.Query(ctx, instanceQuery(strings.Replace(sqlRestoreInstances, " /*keys*/", condition, 1)), clickhouse.Named("flow", flow), clickhouse.Named("since", max(0, int64(since)/1e9)), clickhouse.Named("none", int64(flows.NoTime)))
 	if err != nil {
 		return fmt.Errorf("read instances of %s: %w", flow, err)
 	}

@@ -283,3 +283,21 @@ ENGINE = ReplacingMergeTree
 ORDER BY (hash, id)
 TTL written + INTERVAL 400 DAY
 
+-- 0015_signals_received
+-- Finds what came lately: rows stand by name and time, so that those of one hour are neighbours.
+ALTER TABLE throughline.signals
+    ADD INDEX IF NOT EXISTS idx_received received TYPE minmax GRANULARITY 1
+
+-- 0016_spans_received
+-- Finds what came lately: rows stand by service, name and time, so that those of one hour are neighbours.
+ALTER TABLE throughline.spans
+    ADD INDEX IF NOT EXISTS idx_received Received TYPE minmax GRANULARITY 1
+
+-- 0017_signals_received_before
+-- What was stored before the index. Skipped where nothing was: IF EXISTS makes it harmless to run again.
+ALTER TABLE throughline.signals MATERIALIZE INDEX IF EXISTS idx_received
+
+-- 0018_spans_received_before
+-- What was stored before the index.
+ALTER TABLE throughline.spans MATERIALIZE INDEX IF EXISTS idx_received
+
