@@ -18,8 +18,9 @@ import (
 
 // How many instances a page lists: a page of their own, and beside other things.
 const (
-	listLength  = 50
-	shortLength = 10
+	listLength     = 50
+	shortLength    = 10
+	variantsLength = 200
 )
 
 // loaded is a page with its values: the same for the page and for its socket.
@@ -44,6 +45,8 @@ func (s *Server) load(ctx context.Context, t target) (loaded, error) {
 		return s.loadFlows(ctx, t)
 	case viewFlow:
 		return s.loadFlow(ctx, t)
+	case viewVariants:
+		return s.loadVariants(ctx, t)
 	case viewStep:
 		return s.loadStep(ctx, t)
 	case viewSystems:

@@ -66,7 +66,7 @@ func (s *Server) loadFlow(ctx context.Context, t target) (loaded, error) {
 	shell := s.shell(v.Clock, views.PlaceFlows, f.Title)
 	if t.at == flows.NoTime {
 		v.Alerts = s.openAlerts(f.Name, "")
-		v.Variants = s.variants(ctx, f, t.rng)
+		v.Variants = s.variants(ctx, f, t.rng, shortLength)
 		shell.Socket = t.socket()
 	} else {
 		player, fault := play(t, v.Clock.Now)
@@ -82,10 +82,10 @@ func (s *Server) loadFlow(ctx context.Context, t target) (loaded, error) {
 	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(more...), nil
 }
 
-func (s *Server) variants(ctx context.Context, f *flows.Flow, rng views.Range) *flows.Variants {
-	found, ok, err := lately(ctx, s.past, fmt.Sprintf("variants %s@%s %s", f.Name, f.Version, rng), func(ctx context.Context) (flows.Variants, error) {
+func (s *Server) variants(ctx context.Context, f *flows.Flow, rng views.Range, limit int) *flows.Variants {
+	found, ok, err := lately(ctx, s.past, fmt.Sprintf("variants %s@%s %s %d", f.Name, f.Version, rng, limit), func(ctx context.Context) (flows.Variants, error) {
 		w := windowUntil(flows.NoTime, rng.Span())
-		return s.history.Variants(ctx, f, w.From, flows.NoTime, 10)
+		return s.history.Variants(ctx, f, w.From, flows.NoTime, limit)
 	})
 	if err != nil || !ok {
 		return nil
@@ -172,6 +172,18 @@ func (s *Server) getFrame(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeHTML(w, r, http.StatusOK, partsHTML(parts))
+}
+
+// loadVariants is the page of the paths that instances took.
+func (s *Server) loadVariants(ctx context.Context, t target) (loaded, error) {
+	f, err := s.flowNamed(t.flow)
+	if err != nil {
+		return loaded{}, err
+	}
+	v := views.VariantList{Clock: t.clock(), Now: s.flowNow(ctx, f, t.rng), Variants: s.variants(ctx, f, t.rng, variantsLength)}
+	shell := s.shell(v.Clock, views.PlaceFlows, "Variants · "+f.Title)
+	shell.Socket = t.socket()
+	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(f.Version), nil
 }
 
 func (s *Server) loadStep(ctx context.Context, t target) (loaded, error) {

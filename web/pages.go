@@ -24,6 +24,7 @@ var livePages = map[string]view{
 	"GET /flows":                     viewFlows,
 	"GET /flows/{flow}":              viewFlow,
 	"GET /flows/{flow}/steps/{step}": viewStep,
+	"GET /flows/{flow}/variants":     viewVariants,
 	"GET /flows/{flow}/instances":    viewInstances,
 	"GET /systems":                   viewSystems,
 	"GET /systems/{system}":          viewSystem,

@@ -17,6 +17,7 @@ const (
 	viewFlows     view = "flows"
 	viewFlow      view = "flow"
 	viewStep      view = "step"
+	viewVariants  view = "variants"
 	viewSystems   view = "systems"
 	viewSystem    view = "system"
 	viewAlerts    view = "alerts"
@@ -163,7 +164,7 @@ func (t target) pace() (rest, poll time.Duration) {
 		return time.Second, 2 * time.Second
 	case t.rng != views.RangeHour:
 		return 200 * time.Millisecond, 5 * time.Second
-	case t.view == viewStep, t.view == viewAlert, t.view == viewFlow:
+	case t.view == viewStep, t.view == viewVariants, t.view == viewAlert, t.view == viewFlow:
 		return 0, 5 * time.Second
 	}
 	return 0, 10 * time.Second // notices change without a publication

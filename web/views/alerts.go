@@ -99,6 +99,21 @@ func (v AlertDetail) stats() []stat {
 	return v.withLimit(list)
 }
 
+// counts are how many of the open alerts nobody has, somebody has, and nobody is told of.
+func (v AlertList) counts() (nobody, acked, silenced int) {
+	for _, a := range v.Open {
+		switch {
+		case a.Ack.Given():
+			acked++
+		case a.Silenced:
+			silenced++
+		default:
+			nobody++
+		}
+	}
+	return nobody, acked, silenced
+}
+
 // lastStats are the figures of an alert that is over: what it was, not what is.
 func (v AlertDetail) lastStats() []stat {
 	a := v.Alert

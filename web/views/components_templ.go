@@ -326,7 +326,7 @@ func statTile(strip string, s stat) templ.Component {
 			templ_7745c5c3_Var17 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		var templ_7745c5c3_Var18 = []any{"stat", s.class}
+		var templ_7745c5c3_Var18 = []any{"stat", s.class, templ.KV("long", letters(s.value) > 11)}
 		templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var18...)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err

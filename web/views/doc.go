@@ -26,10 +26,11 @@
 //	/flows       flow-{name} for each flow
 //	/flows/{f}   flow-head, flow-stats, flow-graph, flow-chart, flow-left, flow-stuck, flow-steps, and
 //	             flow-variants, or player-alerts where a past instant is shown
+//	/flows/{f}/variants  variants-head, variants-say, variants
 //	/flows/{f}/steps/{s}  step-head, step-stats, step-instances
 //	/systems     systems-stats, systems
 //	/systems/{s} system-head, system-say, system-stats, system-chart, system-steps, system-names
-//	/alerts      alerts-open, alerts-resolved
+//	/alerts      alerts-counts, alerts-open, alerts-resolved
 //	/alerts/{id} alert-head, alert-verdict, alert-stats, alert-chart, alert-flow, alert-instances,
 //	             alert-oncall, alert-log, alert-shared, alert-system
 //	/instances/{f}/{key}  instance-head, instance-verdict, instance-timeline, instance-failure,

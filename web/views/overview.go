@@ -110,7 +110,7 @@ func (v Overview) stats() []stat {
 	}
 	stuck := stat{means: "stuck", label: "Stuck instances", value: count(s.stuck), note: "none past its limit", href: safe("/alerts"), spark: s.stuckLine, line: sparkWords("Stuck", s.stuckLine)}
 	if s.stuck > 0 {
-		stuck.class, stuck.note = "stuck", valueWords(s.atRisk, " value at risk", "no value known")
+		stuck.class, stuck.note = "stuck", valueWords(s.atRisk, " at risk", "no value known")
 	} else if s.restoring {
 		stuck.value, stuck.note = "–", "restoring: no verdicts yet"
 	}

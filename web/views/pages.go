@@ -288,6 +288,7 @@ func (v AlertList) Body() templ.Component { return alertListBody(v) }
 // Parts are the live elements.
 func (v AlertList) Parts() []Part {
 	return []Part{
+		{"alerts-counts", AlertCounts(v)},
 		{"alerts-open", AlertCards(v.Clock, v.Open)},
 		{"alerts-resolved", ResolvedAlerts(v)},
 	}

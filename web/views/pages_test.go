@@ -46,6 +46,9 @@ func samplePages(t testing.TB) []samplePage {
 		Clock: c, Now: now, Page: sampleInstances(), Since: "24h",
 		Query: flows.InstanceQuery{States: []flows.State{flows.Stuck}, Step: "invoiced", Sort: flows.SortValue, At: flows.NoTime, Since: flows.NoTime, Cursor: "c2"},
 	}
+	variants := VariantList{Clock: c, Now: now, Variants: &flows.Variants{Total: 42, Variants: []flows.Variant{
+		{Steps: []string{"placed", "authorised", "authorised", "reserved"}, Count: 1312, Share: 0.66, Median: 33 * time.Minute}, {Steps: []string{"placed", "gone<b>"}, Count: 500, Share: 0.25, Median: 4 * time.Second, Conforming: true},
+	}}}
 	busy := sampleShell(PlaceOverview, "Overview")
 	busy.Notices = Notices{Restoring: true, HistoryAway: sampleNow.Add(-time.Minute), Faults: []flows.Fault{{File: "flows/orders.yaml", Line: 12, Col: 5, Message: `unknown field "befor"; did you mean "after"?`}}}
 	return []samplePage{
@@ -53,6 +56,7 @@ func samplePages(t testing.TB) []samplePage {
 		{"flows", busy, list.Body(), list.Parts()},
 		{"flow", sampleShell(PlaceFlows, "Web order to cash"), detail.Body(), detail.Parts()},
 		{"flow-played", sampleShell(PlaceFlows, "Web order to cash"), samplePlayed(t).Body(), samplePlayed(t).Parts()},
+		{"variants", sampleShell(PlaceFlows, "Variants"), variants.Body(), variants.Parts()},
 		{"step", sampleShell(PlaceFlows, "Invoice posted"), step.Body(), step.Parts()},
 		{"systems", sampleShell(PlaceSystems, "Systems"), SystemList{Clock: c, Systems: sampleSystems(t), Known: true}.Body(), SystemList{Clock: c, Systems: sampleSystems(t), Known: true}.Parts()},
 		{"system", sampleShell(PlaceSystems, "ERP"), sampleSystem(t).Body(), sampleSystem(t).Parts()},
