@@ -2,9 +2,9 @@ package flows
 
 import "github.com/shopspring/decimal"
 
-// sums are exact amounts per currency, made to be added to often: in 64 bits as long as
+// Sums are exact amounts per currency, made to be added to often: in 64 bits as long as
 // these suffice, which takes no memory.
-type sums map[string]*sum
+type Sums map[string]*sum
 
 // sum is units, in millionths, and the rest.
 type sum struct {
@@ -25,8 +25,8 @@ func init() {
 	}
 }
 
-// add adds an amount (sign 1) or takes it out (-1).
-func (s sums) add(currency string, amount decimal.Decimal, sign int) {
+// Add adds an amount (sign 1) or takes it out (-1).
+func (s Sums) Add(currency string, amount decimal.Decimal, sign int) {
 	total := s[currency]
 	if total == nil {
 		total = &sum{}
@@ -48,8 +48,8 @@ func (s sums) add(currency string, amount decimal.Decimal, sign int) {
 
 func (s *sum) exact() decimal.Decimal { return decimal.New(s.units, -sumScale).Add(s.rest) }
 
-// money is what the sums are now; those of zero are left out.
-func (s sums) money() Money {
+// Money is what the sums are now; those of zero are left out.
+func (s Sums) Money() Money {
 	m := make(Money, len(s))
 	for currency, total := range s {
 		if exact := total.exact(); !exact.IsZero() {

@@ -127,14 +127,14 @@ func (t *Tally) Merge(o *Tally) {
 type Gauges struct {
 	InFlight, Held, Stuck, Unknown int
 	WithValue                      int
-	value, atRisk                  sums
+	value, atRisk                  Sums
 	Waiting, Overdue               []int  // by step
 	Age                            Sketch // since the start; filled by the caller's AddAge
 }
 
 // NewGauges are empty gauges for a flow.
 func NewGauges(f *Flow) *Gauges {
-	return &Gauges{value: sums{}, atRisk: sums{}, Waiting: make([]int, len(f.Steps)), Overdue: make([]int, len(f.Steps))}
+	return &Gauges{value: Sums{}, atRisk: Sums{}, Waiting: make([]int, len(f.Steps)), Overdue: make([]int, len(f.Steps))}
 }
 
 // Count adds (sign 1) or takes out (-1) an instance as it was judged at now.
@@ -153,9 +153,9 @@ func (g *Gauges) Count(in *Instance, now Time, sign int) {
 	}
 	if in.Amount.Valid {
 		g.WithValue += sign
-		g.value.add(in.Currency, in.Amount.Decimal, sign)
+		g.value.Add(in.Currency, in.Amount.Decimal, sign)
 		if in.State == Stuck {
-			g.atRisk.add(in.Currency, in.Amount.Decimal, sign)
+			g.atRisk.Add(in.Currency, in.Amount.Decimal, sign)
 		}
 	}
 	for _, w := range in.WaitingOn {
@@ -175,7 +175,7 @@ func (f *Flow) Health(t *Tally, g *Gauges, asOf Time, window, span time.Duration
 		Completed: t.Ended[Completed], Failed: t.Ended[Failed], Cancelled: t.Ended[Cancelled],
 		Resolved: t.Ended[Resolved], Expired: t.Ended[Expired],
 		InFlight: g.InFlight, Held: g.Held, Stuck: g.Stuck, Unknown: g.Unknown,
-		ValueInFlight: g.value.money(), ValueAtRisk: g.atRisk.money(),
+		ValueInFlight: g.value.Money(), ValueAtRisk: g.atRisk.Money(),
 		Latency: t.Latency.Distribution(), OpenAge: g.Age.Distribution(), Estimate: KaplanMeier(&t.Latency, &g.Age),
 		Steps: f.stepHealth(t, g), Edges: f.edgeHealth(t),
 	}

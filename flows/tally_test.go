@@ -109,10 +109,10 @@ func TestMoneySumsExactly(t *testing.T) {
 			there = append(there, in)
 		}
 		for currency, sum := range sums {
-			if got := gauges.value.money()[currency].Shift(scale); !got.Equal(decimal.NewFromBigInt(sum, 0)) {
+			if got := gauges.value.Money()[currency].Shift(scale); !got.Equal(decimal.NewFromBigInt(sum, 0)) {
 				t.Fatalf("seed %d: %s %v, want %v", seed, currency, got, sum)
 			}
-			if _, there := gauges.value.money()[currency]; there == (sum.Sign() == 0) {
+			if _, there := gauges.value.Money()[currency]; there == (sum.Sign() == 0) {
 				t.Fatalf("seed %d: a sum of zero and none are not the same", seed)
 			}
 		}

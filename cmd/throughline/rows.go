@@ -18,7 +18,7 @@ type rowWriter struct {
 	store    *store.Store
 	log      *slog.Logger
 	busy     bool
-	done     chan struct{} // one message for each job that ended
+	done     chan struct{}       // one message for each job that ended
 	next     time.Time           // before it no job begins
 	forgets  []string            // flows whose rows are to be removed first
 	versions []store.FlowVersion // to be kept
@@ -77,7 +77,7 @@ func (w *rowWriter) take(e *engine.Engine, now time.Time, alive bool) job {
 		rows: rows, forgets: w.forgets, versions: w.versions, frame: w.frame, name: len(e.Frame().Names) - len(rows.Names),
 		seq: w.seq, save: w.due, at: now, alive: alive || w.due,
 	}
-w.forgets, w.versions, w.frame, w.due, w.rows = nil, nil, nil, false, rows
+	w.forgets, w.versions, w.frame, w.due, w.rows = nil, nil, nil, false, rows
 	w.next = now.Add(min(flushEvery+time.Duration(len(rows.Occurrences)+len(rows.States))*flushRow, flushLatest))
 	if j.alive {
 		w.saved = now

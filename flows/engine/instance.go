@@ -27,6 +27,7 @@ type instance struct {
 	counted  bool   // gauges, window and cohorts hold it
 	imported bool   // made of imported signals only
 	full     bool   // takes no more signals
+	memberAt int32  // position in cohort.members
 	row      int32  // owed, see outbox; 0 for none
 }
 
