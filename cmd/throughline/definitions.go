@@ -189,6 +189,9 @@ func (r *runner) restore(ctx context.Context) (from uint64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("restore: %w", err)
 	}
+	if r.writer.version, err = r.store.LatestVersion(ctx); err != nil {
+		return 0, fmt.Errorf("restore: %w", err)
+	}
 	stored, err := r.bus.Done(ctx, bus.Signals)
 	if err != nil {
 		return 0, fmt.Errorf("restore: %w", err)
@@ -202,7 +205,7 @@ func (r *runner) restore(ctx context.Context) (from uint64, err error) {
 		r.applied = 0
 	}
 	if alive > 0 {
-		r.frozen = flows.Time(alive)
+		r.frozen = min(flows.Time(alive), flows.At(began)) // the clock may have been put back
 	}
 	n, since := 0, flows.Time(0)
 	adopted := false

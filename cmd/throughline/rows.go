@@ -20,6 +20,7 @@ type rowWriter struct {
 	busy     bool
 	done     chan struct{}       // one message for each job that ended
 	next     time.Time           // before it no job begins
+	version  uint64              // of the last rows; the clock may go back, this does not
 	forgets  []string            // flows whose rows are to be removed first
 	versions []store.FlowVersion // to be kept
 	frame    []store.StateRow
@@ -45,6 +46,7 @@ type job struct {
 	seq      uint64
 	save     bool // the checkpoint seq: all up to it is in the rows until here
 	at       time.Time
+	version  uint64
 	alive    bool
 }
 
@@ -73,9 +75,10 @@ func (w *rowWriter) flush(ctx context.Context, e *engine.Engine, now time.Time) 
 
 func (w *rowWriter) take(e *engine.Engine, now time.Time, alive bool) job {
 	rows := e.Take()
+	w.version = max(w.version+1, uint64(now.UnixNano()))
 	j := job{
 		rows: rows, forgets: w.forgets, versions: w.versions, frame: w.frame, name: len(e.Frame().Names) - len(rows.Names),
-		seq: w.seq, save: w.due, at: now, alive: alive || w.due,
+		seq: w.seq, save: w.due, at: now, version: w.version, alive: alive || w.due,
 	}
 	w.forgets, w.versions, w.frame, w.due, w.rows = nil, nil, nil, false, rows
 	w.next = now.Add(min(flushEvery+time.Duration(len(rows.Occurrences)+len(rows.States))*flushRow, flushLatest))
@@ -119,7 +122,7 @@ func (w *rowWriter) write(ctx context.Context, j job) {
 }
 
 func (w *rowWriter) once(ctx context.Context, j job) error {
-	version := uint64(j.at.UnixNano())
+	version := j.version
 	for _, flow := range j.forgets {
 		if err := w.store.ForgetFlow(ctx, flow); err != nil {
 			return err
@@ -144,7 +147,7 @@ func (w *rowWriter) once(ctx context.Context, j job) error {
 		checkpoints[engineName] = j.seq
 	}
 	if j.alive {
-		checkpoints[aliveName] = version
+		checkpoints[aliveName] = uint64(j.at.UnixNano())
 	}
 	return w.store.SaveCheckpoints(ctx, checkpoints)
 }

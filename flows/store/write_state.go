@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	_ "embed" // the query
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +12,9 @@ import (
 
 	"throughline/flows"
 )
+
+//go:embed queries/latest_version.sql
+var sqlLatestVersion string
 
 // WriteInstances stores the state of instances. Of all rows of one instance that with the
 // greatest version counts, of equal versions the last written.
@@ -43,6 +47,17 @@ func (s *Store) Checkpoint(ctx context.Context, name string) (uint64, error) {
 		return 0, fmt.Errorf("read checkpoint %s: %w", name, err)
 	}
 	return seq, nil
+}
+
+// LatestVersion is the greatest version of the rows of instances, their steps and the
+// engine's state; 0 for none.
+func (s *Store) LatestVersion(ctx context.Context) (version uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	if err := s.conn.QueryRow(ctx, sqlLatestVersion).Scan(&version); err != nil {
+		return 0, fmt.Errorf("read the latest version: %w", err)
+	}
+	return version, nil
 }
 
 // FlowVersion is a flow file that runs or ran.
