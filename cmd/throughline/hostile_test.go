@@ -349,6 +349,51 @@ func TestRepeatedRequests(t *testing.T) {
 	check()
 }
 
+// TestRepeatedMuchLater: a client sends everything again when a million other spans came
+// between, as in an hour, so that the writer does not know its spans any more. Without a
+// restart: the engine still knows its orders.
+func TestRepeatedMuchLater(t *testing.T) {
+	needLoad(t)
+	p, s := besideTables(t)
+	const n = 20
+	tell := func() {
+		for i := range n {
+			if err := spansOverHTTP(t.Context(), p.addr.OTLPHTTP, spansOf(0, 25*i, 25)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		orders(&p.house, 0, n)
+	}
+	tell()
+	const between, size = 1_100_000, 10_000 // more than the writer remembers
+	for first := 0; first < between; first += size {
+		for {
+			err := spansOverHTTP(t.Context(), p.addr.OTLPHTTP, spansOf(1, first, size))
+			if err == nil {
+				break
+			}
+			if !strings.Contains(err.Error(), "429") && !strings.Contains(err.Error(), "503") {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.eventually(&p.house, "SELECT uniqExact(SpanId) FROM throughline.spans WHERE TraceId = '00000000000000000000000000000002'", between)
+	tell()
+	orders(&p.house, n, n+1) // behind all of it
+	s.eventually(&p.house, "SELECT toUInt64(count() > 0) FROM throughline.signals WHERE id = 'placed-20'", 1)
+	if dropped := p.counted("throughline_store_repeated_spans_total"); dropped != 0 {
+		t.Errorf("%v spans were known as repeats: too few came between", dropped)
+	}
+	s.eventually(&p.house, "SELECT uniqExact(TraceId, SpanId) FROM throughline.spans", 25*n+between)
+	s.eventually(&p.house, "SELECT count() FROM throughline.spans FINAL", 25*n+between)
+	s.eventually(&p.house, "SELECT uniqExact(source, id) FROM throughline.signals", n+1)
+	s.eventually(&p.house, "SELECT count() FROM throughline.steps FINAL", n+1)
+	p.eventually("each order is counted once", slow*60*time.Second, func() bool {
+		a := p.health("orders", "window=all")
+		return a.Started == n+1 && a.Steps[0].Reached == n+1
+	})
+}
+
 // TestStoppedWhileSpansCome: a SIGTERM under load loses none of the spans that were accepted.
 func TestStoppedWhileSpansCome(t *testing.T) {
 	needLoad(t)
