@@ -16,6 +16,7 @@ type Calendar struct {
 	Hours    [7][]ClockSpan // by time.Weekday, in order and apart
 	Holidays []string       // as written: regions and days
 	hash     string         // of the file's bytes
+	text     string         // the file
 	days     map[day]struct{}
 	regions  []region
 	years    [lastYear - firstYear + 1]atomic.Pointer[workYear]

@@ -34,7 +34,7 @@ func (c Counted) Counts(in *Instance, step int, from, to Time) bool {
 	}
 	switch c {
 	case CountedStarted:
-		return len(in.Path)+len(in.Failures) > 0 && inside(in.StartedAt)
+		return in.Began && inside(in.StartedAt)
 	case CountedCompleted:
 		return ended(Completed)
 	case CountedFailed:

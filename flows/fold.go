@@ -86,7 +86,7 @@ func (d *folder) scan() int {
 			d.beside(o)
 			continue
 		}
-		d.lastStep = i
+		d.lastStep, in.Began = i, true
 		if in.StartedAt == NoTime || o.Start < in.StartedAt {
 			in.StartedAt = o.Start
 		}

@@ -136,6 +136,7 @@ type Instance struct {
 	HeldUntil  Time          // NoTime while not held, and where no end is known
 	Reopened   bool          // had ended, and more children became expected at the end step
 	StartedAt  Time          // earliest start of any step
+	Began      bool          // has a signal of a step, if only failed tries: not of a hold alone
 	LastAt     Time          // latest signal
 	EndedAt    Time          // NoTime while in flight
 	EndStep    int           // -1 while in flight, and where expired or resolved

@@ -25,7 +25,7 @@ var (
 func ParseCalendar(file, name string, b []byte) (*Calendar, []Fault) {
 	p := &parser{file: file}
 	sum := sha256.Sum256(b)
-	c := &Calendar{Name: name, hash: hex.EncodeToString(sum[:])}
+	c := &Calendar{Name: name, hash: hex.EncodeToString(sum[:]), text: string(b)}
 	if root := p.document(b, "calendar"); root != nil {
 		p.calendar(root, c)
 	}

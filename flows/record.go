@@ -99,6 +99,15 @@ func (f *Flow) RecordInto(r *InstanceRecord, key string, in *Instance, asOf Time
 	}
 }
 
+// NoRecord is what is stored of an instance that is no more.
+func (f *Flow) NoRecord(instanceKey string) InstanceRecord {
+	key, environment := SplitInstanceKey(instanceKey)
+	return InstanceRecord{
+		Flow: f.Name, Version: f.Version, Key: key, Environment: environment, Deleted: true,
+		StartedAt: NoTime, LastAt: NoTime, EndedAt: NoTime, StuckSince: NoTime, HeldSince: NoTime, HeldUntil: NoTime,
+	}
+}
+
 // OccurrenceRecord turns an occurrence in this flow into what is stored.
 func (f *Flow) OccurrenceRecord(key string, o Occurrence) (r OccurrenceRecord) {
 	f.RecordOccurrence(&r, key, &o)

@@ -32,7 +32,7 @@ func NewTally(f *Flow) *Tally {
 // CountInstance visits everything that an instance contributes. For each thing it asks
 // for the tally of that instant, nil for none, and adds (sign 1) or takes out (-1).
 func CountInstance(in *Instance, sign int, at func(Time) *Tally) {
-	if len(in.Path)+len(in.Failures) > 0 { // a hold alone starts nothing
+	if in.Began { // a hold alone starts nothing
 		if t := at(in.StartedAt); t != nil {
 			t.Started += sign
 		}

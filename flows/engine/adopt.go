@@ -112,6 +112,7 @@ func (e *Engine) adoptInstance(p *parcel, i int, number uint32) {
 		return // it is woken with what is there
 	}
 	in := &instance{fs: fs, key: strings.Clone(id), timer: -1, openAt: -1, cell: number}
+	in.kept = e.returning && fs.kept.has(e.graph.hash(k.class, k.value))
 	fs.instances[in.key] = in
 	w := e.opens(in)
 	w.occurrences, w.dirty = p.of(i, w.occurrences), true

@@ -42,6 +42,7 @@ type Engine struct {
 	leaving   []leaving           // in the order of their times
 	evicting  map[uint64]struct{} // IDs of those that Leave was not told of yet
 	left      filter
+	returning bool    // what left memory comes back
 	component members // scratch
 	packer    packer
 	parcel    parcel
@@ -107,6 +108,7 @@ type flowState struct {
 	later       map[*instance][]*instance // of a key's first instance, those that follow
 	firsts      map[*instance]*instance   // the way back
 	laterBefore map[*instance][]*instance // as before
+	kept        filter                    // primary keys of kept instances that may have left memory: see keep
 }
 
 // New is an engine for a set of flows, without any instance.
@@ -153,6 +155,9 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 			cohorts: map[cohortID]*cohort{}, changed: true, fresh: e.again,
 		}
 		empty = append(empty, f.Name)
+		if old := e.flows[f.Name]; old != nil && !rekeyed && old.flow.Keeps(f) {
+			e.keepEnded(old, kept[f.Name])
+		}
 	}
 	for name, old := range e.flows {
 		if kept[name] != old {
@@ -176,8 +181,13 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 // refold judges all instances of a flow by another version of it.
 func (e *Engine) refold(fs *flowState, f *flows.Flow) {
 	before := fs.flow
+	fs.kept = e.left.clone() // what left memory had ended
 	for _, in := range fs.instances {
 		fs.flow = before
+		if in.kept || in.ended() {
+			e.keep(in)
+			continue
+		}
 		e.touch(in)
 		fs.flow = f
 		e.judge(in, e.now)
@@ -211,6 +221,9 @@ func (e *Engine) Retire() {
 	for _, fs := range e.flows {
 		for key, old := range fs.before {
 			now := fs.instances[key]
+			if now != nil && now.kept {
+				continue
+			}
 			if now == nil {
 				now = &instance{fs: fs, key: key, timer: -1, openAt: -1} // unnumbered: it holds nothing
 				e.out.instance(now)                                      // without an occurrence: a removal

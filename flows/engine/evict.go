@@ -129,6 +129,9 @@ func (e *Engine) leave(p *parcel, out *Evicted) {
 		for _, later := range in.fs.later[in] {
 			delete(in.fs.firsts, later)
 		}
+		if k := &p.keys[want.key]; in.kept {
+			in.fs.kept.add(e.graph.hash(k.class, k.value))
+		}
 		delete(in.fs.later, in)
 		delete(in.fs.instances, in.key)
 	}
@@ -189,6 +192,8 @@ func (e *Engine) missing(hashes []uint64, environment, typ, value string) []uint
 
 // Return takes back what left memory: as it was stored.
 func (e *Engine) Return(states []State, now flows.Time) error {
+	e.returning = true
+	defer func() { e.returning = false }()
 	if err := e.Adopt(states, now); err != nil {
 		return err
 	}

@@ -1,5 +1,7 @@
 package engine
 
+import "slices"
+
 // filter is a Bloom filter over hashes: it forgets none, and takes about one in a thousand
 // of the others for one of its own, at 16 bits each. It grows by halves that double.
 type filter struct {
@@ -37,6 +39,15 @@ func (f *filter) add(hash uint64) {
 		p.bits[bit/64] |= 1 << (bit % 64)
 		hash += step
 	}
+}
+
+// clone is a filter of the same hashes.
+func (f *filter) clone() filter {
+	c := filter{parts: slices.Clone(f.parts), used: f.used}
+	for i := range c.parts {
+		c.parts[i].bits = slices.Clone(c.parts[i].bits)
+	}
+	return c
 }
 
 func (f *filter) has(hash uint64) bool {

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -133,7 +134,13 @@ func generate(t *testing.T, seed uint64) *generated {
 // folded are the instances as the fold alone makes them of the set of signals.
 func (g *generated) folded(t *testing.T, set *flows.Set, signals []flows.Signal, now flows.Time) map[string]flows.InstanceRecord {
 	t.Helper()
-	made, _ := set.Flow("made")
+	return foldedBy(t, set, signals, now)
+}
+
+// foldedBy is that of the one flow of a set.
+func foldedBy(t *testing.T, set *flows.Set, signals []flows.Signal, now flows.Time) map[string]flows.InstanceRecord {
+	t.Helper()
+	made := set.Flows()[0]
 	byKey, seen := map[string][]flows.Occurrence{}, map[flows.Identity]bool{}
 	for i := range signals {
 		s := signals[i]
@@ -156,7 +163,7 @@ func (g *generated) folded(t *testing.T, set *flows.Set, signals []flows.Signal,
 		for n, part := range made.Parts(occurrences) {
 			in := made.Fold(slices.Clone(part), flows.Clock(part, now))
 			name := flows.PartKey(key, n)
-			rows["made/"+name] = settled(made.Record(name, &in, now))
+			rows[made.Name+"/"+name] = settled(made.Record(name, &in, now))
 		}
 	}
 	return rows
@@ -244,38 +251,42 @@ var ways = map[string]func(t *testing.T, g *generated, set *flows.Set, rng *rand
 	},
 	"judged anew after a deadline changed": func(t *testing.T, g *generated, set *flows.Set, rng *rand.Rand) *feed {
 		f := newFeed(t, setOf(t, g.refs, "", regexp.MustCompile(`within: \w+`).ReplaceAllString(g.text, "within: 7m")))
-		all := g.mixed(rng)
-		cut := rng.IntN(1 + len(all))
-		f.send(slices.Clone(all[:cut])...)
-		f.at(min(g.now, morning+60*minute))
-		f.set = set
-		if empty := f.e.Replace(set); len(empty) > 0 {
-			if !strings.Contains(g.text, "reopen: new") && !strings.Contains(g.text, "calendar") {
-				t.Errorf("starts empty: %v", empty)
-			}
-			f.send(slices.Clone(all[:cut])...)
-			f.e.Retire()
-		}
-		f.take()
-		f.send(slices.Clone(all[cut:])...)
-		f.at(g.now)
-		return f
+		return g.changed(t, f, set, rng, func(*flows.Signal) bool { return true })
 	},
 	"folded anew after the definition changed": func(t *testing.T, g *generated, set *flows.Set, rng *rand.Rand) *feed {
 		f := newFeed(t, setOf(t, g.refs, "", strings.Replace(g.text, "steps:\n", "steps:\n- {id: more, match: {event: noise}}\n", 1)))
-		all := g.mixed(rng)
-		cut := rng.IntN(1 + len(all))
-		f.send(slices.Clone(all[:cut])...)
-		f.at(min(g.now, morning+60*minute))
-		f.set = set
-		f.e.Replace(set)
-		f.send(slices.Clone(all[:cut])...)
-		f.e.Retire()
-		f.take()
-		f.send(slices.Clone(all[cut:])...)
-		f.at(g.now)
-		return f
+		return g.changed(t, f, set, rng, func(s *flows.Signal) bool { return s.Name != "noise" })
 	},
+}
+
+// changed has the definition change at some point. Those that had ended then are what
+// their own version makes of their signals, of the later ones those that the other takes
+// too, unless these open them again.
+func (g *generated) changed(t *testing.T, f *feed, set *flows.Set, rng *rand.Rand, taken func(*flows.Signal) bool) *feed {
+	t.Helper()
+	before := f.set
+	f.keeping()
+	all := g.mixed(rng)
+	cut := rng.IntN(1 + len(all))
+	f.send(slices.Clone(all[:cut])...)
+	f.at(min(g.now, morning+60*minute))
+	kept := f.change(set, all[:cut])
+	f.send(slices.Clone(all[cut:])...)
+	signals := slices.Clone(all[:cut])
+	for i := range all[cut:] {
+		if s := all[cut+i]; taken(&s) {
+			signals = append(signals, s)
+		}
+	}
+	f.kept = map[string]flows.InstanceRecord{}
+	own := foldedBy(t, before, signals, f.now)
+	for name := range kept {
+		if !own[name].State.InFlight() {
+			f.kept[name] = own[name]
+		}
+	}
+	f.at(g.now)
+	return f
 }
 
 // mixed are the signals in some order, some of them twice.
@@ -302,7 +313,9 @@ func (g *generated) differs(t *testing.T, way string) string {
 			}
 		}
 	}
-	return gocmp.Diff(versionless(g.folded(t, set, signals, g.now)), f.settled())
+	want := g.folded(t, set, signals, g.now)
+	maps.Copy(want, f.kept)
+	return gocmp.Diff(versionless(want), f.settled())
 }
 
 // shrunk leaves out the signals that a difference does not need.

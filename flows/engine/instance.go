@@ -27,6 +27,7 @@ type instance struct {
 	counted  bool   // gauges, window and cohorts hold it
 	imported bool   // made of imported signals only
 	full     bool   // takes no more signals
+	kept     bool   // ended under another version, which it keeps: see keep
 	memberAt int32  // position in cohort.members
 	row      int32  // owed, see outbox; 0 for none
 }
@@ -154,7 +155,7 @@ func (e *Engine) count(in *instance, sign int) {
 	if in.counted {
 		in.until = int32(in.fs.window.current + aheadSlots) // fits until 2650
 	}
-	in.fs.window.until = int64(in.until)
+	in.fs.window.of(in)
 	in.fs.gauges.Count(&e.folded, in.judged, sign)
 	flows.CountInstance(&e.folded, sign, in.fs.window.at)
 	flows.CountInstance(&e.folded, sign, in.fs.window.inTotal)
@@ -265,6 +266,12 @@ func (e *Engine) settle(now flows.Time) {
 }
 
 func (e *Engine) judge(in *instance, now flows.Time) {
+	if in.kept {
+		if !e.quiet && !in.fs.fresh {
+			e.out.instance(in)
+		}
+		return
+	}
 	if occurrences := in.work.occurrences; in.fs.flow.Exists(occurrences) {
 		e.judgeOne(in, in.part(occurrences), now)
 	} else {

@@ -15,7 +15,9 @@ type outbox struct {
 	occurrences []flows.OccurrenceRecord
 	states      []State
 	evicted     []Evicted
-	named       int // texts of Engine.names that were taken
+	named       int                    // texts of Engine.names that were taken
+	early       []flows.InstanceRecord // of instances that keep the version that was in force
+	whole       []InstanceID           // see Rows.Whole
 }
 
 // maxRows bounds the rows of instances that are made as these are judged, which saves
@@ -79,7 +81,7 @@ func (o *outbox) remove(in *instance, occurrence *flows.Occurrence) {
 
 func (e *Engine) emit(in *instance, o *flows.Occurrence, deleted bool) {
 	switch {
-	case e.quiet:
+	case e.quiet || in.kept && in.fs.fresh:
 	case deleted:
 		e.out.remove(in, o)
 	default:
@@ -95,22 +97,32 @@ type Rows struct {
 	States      []State
 	Names       []string  // to be added to those taken before, and written before States
 	Evicted     []Evicted // written before States, and then told to Leave
+
+	// Late are instances that keep another version than that in force, and of which signals
+	// are among Occurrences. They are to be folded by that version from what is stored.
+	Late []InstanceID
+	// Whole are instances of which Occurrences has all: others that are stored are no more.
+	Whole []InstanceID
 }
 
 // Owed is how many rows Take would return.
 func (e *Engine) Owed() int {
-	return len(e.out.instances) + len(e.out.occurrences) + len(e.out.states) + len(e.out.evicted)
+	return len(e.out.instances) + len(e.out.occurrences) + len(e.out.states) + len(e.out.evicted) + len(e.out.early)
 }
 
 // Take returns the rows owed, and owes nothing more. They must be written, in the order
 // of the Takes; there is no way to ask for them again.
 func (e *Engine) Take() Rows {
-	rows := Rows{Occurrences: e.out.occurrences, Instances: e.out.rows}
+	rows := Rows{Occurrences: e.out.occurrences, Instances: e.out.rows, Whole: e.out.whole}
 	if e.out.void > 0 {
 		rows.Instances = slices.DeleteFunc(rows.Instances, func(r flows.InstanceRecord) bool { return r.Flow == "" })
 	}
+	rows.Instances = append(rows.Instances, e.out.early...)
 	for _, in := range e.out.instances {
-		if in.row == madeLater {
+		switch {
+		case in.row == madeLater && in.kept:
+			rows.Late = append(rows.Late, in.id())
+		case in.row == madeLater:
 			rows.Instances = append(rows.Instances, e.record(in))
 		}
 		in.row = 0
@@ -122,7 +134,7 @@ func (e *Engine) Take() Rows {
 		rows.Names = e.names.texts[e.out.named:len(e.names.texts):len(e.names.texts)]
 		e.out.named = len(e.names.texts)
 	}
-	e.out.occurrences, e.out.states, e.out.evicted = nil, nil, nil
+	e.out.occurrences, e.out.states, e.out.evicted, e.out.early, e.out.whole = nil, nil, nil, nil, nil
 	return rows
 }
 
@@ -140,14 +152,9 @@ func (e *Engine) Reuse(rows Rows) {
 
 func (e *Engine) record(in *instance) (r flows.InstanceRecord) {
 	f := in.fs.flow
-	key, environment := flows.SplitInstanceKey(in.key)
 	occurrences := e.occurrences(in)
 	if !f.Exists(occurrences) {
-		return flows.InstanceRecord{
-			Flow: f.Name, Version: f.Version, Key: key, Environment: environment, Deleted: true,
-			StartedAt: flows.NoTime, LastAt: flows.NoTime, EndedAt: flows.NoTime, StuckSince: flows.NoTime,
-			HeldSince: flows.NoTime, HeldUntil: flows.NoTime,
-		}
+		return f.NoRecord(in.key)
 	}
 	f.FoldInto(&e.folded, in.part(occurrences), in.judged)
 	in.recordInto(&r, &e.folded)
@@ -171,7 +178,10 @@ func (e *Engine) Reconcile(stored *flows.InstanceRecord, seen map[string]bool) {
 	id := flows.InstanceKey(stored.Key, stored.Environment)
 	seen[id] = true
 	in := fs.find(id)
-	if in == nil {
+	if in == nil && stored.Version != fs.flow.Version && stored.State.InFlight() { // not of the version in force
+		e.out.instance(&instance{fs: fs, key: id, timer: -1, openAt: -1})
+	}
+	if in == nil || in.kept {
 		return
 	}
 	r := e.record(in)
@@ -183,12 +193,11 @@ func (e *Engine) Reconcile(stored *flows.InstanceRecord, seen map[string]bool) {
 	}
 }
 
-// OweAll owes all rows of a flow.
+// OweAll owes all rows of a flow's instances that do not keep another version.
 func (e *Engine) OweAll(flow string) {
 	for _, in := range e.flows[flow].instances {
-		e.out.instance(in)
-		for _, o := range e.occurrences(in) {
-			e.out.add(in, &o)
+		if !in.kept {
+			e.oweWhole(in)
 		}
 	}
 	for in := range e.flows[flow].firsts {
@@ -200,7 +209,7 @@ func (e *Engine) OweAll(flow string) {
 func (e *Engine) OweUnseen(flow string, seen map[string]bool) {
 	if fs := e.flows[flow]; fs != nil {
 		for key, in := range fs.instances {
-			if !seen[key] {
+			if !seen[key] && !in.kept {
 				e.out.instance(in)
 			}
 		}

@@ -62,6 +62,8 @@ type feed struct {
 	now     flows.Time
 	rows    map[string]flows.InstanceRecord // by flow and key
 	written int                             // rows of instances in all
+	kept    map[string]flows.InstanceRecord // what those are to be that keep their version
+	keeper  *keeper                         // nil where no definition changes
 }
 
 func newFeed(t *testing.T, set *flows.Set) *feed {
@@ -91,13 +93,17 @@ func (f *feed) send(signals ...flows.Signal) {
 }
 
 func (f *feed) take() {
-	for _, r := range f.e.Take().Instances {
+	rows := f.e.Take()
+	for _, r := range rows.Instances {
 		f.written++
 		if r.Deleted {
 			delete(f.rows, r.Flow+"/"+r.Key)
 			continue
 		}
 		f.rows[r.Flow+"/"+r.Key] = r
+	}
+	if f.keeper != nil {
+		f.keep(rows)
 	}
 }
 

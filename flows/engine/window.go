@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"maps"
+	"math"
 	"time"
 
 	"throughline/flows"
@@ -23,8 +25,9 @@ type window struct {
 	slots          []slot // by number, in a ring
 	total          *flows.Tally
 	first, current int64
-	until          int64 // last slot that takes what is counted now
+	since, until   int64 // first and last slot that take what is counted now
 	aged           flows.Time
+	moved          map[*instance]int64 // slot of Move: what was before is counted as the version before had it
 }
 
 // slot is what happened in one slot.
@@ -46,7 +49,7 @@ func slotOf(t flows.Time) int64 { return int64(t) / int64(slotLength) }
 // was counted is not taken out when time has moved on.
 func (w *window) at(t flows.Time) *flows.Tally {
 	s := slotOf(t)
-	if s < w.first || s > w.until {
+	if s < w.first || s < w.since || s > w.until {
 		return nil
 	}
 	if w.slots == nil {
@@ -59,9 +62,17 @@ func (w *window) at(t flows.Time) *flows.Tally {
 	return of.tally
 }
 
+// of has the window take what it takes of an instance.
+func (w *window) of(in *instance) {
+	w.since, w.until = math.MinInt64, int64(in.until)
+	if slot, ok := w.moved[in]; ok {
+		w.since = slot
+	}
+}
+
 // inTotal is the total where it holds that instant, else nil.
 func (w *window) inTotal(t flows.Time) *flows.Tally {
-	if s := slotOf(t); s < w.first || s > w.current || s > w.until {
+	if s := slotOf(t); s < w.first || s > w.current || s < w.since || s > w.until {
 		return nil
 	}
 	return w.total
@@ -74,6 +85,7 @@ func (w *window) roll(now flows.Time) bool {
 	}
 	w.current = slotOf(now)
 	w.first = slotOf(now.Add(-Window))
+	maps.DeleteFunc(w.moved, func(_ *instance, slot int64) bool { return slot < w.first })
 	w.total = flows.NewTally(w.flow)
 	for i := range w.slots {
 		switch of := &w.slots[i]; {
