@@ -24,14 +24,14 @@ var (
 	sqlOccurrencesBetween string
 )
 
-// occurrencesQuery asks for the occurrences of f up to an instant, of the keys that a
+// occurrencesQuery asks for the occurrences of a flow up to an instant, of the keys that a
 // condition leaves, "" for all.
-func occurrencesQuery(f *flows.Flow, until flows.Time, condition string) (query string, args []any) {
+func occurrencesQuery(ls *lenses, until flows.Time, condition string) (query string, args []any) {
 	args = []any{
-		clickhouse.Named("flow", f.Name), clickhouse.Named("steps", f.Positions()), clickhouse.Named("until", int64(until)),
+		clickhouse.Named("flow", ls.inForce.flow.Name), clickhouse.Named("steps", ls.steps), clickhouse.Named("until", int64(until)),
 	}
-	cut, args := listOf("segments", f.Segments, args)
-	expect, args := listOf("expect", f.Expects(), args)
+	cut, args := listOf("segments", ls.segments, args)
+	expect, args := listOf("expect", ls.expecting, args)
 	if condition != "" {
 		condition = "\n" + strings.TrimSpace(condition)
 	}
@@ -62,9 +62,10 @@ const foldTimeout = time.Minute
 type foldQuery struct {
 	flow      *flows.Flow
 	now       flows.Time
-	hindsight bool    // only occurrences up to now exist, and all are judged at now
-	bound     bound   // instances that can matter; the zero value is all
-	segment   segment // zero is none
+	hindsight bool     // only occurrences up to now exist, and all are judged at now
+	bound     bound    // instances that can matter; the zero value is all
+	segment   segment  // zero is none
+	keys      []string // of these alone; nil for all
 }
 
 // bound selects the instances that were in flight, ended or had a signal between two
@@ -88,9 +89,11 @@ type segment struct{ name, value string }
 // folded is one instance, valid until the next.
 type folded struct {
 	key      string
-	now      flows.Time // instant of the verdict
-	imported bool       // made of imported signals only
+	now      flows.Time  // instant of the verdict
+	imported bool        // made of imported signals only
+	flow     *flows.Flow // its own version
 	in       *flows.Instance
+	counted  *flows.Instance // in, by the steps of the version in force
 }
 
 // fold folds every instance that q asks for and visits it. One instance at a time is in
@@ -102,15 +105,33 @@ func (s *Store) fold(ctx context.Context, q foldQuery, visit func(folded) error)
 	if q.bound.set || q.segment.name != "" {
 		condition = sqlOccurrencesBetween
 	}
-	query, args := occurrencesQuery(q.flow, q.until(), condition)
-	if condition != "" {
-		args = append(args, q.betweenArgs()...)
+	ls, err := s.lenses(ctx, q.flow)
+	if err != nil {
+		return err
 	}
-	rows, err := s.conn.Query(ctx, query, args...)
+	var bounds []any
+	if condition != "" {
+		bounds = q.betweenArgs()
+	}
+	if q.keys != nil {
+		condition = ofWantedKeys
+		if ctx, err = withKeys(ctx, q.keys); err != nil {
+			return err
+		}
+	}
+	query, args := occurrencesQuery(ls, q.until(), condition)
+	rows, err := s.conn.Query(ctx, query, append(args, bounds...)...)
 	if err != nil {
 		return fmt.Errorf("read occurrences: %w", err)
 	}
-	return errors.Join(foldRows(rows, q, visit), rows.Close())
+	if len(ls.others) == 0 {
+		return errors.Join(foldRows(rows, q, ls, nil, visit), rows.Close())
+	}
+	kept, err := s.keptVersions(ctx, q.flow, condition, bounds...)
+	if err != nil {
+		return errors.Join(err, rows.Close())
+	}
+	return errors.Join(foldRows(rows, q, ls, kept, visit), rows.Close(), kept.rows.Close())
 }
 
 func (q *foldQuery) betweenArgs() []any {
@@ -132,41 +153,28 @@ func (q *foldQuery) until() flows.Time {
 	return math.MaxInt64
 }
 
-// foldRows folds rows in which those of one key stand together.
-func foldRows(rows driver.Rows, q foldQuery, visit func(folded) error) error {
+// foldRows folds rows in which those of one key stand together, each key by the version
+// that kept says; nil where there is one only.
+func foldRows(rows driver.Rows, q foldQuery, ls *lenses, kept *keptRows, visit func(folded) error) error {
 	var (
-		in          flows.Instance
 		occurrences []flows.Occurrence
 		key         string
 	)
-	one := func(key string, occurrences []flows.Occurrence) error {
-		if !q.flow.Exists(occurrences) {
-			return nil
-		}
-		now := q.now
-		if !q.hindsight {
-			now = flows.Clock(occurrences, q.now)
-		}
-		q.flow.FoldInto(&in, occurrences, now)
-		c := folded{key: key, now: now, imported: imported(occurrences), in: &in}
-		if q.segment.name != "" && !q.segment.holds(q.flow, &in) {
-			return nil
-		}
-		return visit(c)
-	}
+	f := folder{q: q, visit: visit}
 	flush := func() error {
-		if !q.flow.Reopen {
-			return one(key, occurrences)
-		}
-		for i, part := range q.flow.Parts(occurrences) {
-			value, environment := flows.SplitInstanceKey(key)
-			if err := one(flows.InstanceKey(flows.PartKey(value, i), environment), part); err != nil {
+		l := ls.inForce
+		if kept != nil && len(occurrences) > 0 {
+			version, err := kept.of(key)
+			if err != nil {
 				return err
 			}
+			if own := ls.others[version]; own != nil {
+				l = own
+			}
 		}
-		return nil
+		return f.key(l.flow, key, l.see(occurrences))
 	}
-	reader := occurrenceReader{segments: len(q.flow.Segments), expects: len(q.flow.Expects())}
+	reader := occurrenceReader{segments: len(ls.segments), expects: len(ls.expecting)}
 	for rows.Next() {
 		if err := reader.scan(rows); err != nil {
 			return err
@@ -183,6 +191,48 @@ func foldRows(rows driver.Rows, q foldQuery, visit func(folded) error) error {
 		return fmt.Errorf("read occurrences: %w", err)
 	}
 	return flush()
+}
+
+// folder folds what is read for a query, one key after the other.
+type folder struct {
+	q     foldQuery
+	visit func(folded) error
+	in    flows.Instance
+}
+
+// key folds the occurrences of one key by a version.
+func (f *folder) key(own *flows.Flow, key string, occurrences []flows.Occurrence) error {
+	if !own.Reopen {
+		return f.one(own, key, occurrences)
+	}
+	for i, part := range own.Parts(occurrences) {
+		value, environment := flows.SplitInstanceKey(key)
+		if err := f.one(own, flows.InstanceKey(flows.PartKey(value, i), environment), part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *folder) one(own *flows.Flow, key string, occurrences []flows.Occurrence) error {
+	q, in := &f.q, &f.in
+	if !own.Exists(occurrences) {
+		return nil
+	}
+	now := q.now
+	if !q.hindsight {
+		now = flows.Clock(occurrences, q.now)
+	}
+	own.FoldInto(in, occurrences, now)
+	if q.segment.name != "" && !q.segment.holds(own, in) {
+		return nil
+	}
+	c := folded{key: key, now: now, imported: imported(occurrences), flow: own, in: in, counted: in}
+	if own != q.flow {
+		projected := q.flow.Project(own, in)
+		c.counted = &projected
+	}
+	return f.visit(c)
 }
 
 func (g segment) holds(f *flows.Flow, in *flows.Instance) bool {

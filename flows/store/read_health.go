@@ -31,9 +31,9 @@ func (s *Store) Health(ctx context.Context, f *flows.Flow, w flows.Window, cut s
 	}
 	err = s.fold(ctx, q, func(c folded) error {
 		first = min(first, c.in.StartedAt)
-		flows.CountInstance(c.in, 1, inWindow)
+		flows.CountInstance(c.counted, 1, inWindow)
 		if c.in.State.InFlight() {
-			gauges.Count(c.in, c.now, 1)
+			gauges.Count(c.counted, c.now, 1)
 			gauges.Age.Add(max(0, c.now.Sub(c.in.StartedAt)))
 		}
 		return nil

@@ -42,6 +42,9 @@ func (s *Store) instance(ctx context.Context, f *flows.Flow, key string, at flow
 		}
 		q.now = d.AsOf
 	}
+	if f, err = s.ownVersion(ctx, f, key); err != nil {
+		return d, err
+	}
 	whole, occurrences, err := s.occurrencesOf(ctx, f, key, q.until())
 	if err != nil {
 		return d, err
@@ -108,7 +111,7 @@ func (s *Store) occurrencesOf(
 func (s *Store) occurrences(
 	ctx context.Context, f *flows.Flow, key string, until flows.Time,
 ) (list []flows.Occurrence, err error) {
-	query, args := occurrencesQuery(f, until, "AND key = {key:String}")
+	query, args := occurrencesQuery(lensesOf(f), until, "AND key = {key:String}")
 	rows, err := s.conn.Query(ctx, query, append(args, clickhouse.Named("key", key))...)
 	if err != nil {
 		return nil, fmt.Errorf("read occurrences: %w", err)

@@ -199,11 +199,11 @@ func (s *Store) instancesFolded(
 		records = records[:min(len(records), q.Limit+1)]
 	}
 	err := s.fold(ctx, fq, func(c folded) error {
-		if !matches(c.in) {
+		if !matches(c.counted) {
 			return nil
 		}
 		key, environment := flows.SplitInstanceKey(c.key)
-		r := f.Record(key, c.in, c.now)
+		r := c.flow.Record(key, c.in, c.now)
 		r.Environment, r.Imported = environment, c.imported
 		if after != nil && comparePlaces(placeOf(q.Sort, &r), *after) <= 0 {
 			return nil

@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
@@ -32,11 +31,11 @@ func (s *Store) Variants(ctx context.Context, f *flows.Flow, from, to flows.Time
 		instances++
 		path = path[:0]
 		for _, step := range in.Path {
-			path = binary.BigEndian.AppendUint16(path, uint16(step))
+			path = append(append(path, c.flow.Steps[step].ID...), 0)
 		}
 		v := found[string(path)]
 		if v == nil {
-			v = &variant{steps: slices.Clone(in.Path), conforming: true}
+			v = &variant{steps: idsOf(c.flow, in.Path), conforming: true}
 			found[string(path)] = v
 		}
 		v.durations = append(v.durations, in.Times[len(in.Times)-1].Sub(in.Times[0]))
@@ -46,33 +45,36 @@ func (s *Store) Variants(ctx context.Context, f *flows.Flow, from, to flows.Time
 	if err != nil {
 		return flows.Variants{}, fmt.Errorf("variants of %s: %w", f.Name, err)
 	}
-	return topVariants(f, found, instances, limit), nil
+	return topVariants(found, instances, limit), nil
+}
+
+// idsOf are the ids of steps of a version.
+func idsOf(f *flows.Flow, steps []int) []string {
+	ids := make([]string, len(steps))
+	for i, s := range steps {
+		ids[i] = f.Steps[s].ID
+	}
+	return ids
 }
 
 type variant struct {
-	steps      []int
+	steps      []string
 	durations  []time.Duration
 	conforming bool
 }
 
-func topVariants(f *flows.Flow, found map[string]*variant, instances, limit int) flows.Variants {
+func topVariants(found map[string]*variant, instances, limit int) flows.Variants {
 	all := make([]*variant, 0, len(found))
 	for _, v := range found {
 		all = append(all, v)
 	}
 	slices.SortFunc(all, func(a, b *variant) int {
-		return cmp.Or(cmp.Compare(len(b.durations), len(a.durations)), slices.CompareFunc(a.steps, b.steps, func(a, b int) int {
-			return cmp.Compare(f.Steps[a].ID, f.Steps[b].ID)
-		}))
+		return cmp.Or(cmp.Compare(len(b.durations), len(a.durations)), slices.Compare(a.steps, b.steps))
 	})
 	answer := flows.Variants{Variants: []flows.Variant{}, Total: len(all)}
 	for _, v := range all[:min(limit, len(all))] {
-		steps := make([]string, len(v.steps))
-		for i, s := range v.steps {
-			steps[i] = f.Steps[s].ID
-		}
 		answer.Variants = append(answer.Variants, flows.Variant{
-			Steps: steps, Count: len(v.durations), Share: float64(len(v.durations)) / float64(instances),
+			Steps: v.steps, Count: len(v.durations), Share: float64(len(v.durations)) / float64(instances),
 			Median: median(v.durations), Conforming: v.conforming,
 		})
 	}
@@ -85,19 +87,20 @@ func topVariants(f *flows.Flow, found map[string]*variant, instances, limit int)
 // frequent first, then by the steps' ids. Exact: it keeps one duration per pair that
 // occurred in memory.
 func (s *Store) DirectlyFollows(ctx context.Context, f *flows.Flow, from, to flows.Time) (flows.DirectlyFollows, error) {
-	edges := make(map[[2]int][]time.Duration)
-	starts, ends := make([]int, len(f.Steps)), make([]int, len(f.Steps))
+	edges := make(map[[2]string][]time.Duration)
+	starts, ends := map[string]int{}, map[string]int{}
 	q := foldQuery{flow: f, now: wallClock(), bound: between(from, to)}
 	err := s.fold(ctx, q, func(c folded) error {
 		path, times := c.in.Path, c.in.Times
-		for i, step := range path {
+		for i, position := range path {
+			step := c.flow.Steps[position].ID
 			if !within(times[i], from, to) {
 				continue
 			}
 			if i == 0 {
 				starts[step]++
 			} else {
-				edge := [2]int{path[i-1], step}
+				edge := [2]string{c.flow.Steps[path[i-1]].ID, step}
 				edges[edge] = append(edges[edge], times[i].Sub(times[i-1]))
 			}
 			if i == len(path)-1 {
@@ -109,26 +112,16 @@ func (s *Store) DirectlyFollows(ctx context.Context, f *flows.Flow, from, to flo
 	if err != nil {
 		return flows.DirectlyFollows{}, fmt.Errorf("directly-follows of %s: %w", f.Name, err)
 	}
-	answer := flows.DirectlyFollows{Edges: []flows.Edge{}, Starts: countsByID(f, starts), Ends: countsByID(f, ends)}
+	answer := flows.DirectlyFollows{Edges: []flows.Edge{}, Starts: starts, Ends: ends}
 	for edge, durations := range edges {
 		answer.Edges = append(answer.Edges, flows.Edge{
-			From: f.Steps[edge[0]].ID, To: f.Steps[edge[1]].ID, Count: len(durations), Median: median(durations),
+			From: edge[0], To: edge[1], Count: len(durations), Median: median(durations),
 		})
 	}
 	slices.SortFunc(answer.Edges, func(a, b flows.Edge) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
 	})
 	return answer, nil
-}
-
-func countsByID(f *flows.Flow, counts []int) map[string]int {
-	byID := make(map[string]int)
-	for step, n := range counts {
-		if n > 0 {
-			byID[f.Steps[step].ID] = n
-		}
-	}
-	return byID
 }
 
 func within(t, from, to flows.Time) bool {

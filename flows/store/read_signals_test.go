@@ -221,8 +221,8 @@ func TestSignalNames(t *testing.T) {
 // TestQueryText holds the queries that are put together, as they are sent.
 func TestQueryText(t *testing.T) {
 	f := parseFlow(t, []byte(orders))
-	all, _ := occurrencesQuery(&flows.Flow{Name: "plain", Steps: f.Steps}, 0, "")
-	between, _ := occurrencesQuery(f, 0, sqlOccurrencesBetween)
+	all, _ := occurrencesQuery(lensesOf(&flows.Flow{Name: "plain", Steps: f.Steps}), 0, "")
+	between, _ := occurrencesQuery(lensesOf(f), 0, sqlOccurrencesBetween)
 	for name, got := range map[string]string{
 		"occurrences": all, "occurrences_between": between, "instances": instanceQuery(sqlInstances), "timeline": signalQuery(sqlTimeline),
 	} {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -31,6 +32,7 @@ type Store struct {
 	database string
 	cluster  string
 	http     bool
+	versions sync.Map // *flows.Flow by flow and version; nil for one that cannot be read
 }
 
 const (

@@ -65,6 +65,7 @@ type FlowVersion struct {
 	Flow       string
 	Version    string
 	Definition string // the file's bytes
+	Referred   string // flows.Flow.Referred
 }
 
 // SaveFlowVersion records that a flow file runs from now on.
@@ -73,6 +74,7 @@ func (s *Store) SaveFlowVersion(ctx context.Context, v FlowVersion) error {
 		words("flow", func(v *FlowVersion) string { return v.Flow }),
 		strs("version", func(v *FlowVersion) string { return v.Version }),
 		strs("definition", func(v *FlowVersion) string { return v.Definition }),
+		strs("referred", func(v *FlowVersion) string { return v.Referred }),
 	})
 }
 

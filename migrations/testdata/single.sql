@@ -301,3 +301,8 @@ ALTER TABLE throughline.signals MATERIALIZE INDEX IF EXISTS idx_received
 -- What was stored before the index.
 ALTER TABLE throughline.spans MATERIALIZE INDEX IF EXISTS idx_received
 
+-- 0019_versions_refer
+-- With each version of a flow, what its file refers to in others: the calendars and planned downtime that count in its hash.
+ALTER TABLE throughline.flow_versions
+    ADD COLUMN IF NOT EXISTS referred String COMMENT 'calendars and downtime, as JSON' CODEC(ZSTD(1)) AFTER definition
+
