@@ -45,6 +45,7 @@ type Options struct {
 	// These bound the bodies that they take; nothing else reads a body.
 	Events       http.Handler // POST /api/v1/events
 	Import       http.Handler // POST /api/v1/flows/{flow}/import
+	Backfill     http.Handler // POST and GET /api/v1/flows/{flow}/backfill
 	DeadLetters  http.Handler // GET /api/v1/dead-letters, POST /api/v1/dead-letters/replay
 	Met          func() Met   // what the engine met
 	OnCall       OnCall       // nil: alerts cannot be acknowledged or silenced from the pages
@@ -150,6 +151,10 @@ func (s *Server) routes() {
 	}
 	if s.Import != nil {
 		s.mux.Handle("POST /api/v1/flows/{flow}/import", s.Import)
+	}
+	if s.Backfill != nil {
+		s.mux.Handle("POST /api/v1/flows/{flow}/backfill", s.Backfill)
+		s.mux.Handle("GET /api/v1/flows/{flow}/backfill", s.Backfill)
 	}
 	if s.DeadLetters != nil {
 		s.mux.Handle("GET /api/v1/dead-letters", s.DeadLetters)

@@ -43,6 +43,7 @@ type app struct {
 	alerts     *alert.Router
 	hub        *web.Hub
 	runner     *runner
+	backfills  backfills
 	tokens     *auth.Tokens
 	guard      *auth.Guard // nil where nobody is asked
 	intake     *ingest.Intake
@@ -178,6 +179,7 @@ func (a *app) openEngine(context.Context) error {
 	a.work.Go(a.writeSignals)
 	a.work.Go(a.writeSpans)
 	a.work.Go(a.trim)
+	a.work.Go(a.resumeBackfills)
 	a.work.Go(a.watchAlertmanager)
 	a.work.Go(func() error {
 		a.rules.Watch(a.ctx, func(set *flows.Set) {

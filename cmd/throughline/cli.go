@@ -26,15 +26,16 @@ func (w *world) log(level slog.Level) *slog.Logger {
 
 // cli is the command line; each command is one file.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Run Throughline: take signals, keep them, judge flows, serve the pages."`
-	Demo    demoCmd    `cmd:"" help:"Run Throughline with simulated traffic of three example flows, faults included."`
-	Check   checkCmd   `cmd:"" help:"Check flow files and the configuration; print file:line:col and what to write instead."`
-	Test    testCmd    `cmd:"" help:"Run the test cases that stand in the flow files."`
-	Import  importCmd  `cmd:"" help:"Load history from an event log (CSV or XES, gzip too). The same file twice changes nothing."`
-	Token   tokenCmd   `cmd:"" help:"Create, list and revoke the tokens that auth.mode local asks for."`
-	Migrate migrateCmd `cmd:"" help:"Apply the ClickHouse schema, or show what is applied."`
-	Letters lettersCmd `cmd:"" name:"dead-letters" help:"List what was set aside because ClickHouse refused it for good, or send it again."`
-	Bench   benchCmd   `cmd:"" help:"Measure a running Throughline with real clients."`
+	Serve    serveCmd    `cmd:"" help:"Run Throughline: take signals, keep them, judge flows, serve the pages."`
+	Demo     demoCmd     `cmd:"" help:"Run Throughline with simulated traffic of three example flows, faults included."`
+	Check    checkCmd    `cmd:"" help:"Check flow files and the configuration; print file:line:col and what to write instead."`
+	Test     testCmd     `cmd:"" help:"Run the test cases that stand in the flow files."`
+	Import   importCmd   `cmd:"" help:"Load history from an event log (CSV or XES, gzip too). The same file twice changes nothing."`
+	Backfill backfillCmd `cmd:"" help:"Fold the ended instances of a flow by the version of its file that is in force."`
+	Token    tokenCmd    `cmd:"" help:"Create, list and revoke the tokens that auth.mode local asks for."`
+	Migrate  migrateCmd  `cmd:"" help:"Apply the ClickHouse schema, or show what is applied."`
+	Letters  lettersCmd  `cmd:"" name:"dead-letters" help:"List what was set aside because ClickHouse refused it for good, or send it again."`
+	Bench    benchCmd    `cmd:"" help:"Measure a running Throughline with real clients."`
 }
 
 // run runs one command.

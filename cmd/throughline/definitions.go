@@ -24,9 +24,16 @@ func (r *runner) replace(ctx context.Context, set *flows.Set) error {
 			return err
 		}
 	}
-	interrupted := slices.Clone(r.unfilled)
+	kept, err := r.willKeep(ctx, set)
+	if err != nil {
+		return err
+	}
+	interrupted, before := slices.Clone(r.unfilled), r.engine.Set()
 	r.saves.under = false // what is left of it is saved with what changes now
 	r.putInForce(set)
+	for _, id := range kept {
+		r.engine.Keep(id)
+	}
 	if len(r.unfilled) == 0 {
 		return nil
 	}
@@ -43,8 +50,10 @@ func (r *runner) replace(ctx context.Context, set *flows.Set) error {
 	}
 	r.engine.Retire()
 	for _, flow := range r.unfilled {
-		if slices.Contains(interrupted, flow) { // rows of a version that was never whole may be there
-			r.writer.forget(flow)
+		running, ok := before.Flow(flow)
+		now, _ := set.Flow(flow)
+		// Rows may be there of a version that was never whole, or of one that nothing keeps.
+		if slices.Contains(interrupted, flow) || ok && !running.Keeps(now) {
 			r.engine.OweAll(flow)
 		}
 		r.shows.changed[flow] = true
@@ -92,7 +101,7 @@ func (r *runner) putInForce(set *flows.Set) {
 func (r *runner) keepVersions(set *flows.Set, names []string) {
 	for _, name := range names {
 		if f, ok := set.Flow(name); ok {
-			r.writer.versions = append(r.writer.versions, store.FlowVersion{Flow: name, Version: f.Version, Definition: r.source(name)})
+			r.writer.versions = append(r.writer.versions, store.FlowVersion{Flow: name, Version: f.Version, Definition: r.source(name), Referred: f.Referred()})
 		}
 	}
 }
@@ -217,12 +226,18 @@ func (r *runner) restore(ctx context.Context) (from uint64, err error) {
 	if adopted {
 		since = r.frozen.Add(-storedSince)
 	} else {
+		if err := r.forgetOtherKeys(ctx); err != nil {
+			return 0, err
+		}
 		if err := r.store.ForgetStates(ctx); err != nil {
 			return 0, fmt.Errorf("restore: %w", err)
 		}
 		if n, err = r.load(ctx, r.engine.Set(), r.engine.Flows(), r.engine.Load); err != nil {
 			return 0, err
 		}
+	}
+	if err := r.keepStored(ctx); err != nil {
+		return 0, err
 	}
 	if err := r.reconcile(ctx, since); err != nil {
 		return 0, err
@@ -246,7 +261,7 @@ func (r *runner) reconcile(ctx context.Context, since flows.Time) error {
 		definition, _ := r.engine.Set().Flow(flow)
 		seen, otherVersion := map[string]bool{}, false
 		err := r.store.InstanceStates(ctx, flow, since, func(stored flows.InstanceRecord) error {
-			otherVersion = otherVersion || (since == 0 && stored.Version != definition.Version)
+			otherVersion = otherVersion || (since == 0 && stored.Version != definition.Version && stored.State.InFlight())
 			r.engine.Reconcile(&stored, seen)
 			return nil
 		})
@@ -254,7 +269,6 @@ func (r *runner) reconcile(ctx context.Context, since flows.Time) error {
 			return fmt.Errorf("restore %s: %w", flow, err)
 		}
 		if otherVersion { // the file changed while nobody watched
-			r.writer.forget(flow)
 			r.engine.OweAll(flow)
 		} else {
 			r.engine.OweUnseen(flow, seen)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"throughline/flows"
 	"throughline/flows/engine"
 	"throughline/flows/store"
 )
@@ -21,14 +22,14 @@ type rowWriter struct {
 	done     chan struct{}       // one message for each job that ended
 	next     time.Time           // before it no job begins
 	version  uint64              // of the last rows; the clock may go back, this does not
-	forgets  []string            // flows whose rows are to be removed first
 	versions []store.FlowVersion // to be kept
 	frame    []store.StateRow
 	seq      uint64 // checkpoint to be saved with the next job
 	due      bool   // it is
 	saved    time.Time
-	rows     engine.Rows        // of the last job
-	cancel   context.CancelFunc // of the running job
+	rows     engine.Rows         // of the last job
+	reopened []engine.InstanceID // found by it: they are to be folded by the version in force
+	cancel   context.CancelFunc  // of the running job
 }
 
 const (
@@ -39,7 +40,7 @@ const (
 // job is one write.
 type job struct {
 	rows     engine.Rows
-	forgets  []string
+	set      *flows.Set
 	versions []store.FlowVersion
 	frame    []store.StateRow
 	name     int // number of the first name
@@ -50,16 +51,13 @@ type job struct {
 	alive    bool
 }
 
-// forget removes all rows of a flow before the next rows are written.
-func (w *rowWriter) forget(flow string) { w.forgets = append(w.forgets, flow) }
-
 // save has the checkpoint saved with what is owed now.
 func (w *rowWriter) save(seq uint64) { w.seq, w.due = seq, true }
 
 // flush starts a job where something is owed, no job runs, and the last one began long
 // enough ago. The first rows after a pause go at once.
 func (w *rowWriter) flush(ctx context.Context, e *engine.Engine, now time.Time) {
-	owed := e.Owed() > 0 || w.due || len(w.forgets)+len(w.versions) > 0
+	owed := e.Owed() > 0 || w.due || len(w.versions) > 0
 	alive := owed && now.Sub(w.saved) >= aliveEvery || now.Sub(w.saved) >= aliveAlone
 	if w.busy || !owed && !alive || now.Before(w.next) {
 		return
@@ -77,10 +75,10 @@ func (w *rowWriter) take(e *engine.Engine, now time.Time, alive bool) job {
 	rows := e.Take()
 	w.version = max(w.version+1, uint64(now.UnixNano()))
 	j := job{
-		rows: rows, forgets: w.forgets, versions: w.versions, frame: w.frame, name: len(e.Frame().Names) - len(rows.Names),
+		rows: rows, set: e.Set(), versions: w.versions, frame: w.frame, name: len(e.Frame().Names) - len(rows.Names),
 		seq: w.seq, save: w.due, at: now, version: w.version, alive: alive || w.due,
 	}
-	w.forgets, w.versions, w.frame, w.due, w.rows = nil, nil, nil, false, rows
+	w.versions, w.frame, w.due, w.rows, w.reopened = nil, nil, false, rows, nil
 	w.next = now.Add(min(flushEvery+time.Duration(len(rows.Occurrences)+len(rows.States))*flushRow, flushLatest))
 	if j.alive {
 		w.saved = now
@@ -123,22 +121,29 @@ func (w *rowWriter) write(ctx context.Context, j job) {
 
 func (w *rowWriter) once(ctx context.Context, j job) error {
 	version := j.version
-	for _, flow := range j.forgets {
-		if err := w.store.ForgetFlow(ctx, flow); err != nil {
-			return err
-		}
-	}
 	for _, v := range j.versions {
 		if err := w.store.SaveFlowVersion(ctx, v); err != nil {
 			return err
 		}
 	}
-	if err := w.store.WriteOccurrences(ctx, version, j.rows.Occurrences); err != nil {
+	occurrences, err := w.occurrences(ctx, &j)
+	if err != nil {
+		return err
+	}
+	if err := w.store.WriteOccurrences(ctx, version, occurrences); err != nil {
 		return err
 	}
 	if err := w.store.WriteInstances(ctx, version, j.rows.Instances); err != nil {
 		return err
 	}
+	late, reopened, err := w.late(ctx, &j)
+	if err != nil {
+		return err
+	}
+	if err := w.store.WriteInstances(ctx, version, late); err != nil {
+		return err
+	}
+	w.reopened = reopened
 	if err := w.states(ctx, j, version); err != nil {
 		return err
 	}

@@ -203,6 +203,9 @@ func (r *runner) loop(ctx context.Context, followed chan error) error {
 		case <-r.writer.done:
 			r.writer.busy = false
 			r.engine.Leave(r.writer.rows.Evicted)
+			for _, id := range r.writer.reopened {
+				r.engine.Move(id, r.clock(time.Now()))
+			}
 			r.engine.Reuse(r.writer.rows)
 			r.writer.rows = engine.Rows{}
 		case a := <-r.parked.answers:

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,7 @@ const (
 
 	frameKey         = 0 // of all hashes, in hex
 	frameDefinitions = 1 // those in force, as definitionsOf
+	frameRules       = 2 // how keys are read, as rulesOf
 )
 
 // saves is where the saving of the engine's state stands.
@@ -76,6 +78,7 @@ func (r *runner) frameSaved() {
 	r.writer.frame = []store.StateRow{
 		{Kind: kindFrame, ID: frameKey, Text: fmt.Sprintf("%016x%016x", f.Key[0], f.Key[1])},
 		{Kind: kindFrame, ID: frameDefinitions, Text: definitions},
+		{Kind: kindFrame, ID: frameRules, Text: rulesOf(r.engine.Set())},
 	}
 }
 
@@ -83,7 +86,10 @@ func (r *runner) frameSaved() {
 func (r *runner) saveUnfit() {
 	if r.saves.definitions != unfit {
 		r.saves.definitions = unfit
-		r.writer.frame = []store.StateRow{{Kind: kindFrame, ID: frameDefinitions, Text: unfit}}
+		r.writer.frame = []store.StateRow{
+			{Kind: kindFrame, ID: frameDefinitions, Text: unfit},
+			{Kind: kindFrame, ID: frameRules, Text: rulesOf(r.engine.Set())},
+		}
 		r.log.Warn("a primary key became common: the state is not saved any more, and the next start reads all stored signals")
 	}
 	r.writer.save(r.done())
@@ -98,6 +104,41 @@ func definitionsOf(set *flows.Set) string {
 		fmt.Fprintf(h, "%s\x00%s\x00%s\x00", f.Name, f.Version, set.KeyRules(f))
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// rulesOf says by flow how its keys are read.
+func rulesOf(set *flows.Set) string {
+	lines := make([]string, 0, len(set.Flows()))
+	for _, f := range set.Flows() {
+		sum := sha256.Sum256([]byte(set.KeyRules(f)))
+		lines = append(lines, f.Name+" "+hex.EncodeToString(sum[:]))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// forgetOtherKeys removes the rows of flows whose keys were read otherwise when they were
+// written: their instances had other keys.
+func (r *runner) forgetOtherKeys(ctx context.Context) error {
+	before := ""
+	if err := r.store.States(ctx, kindFrame, func(row store.StateRow) error {
+		if row.ID == frameRules {
+			before = strings.Clone(row.Text)
+		}
+		return nil
+	}); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	now := strings.Split(rulesOf(r.engine.Set()), "\n")
+	for _, line := range strings.Split(before, "\n") {
+		flow, _, _ := strings.Cut(line, " ")
+		if _, ok := r.engine.Set().Flow(flow); !ok || slices.Contains(now, line) {
+			continue
+		}
+		if err := r.store.ForgetFlow(ctx, flow); err != nil {
+			return fmt.Errorf("restore: %w", err)
+		}
+	}
+	return nil
 }
 
 // adopt makes the engine from its saved state; false where there is none for the
