@@ -26,6 +26,8 @@ type benchIngestCmd struct {
 	Connections int           `help:"Connections, each with one request under way; at most 256." default:"4"`
 	Token       string        `help:"Token of scope admin, where the server asks for one: it sends and reads." env:"THROUGHLINE_TOKEN"`
 	Flow        string        `help:"Count the instances that the events start in this flow, too (bench for that of bench live --print)."`
+	Steps       bool          `help:"Events: six steps a case, the last two by a linked key, for the flow that --steps --print prints; else each event begins a case."`
+	Print       bool          `help:"With --steps: print the flow file that the server needs in config_dir/flows, and end."`
 	Poll        time.Duration `help:"How often to look at what is visible." default:"25ms"`
 	JSON        bool          `help:"Print the report as JSON."`
 }
@@ -34,12 +36,19 @@ type benchIngestCmd struct {
 func (benchIngestCmd) Help() string {
 	return "What is accepted is durable. What is visible is what ClickHouse has, by the server's metrics: nobody else should send meanwhile.\n\n" +
 		"Examples:\n  throughline bench ingest spans --batch 500 --duration 30s\n  throughline bench ingest spans --rate 1000 --batch 50 --poll 10ms\n" +
-		"  throughline bench live --print > config/flows/bench.yaml\n  throughline bench ingest events --flow bench --duration 30s"
+		"  throughline bench live --print > config/flows/bench.yaml\n  throughline bench ingest events --flow bench --duration 30s\n" +
+		"  throughline bench ingest events --steps --print > config/flows/bench-orders.yaml\n  throughline bench ingest events --steps --flow bench-orders --duration 30s"
 }
 
 // Run is the command.
 func (b *benchIngestCmd) Run(w *world) error {
+	if b.Steps && b.Print {
+		_, err := w.stdout.Write(bench.OrdersFile)
+		return err //nolint:wrapcheck // writing to stdout
+	}
 	switch {
+	case (b.Steps || b.Print) && (b.What != "events" || b.Print):
+		return usage("--steps is for events, and --print goes with --steps; bench live --print prints the other flow file")
 	case b.Rate < 0 || b.Duration <= 0 || b.Duration > time.Hour:
 		return usage("--rate must be 0 or more, --duration above 0 and at most 1h")
 	case b.Batch < 1 || b.Batch > 10_000 || b.Connections < 1 || b.Connections > 256:
@@ -56,7 +65,7 @@ func (b *benchIngestCmd) Run(w *world) error {
 	}
 	report, err := bench.Ingest(w.ctx, bench.IngestConfig{
 		HTTP: b.Server, OTLP: b.OTLP, Events: b.What == "events", Rate: b.Rate, Duration: b.Duration, Batch: b.Batch,
-		Connections: b.Connections, Token: b.Token, Flow: b.Flow, Poll: b.Poll, Patience: 30 * time.Second,
+		Connections: b.Connections, Token: b.Token, Flow: b.Flow, Steps: b.Steps, Poll: b.Poll, Patience: 30 * time.Second,
 	})
 	if err != nil {
 		return unreachable("%w", err)

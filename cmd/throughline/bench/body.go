@@ -13,7 +13,9 @@ type body struct {
 	bytes  []byte
 	events bool
 	run    uint64
+	step   int   // of the events of a case; -1 where each begins one
 	ids    []int // where each signal's own number goes
+	cases  []int // where that of an event's case goes
 	times  []int
 }
 
@@ -23,8 +25,20 @@ const (
 	rfc3339   = "2006-01-02T15:04:05.000000000Z"
 )
 
-func newBody(events bool, batch int, run uint64) *body {
-	b := &body{events: events, run: run}
+// newBodies are those that requests take in turns.
+func newBodies(cfg *IngestConfig, run uint64) []*body {
+	if !cfg.Events || !cfg.Steps {
+		return []*body{newBody(cfg.Events, cfg.Batch, run, -1)}
+	}
+	all := make([]*body, len(benchSteps))
+	for step := range all {
+		all[step] = newBody(true, cfg.Batch, run, step)
+	}
+	return all
+}
+
+func newBody(events bool, batch int, run uint64, step int) *body {
+	b := &body{events: events, run: run, step: step}
 	if events {
 		b.writeEvents(batch)
 	} else {
@@ -35,22 +49,26 @@ func newBody(events bool, batch int, run uint64) *body {
 
 // of is the n-th request of a run, sent at now. It is good until the next call.
 func (b *body) of(n uint64, now time.Time) []byte {
-	signals := len(b.ids)
+	signals := uint64(len(b.ids))
 	if b.events {
-		signals /= 2
 		text := now.UTC().Format(rfc3339)
 		for _, at := range b.times {
 			copy(b.bytes[at:], text)
 		}
-		for i, at := range b.ids { // the id, and the key
-			var raw [hexNumber / 2]byte
-			binary.BigEndian.PutUint64(raw[:], n*uint64(signals)+uint64(i/2))
-			hex.Encode(b.bytes[at:], raw[:])
+		block := n
+		if b.step >= 0 { // the steps of a block of cases come one after the other
+			block = n / uint64(len(benchSteps))
+		}
+		for i, at := range b.ids {
+			b.number(at, n*signals+uint64(i))
+		}
+		for i, at := range b.cases {
+			b.number(at, block*signals+uint64(i*len(b.ids)/len(b.cases)))
 		}
 		return b.bytes
 	}
 	for i, at := range b.ids {
-		number := n*uint64(signals) + uint64(i)
+		number := n*signals + uint64(i)
 		binary.BigEndian.PutUint64(b.bytes[at+8:], number/spansOfTrace+1) // behind the run
 		binary.BigEndian.PutUint64(b.bytes[at+18:], number+1)
 	}
@@ -62,20 +80,43 @@ func (b *body) of(n uint64, now time.Time) []byte {
 	return b.bytes
 }
 
+func (b *body) number(at int, number uint64) {
+	var raw [hexNumber / 2]byte
+	binary.BigEndian.PutUint64(raw[:], number)
+	hex.Encode(b.bytes[at:], raw[:])
+}
+
+// benchSteps are the events of a case of bench/orders.yaml. That of linkStep has both keys,
+// those before it the first, those behind it the second.
+var benchSteps = [...]string{"placed", "paid", "picked", "packed", "shipped", "delivered"}
+
+const linkStep = 3
+
 func (b *body) writeEvents(batch int) {
 	room := "0000000000000000"
+	name, keys := "begun", []string{"bench_id"}
+	if b.step >= 0 {
+		name = benchSteps[b.step]
+	}
+	if b.step >= linkStep {
+		keys = []string{"bench_id", "bench_parcel"}[min(b.step-linkStep, 1):]
+	}
 	b.bytes = append(b.bytes, '[')
 	for i := range batch {
 		if i > 0 {
 			b.bytes = append(b.bytes, ',')
 		}
-		b.bytes = append(b.bytes, `{"specversion":"1.0","source":"bench","type":"bench.begun","id":"`...)
+		b.bytes = append(b.bytes, `{"specversion":"1.0","source":"bench","type":"bench.`+name+`","id":"`...)
 		b.ids = append(b.ids, len(b.bytes))
 		b.bytes = fmt.Appendf(b.bytes, `%s-%x","time":"`, room, b.run)
 		b.times = append(b.times, len(b.bytes))
-		b.bytes = append(b.bytes, rfc3339+`","datacontenttype":"application/json","data":{"bench_id":"`...)
-		b.ids = append(b.ids, len(b.bytes))
-		b.bytes = fmt.Appendf(b.bytes, `%s-%x","region":"EU","channel":"web","order":{"total":149.90,"currency":"EUR"}}}`, room, b.run)
+		b.bytes = append(b.bytes, rfc3339+`","datacontenttype":"application/json","data":{`...)
+		for _, key := range keys {
+			b.bytes = append(b.bytes, `"`+key+`":"`...)
+			b.cases = append(b.cases, len(b.bytes))
+			b.bytes = fmt.Appendf(b.bytes, `%s-%x",`, room, b.run)
+		}
+		b.bytes = append(b.bytes, `"region":"EU","channel":"web","order":{"total":149.90,"currency":"EUR"}}}`...)
 	}
 	b.bytes = append(b.bytes, ']')
 }

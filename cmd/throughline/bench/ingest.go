@@ -28,6 +28,7 @@ type IngestConfig struct {
 	Connections int           // each with one request under way
 	Token       string        // "" for none
 	Flow        string        // of events, whose instances are counted too; "" for none
+	Steps       bool          // six events a case, for OrdersFile; Flow counts what is completed
 	Poll        time.Duration // from one look at what is visible to the next
 	Patience    time.Duration // for the last to become visible
 }
@@ -52,7 +53,7 @@ func Ingest(ctx context.Context, cfg IngestConfig) (IngestReport, error) {
 	var instances *watcher
 	if cfg.Flow != "" {
 		host := strings.TrimPrefix(strings.TrimPrefix(cfg.HTTP, "http://"), "https://")
-		if instances, err = watchStarted(ctx, LiveConfig{HTTP: host, Flow: cfg.Flow}); err != nil {
+		if instances, err = watchStarted(ctx, LiveConfig{HTTP: host, Flow: cfg.Flow, Token: cfg.Token, ended: cfg.Steps}); err != nil {
 			return IngestReport{}, fmt.Errorf("bench ingest: %w", err)
 		}
 	}
@@ -68,7 +69,11 @@ func Ingest(ctx context.Context, cfg IngestConfig) (IngestReport, error) {
 	watch.Wait()
 	r := l.report(began, sending)
 	if instances != nil {
-		instances.await(ctx, r.Accepted, cfg.Patience)
+		await := r.Accepted
+		if cfg.Steps {
+			await = r.Accepted / cfg.Batch / len(benchSteps) * cfg.Batch // the last cases may lack steps
+		}
+		instances.await(ctx, await, cfg.Patience)
 		counts, err := instances.close()
 		if err != nil {
 			return r, fmt.Errorf("bench ingest: %w", err)
@@ -119,7 +124,7 @@ func (l *load) send(ctx context.Context, began time.Time) {
 	defer connections.Wait()
 	for range l.cfg.Connections {
 		connections.Go(func() {
-			b := newBody(l.cfg.Events, l.cfg.Batch, l.run)
+			bodies := newBodies(&l.cfg, l.run)
 			timer := time.NewTimer(0)
 			defer timer.Stop()
 			for {
@@ -137,7 +142,7 @@ func (l *load) send(ctx context.Context, began time.Time) {
 					return
 				}
 				// What is under way at the end is waited for: it counts.
-				err := l.post(context.WithoutCancel(ctx), b.of(n, time.Now()))
+				err := l.post(context.WithoutCancel(ctx), bodies[n%uint64(len(bodies))].of(n, time.Now()))
 				if l.record(due, err); err != nil {
 					pause(ctx)
 				}

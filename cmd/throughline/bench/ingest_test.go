@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -65,6 +66,45 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.rows["signals"] += len(batch)
 	fmt.Fprintf(w, `{"accepted":%d,"rejected":[]}`, len(batch))
+}
+
+// TestSteps: each case gets its six steps, by its first key, by both, then by the second.
+func TestSteps(t *testing.T) {
+	const batch, rounds = 5, 4
+	bodies := newBodies(&IngestConfig{Events: true, Steps: true, Batch: batch}, 7)
+	ids, cases := map[string]bool{}, map[string][]string{}
+	parcels := map[string]string{}
+	for n := range uint64(rounds * len(benchSteps)) {
+		var events []struct {
+			ID, Type string
+			Data     struct {
+				Bench  string `json:"bench_id"`
+				Parcel string `json:"bench_parcel"`
+			}
+		}
+		body := bodies[n%uint64(len(bodies))].of(n, time.Now())
+		if err := json.Unmarshal(body, &events); err != nil || len(events) != batch {
+			t.Fatalf("%v: %s", err, body)
+		}
+		for _, e := range events {
+			ids[e.ID] = true
+			key := e.Data.Bench
+			if e.Data.Parcel != "" && key != "" {
+				parcels[e.Data.Parcel] = key
+			} else if key == "" {
+				key = parcels[e.Data.Parcel]
+			}
+			cases[key] = append(cases[key], strings.TrimPrefix(e.Type, "bench."))
+		}
+	}
+	if len(ids) != batch*rounds*len(benchSteps) || len(cases) != batch*rounds || len(parcels) != batch*rounds {
+		t.Fatalf("%d ids, %d cases, %d links", len(ids), len(cases), len(parcels))
+	}
+	for key, steps := range cases {
+		if key == "" || !slices.Equal(steps, benchSteps[:]) {
+			t.Errorf("case %q: %v", key, steps)
+		}
+	}
 }
 
 // TestIngest counts what is sent, against a server that refuses some of it.

@@ -21,6 +21,11 @@ import (
 //go:embed bench.yaml
 var FlowFile []byte
 
+// OrdersFile is the flow that Ingest sends to with Steps.
+//
+//go:embed orders.yaml
+var OrdersFile []byte
+
 // LiveConfig of a run of Live. The flow's numbers must move by this run alone.
 type LiveConfig struct {
 	HTTP     string        // address of the server, host:port
@@ -32,6 +37,7 @@ type LiveConfig struct {
 	Batch    int           // events a request; 1 where 0
 	Token    string        // of scope admin, for a server that asks for one: it sends and reads
 	Patience time.Duration // for the last events to show up; 10 s where 0
+	ended    bool          // what is completed is counted, not what was started
 }
 
 // maxRequests under way. A server that is slower than the rate makes requests wait for
@@ -85,9 +91,18 @@ type watcher struct {
 
 // health is the part of a live message that counts instances.
 type health struct {
-	Type    string `json:"type"`
-	Flow    string `json:"flow"`
-	Started *int   `json:"started"`
+	Type      string `json:"type"`
+	Flow      string `json:"flow"`
+	Started   *int   `json:"started"`
+	Completed *int   `json:"completed"`
+}
+
+// count is the number that is watched; nil where the message has none.
+func (h *health) count(ended bool) *int {
+	if ended {
+		return h.Completed
+	}
+	return h.Started
 }
 
 // watchStarted connects, and returns once the first message told what to count from.
@@ -108,28 +123,28 @@ func watchStarted(ctx context.Context, cfg LiveConfig) (*watcher, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	var first health
-	for first.Started == nil {
+	for first.count(cfg.ended) == nil {
 		if err := conn.ReadJSON(&first); err != nil {
 			return nil, errors.Join(fmt.Errorf("no health of flow %s came from %s: %w", cfg.Flow, url, err), conn.Close())
 		}
 	}
 	w := &watcher{conn: conn, done: make(chan struct{}), changed: make(chan struct{}, 1)}
-	go w.run(cfg.Flow, *first.Started) // ends with the connection, awaited by close
+	go w.run(cfg, *first.count(cfg.ended)) // ends with the connection, awaited by close
 	return w, nil
 }
 
-func (w *watcher) run(flow string, from int) {
+func (w *watcher) run(cfg LiveConfig, from int) {
 	defer close(w.done)
 	err := w.conn.SetReadDeadline(time.Time{})
 	for err == nil {
 		var m health
 		err = w.conn.ReadJSON(&m)
 		at := time.Now()
-		if err != nil || m.Type != "health" || m.Flow != flow || m.Started == nil {
+		if err != nil || m.Type != "health" || m.Flow != cfg.Flow || m.count(cfg.ended) == nil {
 			continue
 		}
 		w.mu.Lock()
-		w.counts = append(w.counts, count{at, *m.Started - from})
+		w.counts = append(w.counts, count{at, *m.count(cfg.ended) - from})
 		w.mu.Unlock()
 		select {
 		case w.changed <- struct{}{}:
