@@ -158,6 +158,25 @@ func TestNotOTLP(t *testing.T) {
 	}
 }
 
+// TestFilesOnTheWire: what files have, a byte-order mark or one document behind the other, is
+// no request, and the answer says so; nothing of it is taken.
+func TestFilesOnTheWire(t *testing.T) {
+	one := string(tracesJSON(spanJSON("")))
+	for body, says := range map[string]string{
+		"\ufeff" + one:    "byte-order mark",
+		one + "\n" + one: "one document",
+		one + one:        "one document",
+		one + " x":       "not OTLP/JSON",
+	} {
+		if _, err := decodeTracesJSON(testMapper, []byte(body)); ingest.AsRefusal(errOr(err)).Class != ingest.Invalid || !strings.Contains(err.Error(), says) {
+			t.Errorf("%.40q: %v", body, err)
+		}
+	}
+	if r, err := decodeTracesJSON(testMapper, []byte(" \n"+one+"\r\n ")); err != nil || r.batch.SpanCount() != 1 {
+		t.Errorf("with space around: %v", err)
+	}
+}
+
 // errOr makes an error of none, so that what is accepted does not look refused.
 func errOr(err error) error {
 	if err == nil {

@@ -53,10 +53,28 @@ func (m mapper) document(body []byte, v any) error {
 	if err := m.grow(ingest.JSONValueCost*values + len(body)); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(body, v); err != nil {
-		return ingest.Refuse(ingest.Invalid, fmt.Sprintf("the body is not OTLP/JSON: %v", err))
+	err := json.Unmarshal(body, v)
+	if err == nil {
+		return nil
 	}
-	return nil
+	detail := fmt.Sprintf("the body is not OTLP/JSON: %v", err)
+	if bytes.HasPrefix(body, []byte("\ufeff")) {
+		detail = "the body begins with a byte-order mark; send it without"
+	} else if several(body) {
+		detail = "the body has several documents, as files have; send each as a request of its own: one document is taken"
+	}
+	return ingest.Refuse(ingest.Invalid, detail)
+}
+
+// several says whether a body is JSON documents one behind the other.
+func several(body []byte) bool {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	for n := 0; ; n++ {
+		var one json.RawMessage
+		if err := dec.Decode(&one); err != nil || n > 1 {
+			return n > 1
+		}
+	}
 }
 
 type jsonResource struct {
