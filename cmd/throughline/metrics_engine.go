@@ -16,6 +16,7 @@ import (
 // engineMet is what the engine met so far, for those outside its goroutine.
 type engineMet struct {
 	stats    engine.Stats
+	skew     skew
 	coverage []engine.Coverage
 	common   []engine.CommonKey
 	full     []engine.FullInstance
@@ -24,7 +25,7 @@ type engineMet struct {
 
 // tell lets others know what the engine met, and says aloud which keys became common.
 func (r *runner) tell() {
-	before, now := r.met.Load(), &engineMet{stats: r.engine.Stats(), coverage: r.engine.Coverage(), common: r.engine.CommonKeys(), full: r.engine.FullInstances()}
+	before, now := r.met.Load(), &engineMet{stats: r.engine.Stats(), skew: r.skew, coverage: r.engine.Coverage(), common: r.engine.CommonKeys(), full: r.engine.FullInstances()}
 	now.pages = now.forPages(r.engine.Unfit())
 	known, full := 0, 0
 	if before != nil {
@@ -112,6 +113,9 @@ func (a *app) openEngineMetrics(meter metric.Meter) error {
 	if err := gauge("producer_given_up", "signals given up, by who sent them"); err != nil {
 		return err
 	}
+	if err := gauge("skewed", "signals since the start whose own time was more than 1 h ahead of their reception, or 1 year old; they count like others"); err != nil {
+		return err
+	}
 	if err := gauge("keys_refused", "values that do not match their key type's pattern"); err != nil {
 		return err
 	}
@@ -123,6 +127,8 @@ func (a *app) openEngineMetrics(meter metric.Meter) error {
 			for name, n := range numbers {
 				o.ObserveInt64(gauges[name], int64(n.of(met.stats)))
 			}
+			o.ObserveInt64(gauges["skewed"], int64(met.skew.ahead), metric.WithAttributes(attribute.String("time", "ahead")))
+			o.ObserveInt64(gauges["skewed"], int64(met.skew.old), metric.WithAttributes(attribute.String("time", "old")))
 			for _, c := range met.coverage {
 				if c.GivenUp > 0 {
 					o.ObserveInt64(gauges["producer_given_up"], int64(c.GivenUp), metric.WithAttributes(

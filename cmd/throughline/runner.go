@@ -61,6 +61,7 @@ type runner struct {
 	judge      judgement
 	shows      shows
 	fresh      freshness
+	skew       skew
 	alertsDue  bool
 	alerted    time.Time
 	writer     rowWriter
@@ -238,6 +239,7 @@ func (r *runner) apply(d bus.Delivery) {
 	}
 	r.applied = d.Last
 	r.fresh.heard(d.Signals)
+	r.skew.count(d.Signals)
 }
 
 // step does all that is due at now.
