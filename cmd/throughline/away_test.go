@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"throughline/flows/store/chdb"
+	"throughline/ingest/bus"
 )
 
 // gate stands before a ClickHouse. Closed, it is a server that is down: connections are
@@ -317,4 +318,18 @@ func TestClickHouseLeavesDuringRestore(t *testing.T) {
 		p.kill()
 	}
 	gate.storedOnce(t, 100)
+}
+
+// TestBacklogText: what is owed for minutes is told, with its bound; the message that a stream
+// always keeps is not.
+func TestBacklogText(t *testing.T) {
+	owed := bus.Backlog{Messages: 300, Bytes: 1200 << 20, Limit: 8 << 30, Oldest: 4*time.Minute + 200*time.Millisecond}
+	if got, want := backlogText(bus.Spans, owed), "1200 of 8192 MB for spans wait to be stored, the oldest since 4m0s"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, b := range []bus.Backlog{{}, {Messages: 1, Bytes: 100, Oldest: time.Hour}, {Messages: 300, Oldest: 40 * time.Second}} {
+		if got := backlogText(bus.Signals, b); got != "" {
+			t.Errorf("%+v: %q", b, got)
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -196,10 +197,27 @@ func (a *app) busPart() web.Part {
 	ctx, cancel := context.WithTimeout(context.Background(), partTimeout)
 	defer cancel()
 	part := web.Part{Name: "bus", Ready: true, State: "ok"}
-	if _, err := a.bus.LastSeq(ctx, bus.Signals); err != nil {
-		part.Ready, part.State, part.Detail = false, "away", err.Error()
+	for _, stream := range []string{bus.Signals, bus.Spans} {
+		b, err := a.bus.Backlog(ctx, stream, time.Now())
+		if err != nil {
+			part.Ready, part.State, part.Detail = false, "away", err.Error()
+			return part
+		}
+		if text := backlogText(stream, b); text != "" {
+			part.Detail = strings.TrimPrefix(part.Detail+"; "+text, "; ")
+		}
 	}
 	return part
+}
+
+// backlogText says what of a stream is owed for longer than it takes to be stored and
+// trimmed, half a minute; "" for nothing. The last message of a stream always stays.
+func backlogText(stream string, b bus.Backlog) string {
+	if b.Messages < 2 || b.Oldest < 2*time.Minute {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d MB for %s wait to be stored, the oldest since %s",
+		b.Bytes>>20, b.Limit>>20, strings.ToLower(stream), b.Oldest.Round(time.Second))
 }
 
 // printReady writes the line that CONTRACT.md promises.
