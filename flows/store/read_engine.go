@@ -63,16 +63,18 @@ func (s *Store) Evicted(ctx context.Context, hashes []uint64) (list []StateRow, 
 	return list, nil
 }
 
-// Left streams the hashes of all that left memory.
+// Left streams the hashes of all that left memory, each once.
 func (s *Store) Left(ctx context.Context, yield func(hash uint64)) error {
 	rows, err := s.conn.Query(ctx, sqlEngineLeft)
 	if err != nil {
 		return fmt.Errorf("read what left memory: %w", err)
 	}
-	for err == nil && rows.Next() {
-		var hash uint64
-		err = rows.Scan(&hash)
-		yield(hash)
+	var last, hash uint64
+	for n := 0; err == nil && rows.Next(); n++ {
+		if err = rows.Scan(&hash); err == nil && (n == 0 || hash != last) {
+			yield(hash)
+			last = hash
+		}
 	}
 	if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
 		return fmt.Errorf("read what left memory: %w", err)

@@ -15,7 +15,7 @@ WHERE flow = {flow:String} AND key IN (
             if({sort:String} = 'value', ifNull(-amount_sort, {most:Float64}), materialize(toFloat64(0))) AS negative
         FROM instances FINAL
         WHERE flow = {flow:String} /*keys*/
-            AND (empty({states:Array(String)}) OR has({states:Array(String)}, state))
+            AND (empty({states:Array(String)}) OR state IN {states:Array(String)})
             AND ({step:String} = '' OR has(waiting_on.step, {step:String}))
             AND ifNull(toUnixTimestamp64Nano(last_at) >= {since:Int64}, 0)
             AND ({begin:UInt8} = 1 OR (rank, negative, key) > ({rank:Int64}, {negative:Float64}, {key:String}))

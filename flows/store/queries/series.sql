@@ -1,5 +1,6 @@
 -- What happened to the instances of a flow from first to to: those that started, and those that ended, by the way and the
--- step, in buckets of a length; inside are those of them from from on. Rows of the last known state: an instance stands in it once. One without a path was begun by a hold, which starts
+-- step, in buckets of a length; inside are those of them from from on. Rows of the last known state: an instance stands in it once.
+-- Most were over before first: two columns tell, of any row of a key, and what started had a signal later or then. One without a path was begun by a hold, which starts
 -- nothing, or by failed tries, which do: its steps tell.
 SELECT what, step, bucket, count() AS counted, countIf(at >= {from:Int64}) AS inside
 FROM
@@ -11,7 +12,9 @@ FROM
         toUnixTimestamp64Nano(assumeNotNull(happened.3)) AS at,
         toUInt32(intDiv(at - {first:Int64}, {step:Int64})) AS bucket
     FROM instances FINAL
-    WHERE flow = {flow:String} AND isNotNull(happened.3) AND at >= {first:Int64} AND at < {to:Int64}
+    WHERE flow = {flow:String}
+        AND key IN (SELECT key FROM instances WHERE flow = {flow:String} AND (last_at >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR ended_at >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')))
+        AND isNotNull(happened.3) AND at >= {first:Int64} AND at < {to:Int64}
         AND (what != '' OR notEmpty(path) OR key IN (
             SELECT key
             FROM steps FINAL
