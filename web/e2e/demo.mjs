@@ -18,7 +18,7 @@ export const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.
 
 /**
  * Runs the demo, or serve with settings, until stop(); url is where it answers. restart() ends it
- * and starts it again with its data at the same address.
+ * and starts it again with its data at the same address. again.keep leaves the folder again.dir as it is.
  */
 export async function startDemo(command = 'demo', settings = {}, again = undefined) {
   if (!existsSync(binary)) throw new Error(`${binary} is missing: run make build first`);
@@ -47,7 +47,7 @@ export async function startDemo(command = 'demo', settings = {}, again = undefin
   };
   const stop = async () => {
     await end();
-    await rm(dir, { recursive: true, force: true });
+    if (!again?.keep) await rm(dir, { recursive: true, force: true });
   };
   try {
     const ready = await firstReady(child, exited);
