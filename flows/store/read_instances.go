@@ -121,12 +121,8 @@ func (s *Store) instancesNow(
 	for i, state := range q.States {
 		states[i] = state.String()
 	}
-	condition := ""
-	if onlyInFlight(q.States) {
-		condition = "\n" + strings.TrimSpace(sqlInstancesOfStates)
-	}
 	rows, err := s.conn.Query(
-		ctx, instanceQuery(strings.Replace(sqlInstances, " /*keys*/", condition, 1)), clickhouse.Named("flow", f.Name), clickhouse.Named("none", int64(flows.NoTime)),
+		ctx, instancesQuery(q), clickhouse.Named("flow", f.Name), clickhouse.Named("none", int64(flows.NoTime)),
 		clickhouse.Named("sort", string(q.Sort)), clickhouse.Named("most", math.MaxFloat64),
 		clickhouse.Named("states", states), clickhouse.Named("step", q.Step), clickhouse.Named("since", int64(q.Since)),
 		clickhouse.Named("begin", flag(begin)), clickhouse.Named("rank", after.Rank),
@@ -149,6 +145,15 @@ func (s *Store) instancesNow(
 	}
 	sortRecords(q.Sort, records)
 	return records, nil
+}
+
+// instancesQuery asks for a page as it is now.
+func instancesQuery(q flows.InstanceQuery) string {
+	condition := ""
+	if onlyInFlight(q.States) {
+		condition = "\n" + strings.TrimSpace(sqlInstancesOfStates)
+	}
+	return instanceQuery(strings.Replace(sqlInstances, " /*keys*/", condition, 1))
 }
 
 func onlyInFlight(states []flows.State) bool {

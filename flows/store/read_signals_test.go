@@ -224,7 +224,7 @@ func TestQueryText(t *testing.T) {
 	all, _ := occurrencesQuery(lensesOf(&flows.Flow{Name: "plain", Steps: f.Steps}), 0, "")
 	between, _ := occurrencesQuery(lensesOf(f), 0, sqlOccurrencesBetween)
 	for name, got := range map[string]string{
-		"occurrences": all, "occurrences_between": between, "instances": instanceQuery(sqlInstances), "timeline": signalQuery(sqlTimeline),
+		"occurrences": all, "occurrences_between": between, "instances": instancesQuery(flows.InstanceQuery{}), "instances_in_flight": instancesQuery(flows.InstanceQuery{States: []flows.State{flows.Stuck}}), "timeline": signalQuery(sqlTimeline),
 	} {
 		path := filepath.Join("testdata", fmt.Sprintf("query_%s.sql", name))
 		if *update {

@@ -223,6 +223,40 @@ func TestInstancesPageThroughAll(t *testing.T) {
 	}
 }
 
+// TestWhatEndedIsInNoListOfWhatIsInFlight writes instances that were stuck, and then anew as they are: the
+// rows from before must bring nothing back, and hide nothing.
+func TestWhatEndedIsInNoListOfWhatIsInFlight(t *testing.T) {
+	s := openStore(t)
+	w := makeWorld(t, s, 60)
+	before := w.records(w.now, false)
+	for i := range before {
+		before[i].State, before[i].EndedAt = flows.Stuck, flows.NoTime
+	}
+	after := w.records(w.now, false)
+	if err := errors.Join(s.WriteInstances(t.Context(), 2, before), s.WriteInstances(t.Context(), 3, after)); err != nil {
+		t.Fatal(err)
+	}
+	for _, states := range [][]flows.State{{flows.Stuck}, {flows.Open, flows.Held, flows.Stuck, flows.Unknown}} {
+		checkPages(t, s, w, flows.InstanceQuery{Since: flows.NoTime, At: flows.NoTime, States: states})
+	}
+	inFlight := 0
+	for i := range after {
+		if after[i].State.InFlight() {
+			inFlight++
+		}
+	}
+	read := 0
+	err := s.InstanceStates(t.Context(), w.flow.Name, flows.At(time.Now().Add(time.Hour)), func(r flows.InstanceRecord) error {
+		if read++; !r.State.InFlight() {
+			t.Errorf("%s is %s", r.Key, r.State)
+		}
+		return nil
+	})
+	if err != nil || read != inFlight || inFlight == 0 || inFlight == len(after) {
+		t.Errorf("%d of %d instances were read, of %d that are in flight: %v", read, len(after), inFlight, err)
+	}
+}
+
 func checkPages(t *testing.T, s *Store, w *world, query flows.InstanceQuery) {
 	t.Helper()
 	now, hindsight := query.At, true

@@ -1,5 +1,5 @@
 -- One page of a flow's instances as they are now. The inner select finds the page on few columns: rank, negative and key
--- are the place of a row in the order asked for.
+-- are the place of a row in the order asked for. At the mark, instances_of_states.sql.
 SELECT
     flow,
     version,
@@ -47,7 +47,7 @@ WHERE flow = {flow:String} AND key IN (
             if({sort:String} = 'value', ifNull(-amount_sort, {most:Float64}), materialize(toFloat64(0))) AS negative
         FROM instances FINAL
         WHERE flow = {flow:String}
-            AND (empty({states:Array(String)}) OR has({states:Array(String)}, state))
+            AND (empty({states:Array(String)}) OR state IN {states:Array(String)})
             AND ({step:String} = '' OR has(waiting_on.step, {step:String}))
             AND ifNull(toUnixTimestamp64Nano(last_at) >= {since:Int64}, 0)
             AND ({begin:UInt8} = 1 OR (rank, negative, key) > ({rank:Int64}, {negative:Float64}, {key:String}))
