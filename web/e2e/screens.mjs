@@ -15,7 +15,7 @@ async function shot(name, path, width, height, colorScheme) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme, reducedMotion: 'reduce', hasTouch: width < 700 });
   const page = await context.newPage();
   await page.goto(demo.url + path, { waitUntil: 'load' });
-  await page.waitForFunction(() => !document.querySelector('#socket') || document.querySelector('#live').dataset.state === 'live', null, { timeout: 5000 }).catch(() => {});
+  await page.waitForFunction(() => !document.querySelector('#socket') || document.querySelector('#live').dataset.state === 'live', null, { timeout: 20_000 });
   await page.waitForTimeout(300);
   await page.screenshot({ path: join(folder, `${name}.png`) });
   await context.close();
@@ -29,9 +29,9 @@ try {
   const pages = [
     ['overview', '/'], ['flow', '/flows/order-to-cash'], ['step', '/flows/order-to-cash/steps/invoiced'], ['alert', `/alerts/${alert.fingerprint}`],
     ['instance', `/instances/order-to-cash/${encodeURIComponent(stuck)}`], ['alerts', '/alerts'], ['instances', '/flows/order-to-cash/instances?state=stuck'],
-    ['systems', '/systems'], ['system', '/systems/erp'], ['model', '/flows/order-to-cash/model'], ['search', `/search?q=${encodeURIComponent(stuck)}`],
+    ['variants', '/flows/order-to-cash/variants'], ['playback', `/flows/order-to-cash?at=${new Date(Math.floor(Date.now() / 1000 - 30) * 1000).toISOString()}`], ['systems', '/systems'], ['system', '/systems/erp'], ['model', '/flows/order-to-cash/model'], ['search', `/search?q=${encodeURIComponent(stuck)}`],
   ];
-  const dark = ['overview', 'flow', 'alert', 'instance'];
+  const dark = ['overview', 'flow', 'alert', 'instance', 'systems'];
   for (const [name, path] of pages) {
     await shot(name, path, 1440, 900, 'light');
     await shot(`${name}-phone`, path, 390, 844, 'light');

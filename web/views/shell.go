@@ -141,7 +141,9 @@ func historyWord(n Notices) string {
 	return "is read"
 }
 
-func (n Notices) any() bool { return n.Restoring || known(n.HistoryAway) || len(n.Faults) > 0 || len(n.Bounds) > 0 }
+func (n Notices) any() bool {
+	return n.Restoring || known(n.HistoryAway) || len(n.Faults) > 0 || len(n.Bounds) > 0
+}
 
 // shownFaults is how many faults a notice lists; the rest is counted.
 const shownFaults = 5

@@ -115,7 +115,10 @@ export function startOnCall() {
     const form = event.target;
     if (!form.matches('form[data-ack]')) return;
     event.preventDefault();
-    acknowledge(form.getAttribute('action').replace(/\/ack$/, ''), {});
+    const path = form.getAttribute('action').replace(/\/ack$/, '');
+    if (!document.documentElement.classList.contains('is-stale')) return acknowledge(path, {});
+    const stopped = document.getElementById('stale-at').textContent; // it may be over, or another's, by now
+    say(`The numbers stopped at ${stopped}. Acknowledge all the same?`, button('Acknowledge', () => acknowledge(path, {})));
   });
   for (const sheet of document.querySelectorAll('.sheet[popover]')) {
     sheet.addEventListener('toggle', (event) => { if (event.newState === 'open') sheet.querySelector('textarea')?.focus(); });
