@@ -32,34 +32,89 @@ func NewTally(f *Flow) *Tally {
 // CountInstance visits everything that an instance contributes. For each thing it asks
 // for the tally of that instant, nil for none, and adds (sign 1) or takes out (-1).
 func CountInstance(in *Instance, sign int, at func(Time) *Tally) {
+	countEnds(in, sign, at)
+	for s := range in.Steps {
+		countStep(in, s, sign, at)
+	}
+	countFailures(in.Failures, sign, at)
+	for i := 1; i < len(in.Path); i++ {
+		countEdge(in, i, sign, at)
+	}
+}
+
+// CountChange is CountInstance of before, taken out, and of after, added, both of one flow.
+// It leaves alone what both contribute to the same tally: an instance of many steps changes
+// in few. was tells the tallies that before was counted in, is those of now.
+func CountChange(before, after *Instance, was, is func(Time) *Tally) {
+	countEnds(before, -1, was)
+	countEnds(after, 1, is)
+	for s := range after.Steps {
+		if !sameStep(before, after, s, was, is) {
+			countStep(before, s, -1, was)
+			countStep(after, s, 1, is)
+		}
+	}
+	countFailures(before.Failures, -1, was)
+	countFailures(after.Failures, 1, is)
+	for i := 1; i < max(len(before.Path), len(after.Path)); i++ {
+		if sameEdge(before, after, i, was, is) {
+			continue
+		}
+		if i < len(before.Path) {
+			countEdge(before, i, -1, was)
+		}
+		if i < len(after.Path) {
+			countEdge(after, i, 1, is)
+		}
+	}
+}
+
+func countEnds(in *Instance, sign int, at func(Time) *Tally) {
 	if in.Began { // a hold alone starts nothing
 		if t := at(in.StartedAt); t != nil {
 			t.Started += sign
 		}
 	}
-	if !in.State.InFlight() {
-		if t := at(in.EndedAt); t != nil {
-			t.Ended[in.State] += sign
-			if in.Conforming {
-				t.Conforming += sign
-			}
-			if latency, ok := in.Latency(); ok {
-				t.Latency.put(latency, sign)
-			}
+	if in.State.InFlight() {
+		return
+	}
+	if t := at(in.EndedAt); t != nil {
+		t.Ended[in.State] += sign
+		if in.Conforming {
+			t.Conforming += sign
+		}
+		if latency, ok := in.Latency(); ok {
+			t.Latency.put(latency, sign)
 		}
 	}
-	for s := range in.Steps {
-		countStep(in, s, sign, at)
-	}
-	for _, failure := range in.Failures {
+}
+
+func countFailures(failures []Failure, sign int, at func(Time) *Tally) {
+	for _, failure := range failures {
 		if t := at(failure.At); t != nil {
 			t.Steps[failure.Step].Errors += sign
 		}
 	}
-	for i := 1; i < len(in.Path); i++ {
-		if t := at(in.Times[i]); t != nil {
-			t.edge(in.Path[i-1], in.Path[i], in.Times[i].Sub(in.Times[i-1]), sign)
-		}
+}
+
+func sameStep(before, after *Instance, s int, was, is func(Time) *Tally) bool {
+	b, a := &before.Steps[s], &after.Steps[s]
+	if b.Skipped || a.Skipped || b.At != a.At || b.Latency != a.Latency || (b.DueAt == NoTime) != (a.DueAt == NoTime) {
+		return false
+	}
+	return a.At == NoTime || was(a.At) == is(a.At)
+}
+
+func sameEdge(before, after *Instance, i int, was, is func(Time) *Tally) bool {
+	return i < len(before.Path) && i < len(after.Path) &&
+		before.Path[i-1] == after.Path[i-1] && before.Path[i] == after.Path[i] &&
+		before.Times[i-1] == after.Times[i-1] && before.Times[i] == after.Times[i] &&
+		was(after.Times[i]) == is(after.Times[i])
+}
+
+func countEdge(in *Instance, i, sign int, at func(Time) *Tally) {
+	if t := at(in.Times[i]); t != nil {
+		t.edge(in.Path[i-1], in.Path[i], in.Times[i].Sub(in.Times[i-1]), sign)
 	}
 }
 

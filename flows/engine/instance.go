@@ -38,7 +38,8 @@ type work struct {
 	occurrences []flows.Occurrence
 	seen        map[flows.Identity]struct{} // of all, where they are many
 	dirty       bool
-	kept        int // how many of the first occurrences are all that in.packed holds; 0 for none
+	counted     flows.Instance // what the numbers hold of an instance that is counted and dirty
+	kept        int            // how many of the first occurrences are all that in.packed holds; 0 for none
 }
 
 // manyOccurrences is where looking through the list for a duplicate costs more than a map.
@@ -134,7 +135,8 @@ func (w *work) known(id flows.Identity) bool {
 
 func identity(o *flows.Occurrence) flows.Identity { return flows.Identity{Source: o.Source, ID: o.ID} }
 
-// touch takes an instance out of the numbers before it changes.
+// touch takes an instance out of the gauges before it changes, and notes what else the
+// numbers hold of it.
 func (e *Engine) touch(in *instance) *work {
 	w := e.open(in)
 	if w.dirty {
@@ -142,23 +144,37 @@ func (e *Engine) touch(in *instance) *work {
 	}
 	w.dirty = true
 	if in.counted {
-		in.fs.flow.FoldInto(&e.folded, in.part(w.occurrences), in.judged)
-		e.count(in, -1)
+		in.fs.flow.FoldInto(&w.counted, in.part(w.occurrences), in.judged)
+		in.fs.gauges.Count(&w.counted, in.judged, -1)
 	}
 	return w
 }
 
-// count adds or takes out e.folded, the instance as it was judged at in.judged.
-func (e *Engine) count(in *instance, sign int) {
-	in.counted = sign > 0
-	in.fs.changed = true
-	if in.counted {
-		in.until = int32(in.fs.window.current + aheadSlots) // fits until 2650
+// count has the numbers hold one state of an instance, as it was judged at in.judged,
+// instead of another that they held; nil is none.
+func (e *Engine) count(in *instance, before, after *flows.Instance) {
+	fs := in.fs
+	w := fs.window
+	fs.changed, in.counted = true, after != nil
+	w.of(in)
+	switch {
+	case before == nil:
+	case after == nil || len(before.Steps) != len(after.Steps):
+		flows.CountInstance(before, -1, w.wasAt)
+		flows.CountInstance(before, -1, w.wasTotal)
+		before = nil
+	default:
+		flows.CountChange(before, after, w.wasAt, w.isAt)
+		flows.CountChange(before, after, w.wasTotal, w.isTotal)
 	}
-	in.fs.window.of(in)
-	in.fs.gauges.Count(&e.folded, in.judged, sign)
-	flows.CountInstance(&e.folded, sign, in.fs.window.at)
-	flows.CountInstance(&e.folded, sign, in.fs.window.inTotal)
+	if after != nil {
+		in.until = int32(w.until[1]) // fits until 2650
+		fs.gauges.Count(after, in.judged, 1)
+		if before == nil {
+			flows.CountInstance(after, 1, w.isAt)
+			flows.CountInstance(after, 1, w.isTotal)
+		}
+	}
 }
 
 // maxOccurrences bounds the signals of one instance: each is looked at whenever one more
@@ -272,21 +288,26 @@ func (e *Engine) judge(in *instance, now flows.Time) {
 		}
 		return
 	}
+	var before *flows.Instance
+	if in.counted {
+		before = &in.work.counted
+	}
 	if occurrences := in.work.occurrences; in.fs.flow.Exists(occurrences) {
-		e.judgeOne(in, in.part(occurrences), now)
+		e.judgeOne(in, in.part(occurrences), now, before)
 	} else {
-		e.vanish(in)
+		e.vanish(in, before)
 	}
 	e.judgeLater(in, now)
 }
 
-// judgeOne judges an instance by the occurrences that it is made of, and counts it.
-func (e *Engine) judgeOne(in *instance, occurrences []flows.Occurrence, now flows.Time) {
+// judgeOne judges an instance by the occurrences that it is made of, and counts it instead
+// of what the numbers hold of it.
+func (e *Engine) judgeOne(in *instance, occurrences []flows.Occurrence, now flows.Time, before *flows.Instance) {
 	in.imported = !slices.ContainsFunc(occurrences, func(o flows.Occurrence) bool { return o.AsOf == 0 })
 	in.judged = flows.Clock(occurrences, now)
 	in.fs.flow.FoldInto(&e.folded, occurrences, in.judged)
 	in.started = e.folded.StartedAt
-	e.count(in, 1)
+	e.count(in, before, &e.folded)
 	in.fs.track(in, &e.folded)
 	e.timers.set(in, e.dueAgain(in))
 	if in.cell != 0 && in.openAt < 0 {
@@ -314,7 +335,8 @@ func (e *Engine) dueAgain(in *instance) flows.Time {
 }
 
 // vanish removes an instance whose signals all turned out to belong elsewhere.
-func (e *Engine) vanish(in *instance) {
+func (e *Engine) vanish(in *instance, before *flows.Instance) {
+	e.count(in, before, nil)
 	in.fs.untrack(in)
 	e.timers.remove(in)
 	if len(in.work.occurrences) == 0 { // else it waits for a step, as a resolution before its time does

@@ -72,8 +72,9 @@ func (w *window) inherit(from *window) {
 // settleOut takes an instance in flight out of the numbers of a version that is no more.
 func (e *Engine) settleOut(in *instance) {
 	if in.counted {
-		e.touch(in)
-		in.work.dirty = false
+		w := e.touch(in)
+		e.count(in, &w.counted, nil)
+		w.dirty = false
 		e.rest(in)
 		e.opened = e.opened[:0]
 	}

@@ -39,12 +39,13 @@ func (e *Engine) judgeLater(first *instance, now flows.Time) {
 		in := fs.later[first][i]
 		if in.counted {
 			fs.flow.FoldInto(&e.folded, e.names.unpack(in.packed, nil), in.judged)
-			e.count(in, -1)
+			fs.gauges.Count(&e.folded, in.judged, -1)
+			e.count(in, &e.folded, nil)
 		}
 		if i < len(parts) {
 			e.buffer = e.names.pack(e.buffer[:0], parts[i])
 			in.packed = packed(e.buffer)
-			e.judgeOne(in, parts[i], now)
+			e.judgeOne(in, parts[i], now, nil)
 			continue
 		}
 		if in.packed != "" {

@@ -25,7 +25,8 @@ type window struct {
 	slots          []slot // by number, in a ring
 	total          *flows.Tally
 	first, current int64
-	since, until   int64 // first and last slot that take what is counted now
+	since          int64    // first slot that takes what is or was counted
+	until          [2]int64 // last slots that take what was counted, and what is
 	aged           flows.Time
 	moved          map[*instance]int64 // slot of Move: what was before is counted as the version before had it
 }
@@ -45,11 +46,17 @@ func newWindow(f *flows.Flow) *window {
 
 func slotOf(t flows.Time) int64 { return int64(t) / int64(slotLength) }
 
-// at is the tally of an instant, nil outside the window. What was beyond until when it
-// was counted is not taken out when time has moved on.
-func (w *window) at(t flows.Time) *flows.Tally {
+// Ways to ask for the tally of an instant, nil outside the window: of what was counted
+// before, and of what is counted now. What was beyond until when it was counted is not taken
+// out when time has moved on.
+func (w *window) wasAt(t flows.Time) *flows.Tally    { return w.at(t, w.until[0]) }
+func (w *window) isAt(t flows.Time) *flows.Tally     { return w.at(t, w.until[1]) }
+func (w *window) wasTotal(t flows.Time) *flows.Tally { return w.inTotal(t, w.until[0]) }
+func (w *window) isTotal(t flows.Time) *flows.Tally  { return w.inTotal(t, w.until[1]) }
+
+func (w *window) at(t flows.Time, until int64) *flows.Tally {
 	s := slotOf(t)
-	if s < w.first || s < w.since || s > w.until {
+	if s < w.first || s < w.since || s > until {
 		return nil
 	}
 	if w.slots == nil {
@@ -62,17 +69,17 @@ func (w *window) at(t flows.Time) *flows.Tally {
 	return of.tally
 }
 
-// of has the window take what it takes of an instance.
+// of has the window take what it takes of an instance, before and now.
 func (w *window) of(in *instance) {
-	w.since, w.until = math.MinInt64, int64(in.until)
+	w.since, w.until = math.MinInt64, [2]int64{int64(in.until), w.current + aheadSlots}
 	if slot, ok := w.moved[in]; ok {
 		w.since = slot
 	}
 }
 
 // inTotal is the total where it holds that instant, else nil.
-func (w *window) inTotal(t flows.Time) *flows.Tally {
-	if s := slotOf(t); s < w.first || s > w.current || s < w.since || s > w.until {
+func (w *window) inTotal(t flows.Time, until int64) *flows.Tally {
+	if s := slotOf(t); s < w.first || s > w.current || s < w.since || s > until {
 		return nil
 	}
 	return w.total
