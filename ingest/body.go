@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -21,7 +22,16 @@ type Body struct {
 	budget *semaphore.Weighted
 	share  *semaphore.Weighted // of the sender in the budget; nil for no bound
 	held   int64
+	room   *[]byte // of rooms, which Bytes are in; nil where they are elsewhere
 }
+
+// rooms are buffers of bodies that were freed.
+var rooms = sync.Pool{New: func() any { room := make([]byte, 0, firstRoom); return &room }}
+
+const (
+	firstRoom = 8 << 10
+	keptRoom  = 256 << 10 // a larger one is not kept
+)
 
 // Grow takes n more bytes of the budget, before they are allocated. The error is a
 // Refusal: later there may be room, unless the request alone is more than the budget.
@@ -43,8 +53,12 @@ func (b *Body) Grow(n int) error {
 }
 
 // Free gives back what the request holds, when its body, and what was decoded from it,
-// is no longer needed.
+// is no longer needed: texts that refer to it change then.
 func (b *Body) Free() {
+	if b.room != nil && cap(*b.room) <= keptRoom {
+		rooms.Put(b.room)
+	}
+	b.room, b.Bytes = nil, nil
 	b.budget.Release(b.held)
 	if b.share != nil {
 		b.share.Release(b.held)
@@ -102,11 +116,11 @@ func (b *Body) readZstd(src io.Reader, decoder *zstd.Decoder) ([]byte, error) {
 
 // readAll grows its buffer only as bytes really come, whatever was announced.
 func (b *Body) readAll(src io.Reader) ([]byte, error) {
-	const first = 8 << 10
-	if err := b.Grow(first); err != nil {
+	b.room = rooms.Get().(*[]byte)
+	if err := b.Grow(cap(*b.room)); err != nil {
 		return nil, err
 	}
-	buf := make([]byte, 0, first)
+	buf := (*b.room)[:0]
 	for {
 		n, err := src.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -125,6 +139,7 @@ func (b *Body) readAll(src io.Reader) ([]byte, error) {
 			return nil, err
 		}
 		buf = append(make([]byte, 0, cap(buf)+more), buf...)
+		*b.room = buf
 	}
 }
 

@@ -9,7 +9,9 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"throughline/flows"
@@ -21,6 +23,29 @@ type result struct {
 	batch    flows.Batch
 	faults   []fault
 	rejected ingest.Rejected
+	accepted int
+	room     *room // that the batch is in
+}
+
+// room is memory of a request that the next one takes over.
+type room struct {
+	signals []flows.Signal
+	reader  reader
+}
+
+var rooms = sync.Pool{New: func() any { return new(room) }}
+
+// free gives the memory of the batch to the next request.
+func (r *result) free() {
+	const kept = 1 << 20 // bytes; a larger one is not kept
+	one := r.room
+	r.room, r.batch = nil, flows.Batch{}
+	if one == nil || cap(one.reader.out) > kept || cap(one.signals) > kept/512 {
+		return
+	}
+	clear(one.signals)
+	one.signals, one.reader.s = one.signals[:0], ""
+	rooms.Put(one)
 }
 
 // fault names one event that is refused, by its place in the request.
@@ -73,8 +98,9 @@ func (m *mapper) decode(header http.Header, body []byte) (*result, error) {
 }
 
 func (m *mapper) structured(res *result, body []byte) error {
-	if f, ok := m.fast(body); ok {
-		if ok, err := f.structured(res); ok {
+	if f, ok := m.fast(res, body); ok {
+		ok, err := f.structured(res)
+		if f.done(res); ok {
 			return err
 		}
 	}
@@ -89,18 +115,33 @@ func (m *mapper) slowStructured(res *result, body []byte) error {
 }
 
 func (m *mapper) batch(res *result, body []byte) error {
-	if f, ok := m.fast(body); ok {
-		if ok, err := f.batch(res); ok {
+	if f, ok := m.fast(res, body); ok {
+		ok, err := f.batch(res)
+		if f.done(res); ok {
 			return err
 		}
-		*res = result{rejected: ingest.Rejected{}}
+		*res = result{rejected: ingest.Rejected{}} // its room is not used again
 	}
 	return m.slowBatch(res, body)
 }
 
 // fast reads body the fast way, where that is UTF-8.
-func (m *mapper) fast(body []byte) (*fast, bool) {
-	return &fast{mapper: m, reader: reader{s: borrowed(body), out: make([]byte, 0, len(body))}}, utf8.Valid(body)
+func (m *mapper) fast(res *result, body []byte) (*fast, bool) {
+	if !utf8.Valid(body) {
+		return nil, false
+	}
+	if res.room == nil {
+		res.room = rooms.Get().(*room)
+	}
+	old := &res.room.reader
+	r := reader{s: borrowed(body), out: slices.Grow(old.out[:0], len(body)), stack: old.stack[:0], room: old.room[:0]}
+	return &fast{mapper: m, reader: r}, true
+}
+
+// done has the request's room take what f grew.
+func (f *fast) done(res *result) {
+	res.room.reader.out, res.room.reader.stack, res.room.reader.room = f.out, f.stack, f.reader.room
+	res.room.signals = res.batch.Signals
 }
 
 // slowBatch reads element by element, so that neither a broken event nor the number of

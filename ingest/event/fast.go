@@ -46,7 +46,7 @@ func (f *fast) batch(res *result) (bool, error) {
 	if !f.take('[') {
 		return false, nil
 	}
-	res.batch.Signals = make([]flows.Signal, 0, min(len(f.s)/160+1, ingest.MaxSignals))
+	res.batch.Signals = slices.Grow(res.room.signals[:0], min(len(f.s)/160+1, ingest.MaxSignals))
 	if f.take(']') {
 		return f.peek() == 0 && f.at == len(f.s), nil
 	}

@@ -34,11 +34,14 @@ type problem struct {
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	res, err := h.take(w, r)
+	if res != nil {
+		defer res.free()
+	}
 	if err != nil {
 		ingest.WriteProblem(w, h.door.Refused(r.Context(), err))
 		return
 	}
-	a := answer{Accepted: len(res.batch.Signals), Rejected: res.faults}
+	a := answer{Accepted: res.accepted, Rejected: res.faults}
 	if a.Rejected == nil {
 		a.Rejected = []fault{}
 	}
@@ -72,5 +75,6 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request) (*result, error) 
 	if err != nil {
 		return nil, err
 	}
+	res.accepted = len(res.batch.Signals)
 	return res, visit.Publish(r.Context(), res.batch, res.rejected)
 }

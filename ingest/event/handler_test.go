@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -350,5 +351,47 @@ func (f *fixture) message(raw []byte) {
 	}
 	if a.code != 200 || a.Accepted != 1 {
 		f.Errorf("answer %+v", a)
+	}
+}
+
+// TestRoomIsUsedAgain: requests at once, each in memory that others had, are published as they
+// were sent.
+func TestRoomIsUsedAgain(t *testing.T) {
+	in, bus, _ := ingesttest.New(t)
+	h := event.NewHandler(in)
+	const senders, requests, size = 8, 60, 7
+	var sending sync.WaitGroup
+	for sender := range senders {
+		sending.Go(func() {
+			for n := range requests {
+				var events []string
+				for i := range size + n%3 {
+					name := fmt.Sprintf("%d-%d-%d", sender, n, i)
+					events = append(events, fmt.Sprintf(`{"specversion":"1.0","id":"%[1]s","source":"/s%[2]d","type":"t","x":"%[1]s","data":{"z":"%[1]s","order_id":"%[1]s"}}`, name, sender))
+				}
+				events = append(events, `{"specversion":"1.0","id":1}`) // the slow way beside
+				r := httptest.NewRequest(http.MethodPost, "/api/v1/events", strings.NewReader("["+strings.Join(events, ",")+"]"))
+				r.Header.Set("Content-Type", "application/cloudevents-batch+json")
+				w := httptest.NewRecorder()
+				if h.ServeHTTP(w, r); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), fmt.Sprintf(`"accepted":%d`, size+n%3)) {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+			}
+		})
+	}
+	sending.Wait()
+	seen := map[string]bool{}
+	for _, s := range bus.Take().Signals {
+		want := flows.Signal{
+			Source: "/s" + s.ID[:1], ID: s.ID, Name: "t", System: "/s" + s.ID[:1], Time: s.Time, Received: s.Received,
+			Attributes: map[string]any{"x": s.ID}, Data: map[string]any{"z": s.ID, "order_id": s.ID}, Keys: []flows.Key{{Type: "order_id", Value: s.ID}},
+		}
+		if diff := cmp.Diff(want, s); diff != "" {
+			t.Fatal(diff)
+		}
+		seen[s.ID] = true
+	}
+	if want := senders * requests / 3 * (3*size + 3); len(seen) != want {
+		t.Errorf("%d of %d", len(seen), want)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,6 +45,15 @@ func (b *Bus) Publish(_ context.Context, batch flows.Batch) error {
 		return b.err
 	}
 	for _, s := range batch.Signals {
+		for _, text := range []*string{
+			&s.Source, &s.ID, &s.Name, &s.System, &s.Environment, &s.Sequence, &s.TraceID, &s.SpanID, &s.ParentID, &s.Packed.Attributes, &s.Packed.Data,
+		} {
+			*text = strings.Clone(*text) // so is that of the texts
+		}
+		s.Keys = slices.Clone(s.Keys)
+		for i := range s.Keys {
+			s.Keys[i].Value = strings.Clone(s.Keys[i].Value)
+		}
 		if err := s.Unpack(); err != nil {
 			return fmt.Errorf("publish signals: %w", err)
 		}

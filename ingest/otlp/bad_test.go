@@ -163,7 +163,7 @@ func TestNotOTLP(t *testing.T) {
 func TestFilesOnTheWire(t *testing.T) {
 	one := string(tracesJSON(spanJSON("")))
 	for body, says := range map[string]string{
-		"\ufeff" + one:    "byte-order mark",
+		"\ufeff" + one:   "byte-order mark",
 		one + "\n" + one: "one document",
 		one + one:        "one document",
 		one + " x":       "not OTLP/JSON",
