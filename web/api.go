@@ -59,11 +59,7 @@ func (s *Server) getFlows(r *http.Request) (any, error) {
 	all := s.rules.Set().Flows()
 	list := make([]flowJSON, len(all))
 	for i, f := range all {
-		h, err := s.liveHealth(r.Context(), f)
-		if err != nil { // the list of flows does not depend on their numbers
-			h = flows.Health{Health: flows.HealthUnknown}
-		}
-		list[i] = flowJSON{f.Name, f.Title, f.Capability, f.Version, h.InFlight, h.Stuck, h.Unknown, h.Health}
+		list[i] = s.flowAnswer(r, f)
 	}
 	return map[string]any{"flows": list}, nil
 }

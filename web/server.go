@@ -48,6 +48,7 @@ type Options struct {
 	Backfill     http.Handler // POST and GET /api/v1/flows/{flow}/backfill
 	DeadLetters  http.Handler // GET /api/v1/dead-letters, POST /api/v1/dead-letters/replay
 	Met          func() Met   // what the engine met
+	Capabilities func() []flows.Capability
 	OnCall       OnCall       // nil: alerts cannot be acknowledged or silenced from the pages
 	Resolve      Resolve      // POST /api/v1/flows/{flow}/instances/{key}/resolve
 	Alertmanager http.Handler // Alertmanager's API, serves paths that begin with /api/v2/
@@ -137,6 +138,7 @@ func (s *Server) routes() {
 		"GET /api/v1/flows/{flow}/variants":         s.getVariants,
 		"GET /api/v1/flows/{flow}/directly-follows": s.getDirectlyFollows,
 		"GET /api/v1/systems":                       s.getSystems,
+		"GET /api/v1/capabilities":                  s.getCapabilities,
 		"GET /api/v1/timeline":                      s.getTimeline,
 		"GET /api/v1/search":                        s.getSearch,
 	} {

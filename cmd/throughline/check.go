@@ -81,6 +81,11 @@ func examine(path string) (faults, notes []flows.Fault, err error) {
 		}
 		owners[flow.Name] = file
 	}
+	wrong, err := checkCapabilities(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	faults = append(faults, wrong...)
 	slices.SortStableFunc(faults, flows.CompareFaults)
 	slices.SortStableFunc(notes, flows.CompareFaults)
 	return faults, notes, nil
@@ -111,10 +116,52 @@ func checkRefs(path string) (refs flows.Refs, faults, notes []flows.Fault, err e
 		return some
 	}
 	notes = files.notes()
-	if _, err := os.Stat(filepath.Join(dir, capabilitiesName)); err == nil {
-		notes = append(notes, flows.Fault{File: capabilitiesName, Line: 1, Col: 1, Message: "this file is not read yet; a flow's `capability` is shown as it is written"})
-	}
 	return files.refs, meant(files.faults()), meant(notes), nil
+}
+
+// checkCapabilities finds the faults of capabilities.yaml, and where it and the flow files
+// beside it contradict each other, where the path means that file.
+func checkCapabilities(path string) ([]flows.Fault, error) {
+	dir, err := configDirOf(path)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, capabilitiesName)
+	if info, err := os.Stat(path); err != nil || !info.IsDir() && filepath.Clean(path) != file {
+		return nil, err
+	}
+	text, err := readFlowFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return []flows.Fault{unreadable(file, err)}, nil
+	}
+	all, faults := flows.ParseCapabilities(file, text)
+	if all == nil {
+		return faults, nil
+	}
+	refs, _, _, err := checkRefs(dir)
+	if err != nil {
+		return nil, err
+	}
+	paths, err := listFlowFiles(filepath.Join(dir, flowsFolder))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var running []*flows.Flow
+	for _, path := range paths {
+		text, err := readFlowFile(path)
+		if err != nil {
+			continue // its own fault
+		}
+		flow, _ := refs.Parse(path, text)
+		if flow == nil {
+			return nil, nil // what the file says can be held against whole flows only
+		}
+		running = append(running, flow)
+	}
+	return flows.CheckCapabilities(file, all, running), nil
 }
 
 // configDirOf is the config_dir that a path is, or lies in.
@@ -135,7 +182,7 @@ func configDirOf(path string) (string, error) {
 
 // isRef says whether a file is one that flow files refer to.
 func isRef(file string) bool {
-	return filepath.Base(file) == systemsName || filepath.Base(filepath.Dir(file)) == calendarsFolder
+	return filepath.Base(file) == systemsName || filepath.Base(file) == capabilitiesName || filepath.Base(filepath.Dir(file)) == calendarsFolder
 }
 
 // flowFiles are the flow files of a path, sorted. A folder that has none is no error: it
@@ -162,8 +209,6 @@ func flowFiles(path string) ([]string, error) {
 
 // otherFiles stand in a config_dir, or beside it, and are no flows.
 var otherFiles = []string{"throughline.yaml", "alertmanager.yml", keysName, systemsName, capabilitiesName}
-
-const capabilitiesName = "capabilities.yaml"
 
 // listFlowFiles are the flow files of a folder, sorted. Hidden files are not among them:
 // editors and mounted volumes keep their own there.

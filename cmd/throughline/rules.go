@@ -38,6 +38,7 @@ type rules struct {
 	files     map[string]*ruleFile // by path; of loadRules, then of Watch
 	keys      keysFile             // likewise
 	refs      refFiles             // likewise
+	capable   capabilitiesFile     // likewise
 	now       atomic.Pointer[rulesNow]
 }
 
@@ -51,6 +52,8 @@ type rulesNow struct {
 	names   map[string]string // of its file
 	drafts  map[string]draft  // by flow, or by the file's name where no version of it ran
 	refs    flows.Refs        // what flow files may refer to
+
+	capabilities map[string]*flows.Capability
 }
 
 // draft is a file that was refused.
@@ -229,7 +232,8 @@ func (r *rules) look(atOnce bool) (open bool, err error) {
 			delete(r.files, path)
 		}
 	}
-	return r.keys.look(r.configDir, atOnce) || open, nil
+	waits := r.capable.look(r.configDir, atOnce)
+	return r.keys.look(r.configDir, atOnce) || waits || open, nil
 }
 
 // look takes what was found; taken says that it is new, open that it waits for the next
@@ -310,7 +314,7 @@ func (r *rules) settle() (changed bool, err error) {
 	}
 	next := &rulesNow{
 		faults: faults, sources: map[string]string{}, names: map[string]string{}, drafts: map[string]draft{},
-		keys: r.keys.good, refs: r.refs.refs, naming: flows.NewNaming(r.refs.refs.Systems),
+		keys: r.keys.good, refs: r.refs.refs, capabilities: r.capable.good, naming: flows.NewNaming(r.refs.refs.Systems),
 	}
 	running := make([]*flows.Flow, 0, len(paths))
 	for _, path := range paths {
@@ -326,6 +330,7 @@ func (r *rules) settle() (changed bool, err error) {
 		running = append(running, f.good)
 		next.sources[f.good.Name], next.names[f.good.Name] = f.source, r.short(path)
 	}
+	next.faults = append(next.faults, r.capable.against(running)...)
 	return r.put(running, next)
 }
 

@@ -357,6 +357,47 @@ func TestRulesWatch(t *testing.T) {
 	within("a(again)")
 }
 
+// Capabilities are those of the file and those that flows name; a bad file leaves the last
+// good one in force.
+func TestRulesCapabilities(t *testing.T) {
+	f := newFolder(t)
+	f.write("a.yaml", flowText("returns", "one")+"capability: care\n")
+	f.write("b.yaml", flowText("orders", "two"))
+	f.write("../capabilities.yaml", "sales: {title: Sales, owner: shop, systems: [webshop], flows: [orders]}\n")
+	r := f.load()
+	say := func() string {
+		var lines []string
+		for _, c := range r.Capabilities() {
+			lines = append(lines, fmt.Sprintf("%s %s %s %v %v", c.Name, c.Title, c.Owner, c.Systems, c.Flows))
+		}
+		return strings.Join(lines, ", ")
+	}
+	const want = "care care  [] [returns], sales Sales shop [webshop] [orders]"
+	if got := say(); got != want || len(r.Faults()) > 0 {
+		t.Errorf("%s; %v", got, r.Faults())
+	}
+	f.write("../capabilities.yaml", "sales: {title: Sales, flows: [ordres]}\n")
+	r.refresh()
+	r.refresh()
+	if faults := r.Faults(); len(faults) != 1 || !strings.Contains(faults[0].String(), "capabilities.yaml:1:31: no flow is named `ordres`; did you mean `orders`?") {
+		t.Errorf("%v", faults)
+	}
+	f.write("../capabilities.yaml", "sales: 1\n")
+	r.refresh()
+	r.refresh()
+	if got := say(); got != "care care  [] [returns], sales Sales  [] [ordres]" || len(r.Faults()) != 1 {
+		t.Errorf("after a bad file: %s; %v", got, r.Faults())
+	}
+	if err := os.Remove(f.path("../capabilities.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	r.refresh()
+	r.refresh()
+	if got := say(); got != "care care  [] [returns]" || len(r.Faults()) > 0 {
+		t.Errorf("without the file: %s; %v", got, r.Faults())
+	}
+}
+
 func TestCheck(t *testing.T) {
 	f := newFolder(t)
 	try := func(path string, want ...string) {
@@ -377,6 +418,10 @@ func TestCheck(t *testing.T) {
 	try(f.dir)
 	f.write("a.yaml", flowText("x", "one"))
 	try(f.dir)
+	f.write("../capabilities.yaml", "sales: {flows: [x, y]}\n")
+	try(f.dir, filepath.Join(f.dir, capabilitiesName)+":1:20: no flow is named `y`")
+	try(f.path("a.yaml"))
+	f.remove("../capabilities.yaml")
 	f.write("b.yaml", flowText("x", "two"))
 	f.write("c.yaml", "flow: C\nkey: k\nsteps: [{id: a, mach: {event: a}}]\n")
 	faults := []string{
@@ -411,12 +456,16 @@ func TestCheck(t *testing.T) {
 	f.write("../calendars/office.yaml", "zone: Europe/Berlin\nhours: {mon: [\"08:00-17:00\"]}\n")
 	try(f.path("b.yaml"))
 	f.write("../systems.yaml", "erp: {heartbeat: 5m, title: ERP}\ncrm: {title: CRM}\n")
-	f.write("../capabilities.yaml", "sales: {}\n")
+	f.write("../capabilities.yaml", "sales: {flows: [nowhere]}\n")
+	capabilities := filepath.Join(f.dir, capabilitiesName)
+	try(capabilities, capabilities+":1:17: no flow is named `nowhere`")
+	f.write("../capabilities.yaml", "sales: {titel: Sales}\n")
+	try(capabilities, capabilities+":1:9: unknown field `titel`; did you mean `title`?")
+	f.write("../capabilities.yaml", "sales: {title: Sales}\n")
 	var out strings.Builder
 	n, err := check([]string{f.dir}, &out)
 	got := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 	notes := []string{
-		filepath.Join(f.dir, capabilitiesName) + ":1:1: note: this file is not read yet",
 		systems + ":1:18: note: `heartbeat` is taken, but",
 		systems + ":1:29: note: `title` of a system is taken, but",
 	}

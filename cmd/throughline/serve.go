@@ -138,8 +138,9 @@ func (a *app) pages() (*web.Server, error) {
 		History: a.store, Rules: a.rules, Hub: a.hub, Log: a.log, Ready: a.parts, Intake: a.taken,
 		Events: event.NewHandler(a.intake), Alertmanager: a.alerts.Handler(), OnCall: a.alerts, Metrics: a.telemetry.handler(),
 		Import: http.HandlerFunc(a.serveImport), Backfill: http.HandlerFunc(a.serveBackfill), Resolve: a.resolve, Met: a.engineMet,
-		DeadLetters: http.HandlerFunc(a.serveLetters),
-		Host:        c.HTTPAddr, OTLPHTTP: c.OTLPHTTPAddr, OTLPGRPC: c.OTLPGRPCAddr, ConfigDir: c.ConfigDir,
+		Capabilities: a.rules.Capabilities,
+		DeadLetters:  http.HandlerFunc(a.serveLetters),
+		Host:         c.HTTPAddr, OTLPHTTP: c.OTLPHTTPAddr, OTLPGRPC: c.OTLPGRPCAddr, ConfigDir: c.ConfigDir,
 		TracerProvider: a.telemetry.traces, MeterProvider: a.telemetry.meters, Propagator: a.telemetry.propagator,
 		Tokens: a.tokensAPI(),
 	}
