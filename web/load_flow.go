@@ -171,7 +171,7 @@ func (s *Server) getFrame(w http.ResponseWriter, r *http.Request) {
 		WriteProblem(w, r, *asProblem(r.Context(), s.log, err))
 		return
 	}
-	writeHTML(w, r, http.StatusOK, partsHTML(parts))
+	writeHTML(w, http.StatusOK, partsHTML(parts))
 }
 
 // loadVariants is the page of the paths that instances took.

@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -104,21 +103,14 @@ func (s *Server) stillPage(load func(*http.Request) (loaded, error)) http.Handle
 			http.Error(w, "This page cannot be written. The server's log says why.", http.StatusInternalServerError)
 			return
 		}
-		writeHTML(w, r, status, page.Bytes())
+		writeHTML(w, status, page.Bytes())
 	}
 }
 
-// writeHTML sends what is made for this reader now, packed where that is understood.
-func writeHTML(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+// writeHTML sends what is made for this reader now.
+func writeHTML(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Vary", "Accept-Encoding")
-	if assets.TakesPacked(r) {
-		if packed, err := assets.Pack(body, gzip.BestSpeed); err == nil { // else as it is
-			w.Header().Set("Content-Encoding", "gzip")
-			body = packed
-		}
-	}
 	w.WriteHeader(status)
 	w.Write(body) //nolint:errcheck // the reader is gone, nobody is left to tell
 }

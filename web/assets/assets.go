@@ -5,7 +5,6 @@ package assets
 
 import (
 	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -35,7 +34,6 @@ var dist embed.FS
 
 type asset struct {
 	body        []byte
-	packed      []byte // by gzip; nil where that is no shorter
 	contentType string
 	url         string
 	etag        string
@@ -56,12 +54,8 @@ func load() map[string]asset {
 		sum := sha256.Sum256(body)
 		hash := base64.RawURLEncoding.EncodeToString(sum[:9])
 		ext := path.Ext(name)
-		packed, err := Pack(body, gzip.BestCompression)
-		if err != nil || len(packed) >= len(body) {
-			packed = nil
-		}
 		found[name] = asset{
-			body: body, packed: packed, contentType: mime.TypeByExtension(ext), etag: `"` + hash + `"`,
+			body: body, contentType: mime.TypeByExtension(ext), etag: `"` + hash + `"`,
 			url: Prefix + strings.TrimSuffix(name, ext) + "." + hash + ext,
 		}
 	}
@@ -113,16 +107,7 @@ func Handler() http.Handler {
 		if current {
 			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 		}
-		body := a.body
-		if a.packed != nil {
-			w.Header().Set("Vary", "Accept-Encoding")
-			if TakesPacked(r) && r.Header.Get("Range") == "" {
-				w.Header().Set("Content-Encoding", "gzip")
-				w.Header().Set("ETag", strings.TrimSuffix(a.etag, `"`)+`-gzip"`)
-				body = a.packed
-			}
-		}
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.body))
 	})
 }
 
