@@ -145,7 +145,7 @@ func (r *fakeRules) Check(file string, text []byte) []flows.Fault {
 	return faults
 }
 
-func setOf(t *testing.T, all ...*flows.Flow) *flows.Set {
+func setOf(t testing.TB, all ...*flows.Flow) *flows.Set {
 	t.Helper()
 	set, err := flows.NewSet(all)
 	if err != nil {
@@ -227,7 +227,7 @@ type house struct {
 	rules   *fakeRules
 }
 
-func newHouse(t *testing.T, change func(*Options)) *house {
+func newHouse(t testing.TB, change func(*Options)) *house {
 	t.Helper()
 	h := &house{history: &fakeHistory{}, rules: &fakeRules{set: setOf(t, orderFlow())}}
 	o := Options{
