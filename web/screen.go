@@ -118,13 +118,16 @@ const (
 	restOfOne  = 10                     // renderings' time between two of a screen
 	restOfAll  = 3                      // the same, for each screen that is open
 	restOfSend = 125 * time.Microsecond // for each socket that is open
+	// A rendering that took long waited for history, or for a processor: no reason to show nothing.
+	restAtMost = 150 * time.Millisecond
 )
 
 // rest is how long a screen rests after a rendering that took so long.
 func (s *screens) rest(at *shown, took time.Duration) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return max(at.rest, took*time.Duration(max(restOfOne, restOfAll*len(s.open))), restOfSend*time.Duration(s.watching))
+	dear := min(took*time.Duration(max(restOfOne, restOfAll*len(s.open))), restAtMost)
+	return max(at.rest, dear, restOfSend*time.Duration(s.watching))
 }
 
 // shown is a screen with its watchers.

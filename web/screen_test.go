@@ -238,6 +238,7 @@ func TestManyWatchersRestLonger(t *testing.T) {
 	f(1, 1, 10*time.Microsecond, time.Millisecond)
 	f(1, 1, 2*time.Millisecond, 20*time.Millisecond)
 	f(25, 25, 2*time.Millisecond, 150*time.Millisecond)
+	f(25, 25, 80*time.Millisecond, restAtMost) // it waited for history
 	f(1, 200, time.Millisecond, 25*time.Millisecond)
 	f(1, 5000, time.Millisecond, 625*time.Millisecond)
 }

@@ -32,18 +32,22 @@ async function send({ url, rate, batch, seconds }) {
   const every = (1000 * batch) / rate;
   const due = [];
   const answers = [];
+  const late = []; // ms from when a request was due to when it was handed over
+  const took = []; // ms to its answer
   while (due.length * every < seconds * 1000) {
-    const late = clock() - began - due.length * every;
-    if (late < 0) {
-      await new Promise((resolve) => setTimeout(resolve, -late));
+    const behind = clock() - began - due.length * every;
+    if (behind < 0) {
+      await new Promise((resolve) => setTimeout(resolve, -behind));
       continue;
     }
-    answers.push(post(due.length).catch((error) => error.message));
+    late.push(behind);
+    const sent = clock();
+    answers.push(post(due.length).then(() => { took.push(clock() - sent); }, (error) => error.message));
     due.push(began + due.length * every);
   }
   const faults = (await Promise.all(answers)).filter(Boolean);
   agent.destroy();
-  return { due, faults, lasted: clock() - began };
+  return { due, faults, late, took, lasted: clock() - began };
 }
 
 /** In the page: remembers when frames were painted, and what they count. */
@@ -79,6 +83,11 @@ async function ahead(page) {
 
 const rank = (sorted, share) => sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)];
 
+const quantiles = (all) => {
+  const sorted = all.toSorted((a, b) => a - b);
+  return [0.5, 0.99, 1].map((share) => Math.round(rank(sorted, share) * 10) / 10);
+};
+
 async function main() {
   const { values } = parseArgs({ options: {
     rate: { type: 'string', default: '1000' }, seconds: { type: 'string', default: '20' }, batch: { type: 'string', default: '10' },
@@ -106,7 +115,7 @@ async function main() {
     await new Promise((resolve) => setTimeout(resolve, sockets > 0 ? 8000 : 2000)); // the crowd measures 5 s of quiet before it comes
     const before = await page.evaluate(watch);
     const offset = await ahead(page);
-    const { due, faults, lasted } = await new Promise((resolve, reject) => {
+    const { due, faults, late, took: answered, lasted } = await new Promise((resolve, reject) => {
       const worker = new Worker(new URL(import.meta.url), { workerData: { url: server.url, rate, batch, seconds } });
       worker.once('message', resolve);
       worker.once('error', reject);
@@ -126,7 +135,7 @@ async function main() {
     console.log(JSON.stringify({
       events: took.length, rate: Math.round((1000 * took.length) / lasted), sockets, page: values.page, frames: painted.length,
       p50_ms: Math.round(rank(took, 0.5) * 10) / 10, p90_ms: Math.round(rank(took, 0.9) * 10) / 10, p99_ms: Math.round(rank(took, 0.99) * 10) / 10, max_ms: Math.round(took.at(-1) * 10) / 10,
-      clocks_within_ms: Math.round(offset.took * 5) / 10,
+      sent_late_ms: quantiles(late), answered_ms: quantiles(answered), clocks_within_ms: Math.round(offset.took * 5) / 10,
       own: await page.evaluate(() => globalThis.throughline?.latency()),
     }));
     if (crowd) {
