@@ -172,7 +172,7 @@ func (a *app) moveSlice(ctx context.Context, f *flows.Flow, ids []engine.Instanc
 		turn := ids[:min(len(ids), backfillTurn)]
 		ids = ids[len(turn):]
 		var hashes []uint64
-		if err := a.runner.Ask(ctx, func(r *runner) { hashes = r.engine.Away(turn) }); err != nil {
+		if err := a.runner.Ask(ctx, func(r *runner) { hashes = r.engine.Away(f.Key, turn) }); err != nil {
 			return err
 		}
 		states, err := a.runner.evicted(ctx, hashes)

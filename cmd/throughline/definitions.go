@@ -24,13 +24,14 @@ func (r *runner) replace(ctx context.Context, set *flows.Set) error {
 			return err
 		}
 	}
-	kept, err := r.willKeep(ctx, set)
+	kept, away, err := r.willKeep(ctx, set)
 	if err != nil {
 		return err
 	}
 	interrupted, before := slices.Clone(r.unfilled), r.engine.Set()
 	r.saves.under = false // what is left of it is saved with what changes now
 	r.putInForce(set)
+	r.takeBack(away, r.clock(time.Now()))
 	for _, id := range kept {
 		r.engine.Keep(id)
 	}

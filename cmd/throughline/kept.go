@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -154,8 +155,9 @@ func (r *runner) keepStored(ctx context.Context) error {
 }
 
 // willKeep are the instances whose version stays where a set is put in force: of flows that
-// start empty then, and whose ended instances are not in memory all.
-func (r *runner) willKeep(ctx context.Context, set *flows.Set) (ids []engine.InstanceID, err error) {
+// start empty then, and whose ended instances are not in memory all; and what left memory of
+// them, which may be part of other flows too.
+func (r *runner) willKeep(ctx context.Context, set *flows.Set) (ids []engine.InstanceID, away []engine.State, err error) {
 	for _, f := range set.Flows() {
 		running, ok := r.engine.Set().Flow(f.Name)
 		unfilled := slices.Contains(r.unfilled, f.Name)
@@ -167,9 +169,17 @@ func (r *runner) willKeep(ctx context.Context, set *flows.Set) (ids []engine.Ins
 		}
 		more, err := r.storedKept(ctx, f)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		ids = append(ids, more...)
+		for turn := range slices.Chunk(more, keptSlice) {
+			states, err := r.evicted(ctx, r.engine.Away(f.Key, turn))
+			if err != nil {
+				return nil, nil, err
+			}
+			away = append(away, states...)
+		}
 	}
-	return ids, nil
+	slices.SortFunc(away, func(a, b engine.State) int { return cmp.Compare(a.ID, b.ID) })
+	return ids, slices.CompactFunc(away, func(a, b engine.State) bool { return a.ID == b.ID }), nil
 }

@@ -82,7 +82,7 @@ func (e *Engine) settleOut(in *instance) {
 
 // Keep notes what is stored of a flow: an instance that ended under another version than
 // that in force. It is called before the stored signals of a flow that starts empty are
-// applied, or after all state was restored.
+// applied, once what is Away of these instances has returned, or after all state was restored.
 func (e *Engine) Keep(id InstanceID) {
 	fs := e.flows[id.Flow]
 	if fs == nil {
@@ -111,14 +111,12 @@ func (e *Engine) Kept(id InstanceID) bool {
 	return fs != nil && fs.instances[id.Key] != nil && fs.instances[id.Key].kept
 }
 
-// Away returns the hashes by which those of some instances are found that are not in
-// memory.
-func (e *Engine) Away(ids []InstanceID) (hashes []uint64) {
+// Away returns the hashes by which the components of some instances, of a type of key, are
+// found that are not in memory.
+func (e *Engine) Away(keyType string, ids []InstanceID) (hashes []uint64) {
 	for _, id := range ids {
-		if fs := e.flows[id.Flow]; fs != nil && fs.instances[id.Key] == nil {
-			value, environment := flows.SplitInstanceKey(id.Key)
-			hashes = e.missing(hashes, environment, fs.flow.Key, value)
-		}
+		value, environment := flows.SplitInstanceKey(id.Key)
+		hashes = e.missing(hashes, environment, keyType, value)
 	}
 	slices.Sort(hashes)
 	return slices.Compact(hashes)

@@ -170,6 +170,63 @@ func TestEndedInstancesKeepTheirVersion(t *testing.T) {
 	}
 }
 
+// leave has all that is in memory, and has ended, leave it.
+func (f *feed) leave() []engine.Evicted {
+	f.t.Helper()
+	f.e.BeginSave()
+	for !f.e.Save(f.now, 100) {
+	}
+	f.until(30)
+	f.e.Rest(f.now, 100)
+	f.until(200)
+	f.e.Evict(f.now, 100)
+	left := f.e.Take().Evicted
+	f.e.Leave(left)
+	if len(left) == 0 || f.e.Stats().Instances != 0 {
+		f.t.Fatalf("%d left, %d in memory", len(left), f.e.Stats().Instances)
+	}
+	return left
+}
+
+// A flow that takes other signals now leaves another flow's instance of the same key as it
+// is, though they left memory together.
+func TestKeptInstancesLeaveOthersAlone(t *testing.T) {
+	lid := strings.NewReplacer("flow: kettle", "flow: lid", "event: ", "event: lid.").Replace(kettle)
+	f := newFeed(t, setOf(t, flows.Refs{}, "", kettle, lid))
+	f.keeping()
+	for _, what := range []string{"", "lid."} {
+		f.send(ev(what+"1", what+"placed", 0), ev(what+"2", what+"paid", 10), ev(what+"3", what+"sent", 12))
+	}
+	f.until(14)
+	left := f.leave()
+	f.set = setOf(t, flows.Refs{}, "", strings.Replace(kettle, "match: {event: paid}", "match: {event: charged}", 1), lid)
+	id := engine.InstanceID{Flow: "kettle", Key: "1"}
+	if f.e.Away("order", []engine.InstanceID{id}) == nil {
+		t.Fatal("nothing is away")
+	}
+	if empty := f.e.Replace(f.set); len(empty) != 1 {
+		t.Fatal(empty)
+	}
+	for _, out := range left {
+		if err := f.e.Return([]engine.State{out.State}, f.now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.e.Keep(id)
+	f.e.Retire()
+	f.take()
+	if !f.e.Kept(id) || f.e.Kept(engine.InstanceID{Flow: "lid", Key: "1"}) {
+		t.Error("the wrong one is kept")
+	}
+	f.send(ev("lid.4", "lid.paid", 11))
+	if r := f.instance("lid", "1"); len(r.Path) != 4 || r.State != flows.Completed {
+		t.Errorf("%+v", r)
+	}
+	if r := f.instance("kettle", "1"); r.State != flows.Completed || len(r.Path) != 3 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // What left memory before or after a change comes back as it left: kept.
 func TestKeptInstancesLeaveMemoryAndComeBack(t *testing.T) {
 	for what, leaveFirst := range map[string]bool{"left before": true, "left after": false} {
@@ -180,28 +237,13 @@ func TestKeptInstancesLeaveMemoryAndComeBack(t *testing.T) {
 			f.send(ev("a1", "placed", 0, "order", "a"), ev("a2", "paid", 10, "order", "a"), ev("a3", "sent", 12, "order", "a"))
 			f.until(14)
 			var left []engine.Evicted
-			leave := func() {
-				f.e.BeginSave()
-				for !f.e.Save(f.now, 100) {
-				}
-				f.until(30)
-				f.e.Rest(f.now, 100)
-				f.until(200)
-				f.e.Evict(f.now, 100)
-				rows := f.e.Take()
-				left = rows.Evicted
-				f.e.Leave(left)
-				if len(left) != 1 || f.e.Stats().Instances != 0 {
-					t.Fatalf("%d left, %d in memory", len(left), f.e.Stats().Instances)
-				}
-			}
 			if leaveFirst {
-				leave()
+				left = f.leave()
 			}
 			was := f.instance("kettle", "a")
 			f.change(setOf(t, flows.Refs{}, "", strings.Replace(kettle, ", end: completed", "", 1)), nil)
 			if !leaveFirst {
-				leave()
+				left = f.leave()
 			}
 			late := ev("a4", "sent", 13, "order", "a")
 			if err := f.set.AssignKeys(&late); err != nil {
