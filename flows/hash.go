@@ -50,7 +50,9 @@ func (h contentHash) pair(a, b uint64) contentHash {
 	return contentHash(folded(uint64(h)^a^hashWord, b^hashText))
 }
 
-func (h contentHash) sum() uint64 { return folded(uint64(h)^hashEntry, hashWord) }
+// sum has 40 bits, which suffice to tell the copies of one signal apart, and are kept of
+// each signal for as long as it may come again.
+func (h contentHash) sum() uint64 { return folded(uint64(h)^hashEntry, hashWord) >> 24 }
 
 // text takes the length too, so that text cannot move from one field to the next.
 func (h contentHash) text(s string) contentHash {

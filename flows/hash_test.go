@@ -70,8 +70,8 @@ func TestContentHashSpreads(t *testing.T) {
 			note(fmt.Sprintf("size %d, letter %d", size, i), &Signal{Name: text[:i] + "y" + text[i+1:]})
 		}
 	}
-	if share := float64(flipped) / float64(pairs); share < 31.8 || share > 32.2 {
-		t.Errorf("%.2f of 64 bits differ", share)
+	if share := float64(flipped) / float64(pairs); share < 19.9 || share > 20.1 {
+		t.Errorf("%.2f of 40 bits differ", share)
 	}
 }
 

@@ -99,7 +99,7 @@ func (n *names) packOne(b []byte, o *flows.Occurrence, before flows.Time) []byte
 		b = binary.AppendVarint(b, int64(o.At-o.Start))
 	}
 	b = n.append(n.append(b, o.Source), o.System)
-	b = binary.LittleEndian.AppendUint64(b, o.Hash)
+	b = appendHash(b, o.Hash)
 	if flags&packSpanID != 0 {
 		b = append(b, id[:]...)
 	} else {
@@ -165,6 +165,18 @@ func (n *names) appendRare(b []byte, o *flows.Occurrence) []byte {
 	return appendText(b, o.Child)
 }
 
+// hashBytes is the width of Signal.ContentHash.
+const hashBytes = 5
+
+func appendHash(b []byte, hash uint64) []byte {
+	return append(b, byte(hash), byte(hash>>8), byte(hash>>16), byte(hash>>24), byte(hash>>32))
+}
+
+func (r *unpacker) hash() uint64 {
+	h := r.take(hashBytes)
+	return uint64(h[0]) | uint64(h[1])<<8 | uint64(h[2])<<16 | uint64(h[3])<<24 | uint64(h[4])<<32
+}
+
 // smallAmount is how many digits fit in 64 bits; most amounts have fewer.
 const smallAmount = 18
 
@@ -206,7 +218,7 @@ func (n *names) unpack(p packed, into []flows.Occurrence) []flows.Occurrence {
 			o.Start -= flows.Time(r.varint())
 		}
 		o.Source, o.System = r.name(), r.name()
-		o.Hash = binary.LittleEndian.Uint64([]byte(r.take(8)))
+		o.Hash = r.hash()
 		if flags&packSpanID != 0 {
 			o.ID = spanIdentity(r.take(24))
 		} else {

@@ -90,7 +90,7 @@ func (n *names) writeSignal(b []byte, p *parcel, s *parcelSignal, before flows.T
 		b = appendText(n.append(b, s.id.Source), s.id.ID)
 	}
 	b = binary.AppendVarint(b, int64(s.start-before))
-	b = binary.LittleEndian.AppendUint64(b, s.hash)
+	b = appendHash(b, s.hash)
 	if s.complex {
 		b = appendInts(b, s.keys)
 	}
@@ -281,7 +281,7 @@ func (r *unpacker) signal(e *Engine, p *parcel, s *parcelSignal, before flows.Ti
 		s.sig = e.copies.hash(s.id)
 	}
 	s.start = before + flows.Time(r.varint())
-	s.hash = binary.LittleEndian.Uint64([]byte(r.take(8)))
+	s.hash = r.hash()
 	if s.complex {
 		s.keys = r.ints(len(p.keys))
 	}
