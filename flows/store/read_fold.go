@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -168,7 +169,7 @@ func foldRows(rows driver.Rows, q foldQuery, ls *lenses, kept *keptRows, visit f
 			if err != nil {
 				return err
 			}
-			if own := ls.others[version]; own != nil {
+			if own := ls.others[version]; own != nil && !(q.hindsight && f.openBy(own, occurrences)) {
 				l = own
 			}
 		}
@@ -212,6 +213,17 @@ func (f *folder) key(own *flows.Flow, key string, occurrences []flows.Occurrence
 		}
 	}
 	return nil
+}
+
+// openBy says whether an instance was in flight at an instant of hindsight by a version. Of
+// those the version in force judges, then as now; only what had ended keeps its own.
+func (f *folder) openBy(own *lens, occurrences []flows.Occurrence) bool {
+	seen := own.see(slices.Clone(occurrences))
+	if !own.flow.Exists(seen) {
+		return false
+	}
+	own.flow.FoldInto(&f.in, seen, f.q.now)
+	return f.in.State.InFlight()
 }
 
 func (f *folder) one(own *flows.Flow, key string, occurrences []flows.Occurrence) error {

@@ -42,12 +42,19 @@ func (s *Store) instance(ctx context.Context, f *flows.Flow, key string, at flow
 		}
 		q.now = d.AsOf
 	}
+	inForce := f
 	if f, err = s.ownVersion(ctx, f, key); err != nil {
 		return d, err
 	}
 	whole, occurrences, err := s.occurrencesOf(ctx, f, key, q.until())
 	if err != nil {
 		return d, err
+	}
+	if q.hindsight && f != inForce && f.Exists(occurrences) && f.Fold(occurrences, q.now).State.InFlight() { // see folder.openBy
+		f = inForce
+		if whole, occurrences, err = s.occurrencesOf(ctx, f, key, q.until()); err != nil {
+			return d, err
+		}
 	}
 	if !f.Exists(occurrences) {
 		if q.hindsight {

@@ -33,8 +33,8 @@ type seen struct {
 	in     flows.Instance
 }
 
-// byVersion folds each instance that had ended when w was written by its version, and the
-// others by the version in force.
+// byVersion folds each instance that had ended when w was written, and before an instant of
+// hindsight, by its version, and the others by the version in force.
 func (w *world) byVersion(inForce *flows.Flow, now flows.Time, hindsight bool) map[string]seen {
 	all := map[string]seen{}
 	w.each(w.now, false, func(key string, _ flows.Time, _ bool, in *flows.Instance) {
@@ -42,11 +42,18 @@ func (w *world) byVersion(inForce *flows.Flow, now flows.Time, hindsight bool) m
 		if !in.State.InFlight() {
 			own = w.flow
 		}
-		var occurrences []flows.Occurrence
-		for _, o := range w.all[key] {
-			if o, ok := own.Occurrence(w.flow.OccurrenceRecord(key, o)); ok && (!hindsight || o.At <= now) {
-				occurrences = append(occurrences, o)
+		of := func(own *flows.Flow) (occurrences []flows.Occurrence) {
+			for _, o := range w.all[key] {
+				if o, ok := own.Occurrence(w.flow.OccurrenceRecord(key, o)); ok && (!hindsight || o.At <= now) {
+					occurrences = append(occurrences, o)
+				}
 			}
+			return occurrences
+		}
+		occurrences := of(own)
+		if hindsight && own.Exists(occurrences) && own.Fold(occurrences, now).State.InFlight() {
+			own = inForce
+			occurrences = of(own)
 		}
 		if !own.Exists(occurrences) {
 			return
