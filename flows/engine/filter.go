@@ -3,7 +3,8 @@ package engine
 import "slices"
 
 // filter is a Bloom filter over hashes: it forgets none, and takes about one in a thousand
-// of the others for one of its own, at 16 bits each. It grows by halves that double.
+// of the others for one of its own, at 16 bits each. It grows by parts that are four times
+// the one before: few, since each is asked.
 type filter struct {
 	parts []filterPart
 	used  int
@@ -17,7 +18,7 @@ type filterPart struct {
 const (
 	filterBits   = 16 // a hash
 	filterProbes = 8
-	filterFirst  = 1 << 16 // hashes of the first part
+	filterFirst  = 1 << 18 // hashes of the first part: half a megabyte
 )
 
 func (f *filter) add(hash uint64) {
@@ -26,7 +27,7 @@ func (f *filter) add(hash uint64) {
 	}
 	last := len(f.parts) - 1
 	if last < 0 || f.parts[last].room == 0 {
-		room := filterFirst << len(f.parts)
+		room := filterFirst << (2 * len(f.parts))
 		f.parts = append(f.parts, filterPart{bits: make([]uint64, room*filterBits/64), room: room})
 		last++
 	}
