@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"throughline/flows"
 )
 
 const casesFlow = `flow: orders
@@ -62,8 +64,11 @@ func TestExamplesOfTheReference(t *testing.T) {
   - {id: paid, match: {span: POST /capture}, after: placed, within: {business: 8h, calendar: warehouse}}
   - {id: shipped, system: carrier, match: {event: shipped}, after: paid, within: 4h, each: shipment_id, expect: order.shipments, end: completed}
 `+example["cases"])
+	if found, faults := flows.ParseCapabilities("capabilities.yaml", []byte(example["order-fulfilment"])); len(found) != 1 || len(faults) > 0 {
+		t.Errorf("%d capabilities, %v", len(found), faults)
+	}
 	var out strings.Builder
-	if passed, failed, err := testFlows(f.dir, &out); err != nil || passed != 1 || failed != 0 || len(example) != 4 {
+	if passed, failed, err := testFlows(f.dir, &out); err != nil || passed != 1 || failed != 0 || len(example) != 5 {
 		t.Errorf("%d passed, %d failed, %v\n%s", passed, failed, err, out.String())
 	}
 }
