@@ -17,26 +17,27 @@ import (
 
 // Engine is the state. Its methods must not run at the same time.
 type Engine struct {
-	set    *flows.Set
-	flows  map[string]*flowState
-	graph  graph
-	cells  cells
-	copies copies
-	traces traces
-	timers timers
-	opened []*instance // unpacked since the last settle
-	spare  []*work
-	read   []flows.Occurrence // scratch of occurrences
-	buffer []byte             // scratch of rest
-	quiet  bool               // loading what is stored already: emit no rows
-	rework bool               // emit the rows of duplicates too
-	out    outbox
-	stats  Stats
-	names  names
-	hits   []flows.Hit
-	folded flows.Instance // scratch
-	limits limits
-	now    flows.Time // of the last Apply
+	set       *flows.Set
+	flows     map[string]*flowState
+	graph     graph
+	cells     cells
+	copies    copies
+	traces    traces
+	timers    timers
+	opened    []*instance // unpacked since the last settle
+	spare     []*work
+	spareRoom int                // for occurrences in these
+	read      []flows.Occurrence // scratch of occurrences
+	buffer    []byte             // scratch of rest
+	quiet     bool               // loading what is stored already: emit no rows
+	rework    bool               // emit the rows of duplicates too
+	out       outbox
+	stats     Stats
+	names     names
+	hits      []flows.Hit
+	folded    flows.Instance // scratch
+	limits    limits
+	now       flows.Time // of the last Apply
 
 	save      saving
 	leaving   []leaving           // in the order of their times

@@ -43,7 +43,7 @@ type work struct {
 }
 
 // manyOccurrences is where looking through the list for a duplicate costs more than a map.
-const manyOccurrences = 64
+const manyOccurrences = 256
 
 // open unpacks an instance.
 func (e *Engine) open(in *instance) *work {
@@ -60,7 +60,7 @@ func (e *Engine) open(in *instance) *work {
 func (e *Engine) opens(in *instance) *work {
 	if last := len(e.spare) - 1; last >= 0 {
 		in.work = e.spare[last]
-		e.spare = e.spare[:last]
+		e.spare, e.spareRoom = e.spare[:last], e.spareRoom-cap(in.work.occurrences)
 	} else {
 		in.work = &work{}
 	}
@@ -68,8 +68,8 @@ func (e *Engine) opens(in *instance) *work {
 	return in.work
 }
 
-// maxSpare bounds the memory kept for instances to be opened.
-const maxSpare = 1024
+// maxSpare bounds the memory kept for instances to be opened, in occurrences: 14 MB.
+const maxSpare = 1 << 16
 
 // rest packs what changed.
 func (e *Engine) rest(in *instance) {
@@ -83,7 +83,8 @@ func (e *Engine) rest(in *instance) {
 		in.packed = packed(e.buffer)
 	}
 	in.work = nil
-	if len(e.spare) < maxSpare && cap(w.occurrences) <= manyOccurrences {
+	if room := cap(w.occurrences); room <= manyOccurrences && e.spareRoom+room <= maxSpare {
+		e.spareRoom += room
 		clear(w.occurrences)
 		w.occurrences, w.seen, w.dirty, w.kept = w.occurrences[:0], nil, false, 0
 		e.spare = append(e.spare, w)
