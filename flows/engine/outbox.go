@@ -18,6 +18,7 @@ type outbox struct {
 	named       int                    // texts of Engine.names that were taken
 	early       []flows.InstanceRecord // of instances that keep the version that was in force
 	whole       []InstanceID           // see Rows.Whole
+	spare       Rows                   // empty ones, whose memory the next Take leaves for what comes then
 }
 
 // maxRows bounds the rows of instances that are made as these are judged, which saves
@@ -128,25 +129,26 @@ func (e *Engine) Take() Rows {
 		in.row = 0
 	}
 	clear(e.out.instances)
-	e.out.instances, e.out.rows, e.out.void = e.out.instances[:0], nil, 0
+	e.out.instances, e.out.rows, e.out.void = e.out.instances[:0], e.out.spare.Instances, 0
 	rows.Evicted = e.out.evicted
 	if rows.States = e.out.states; len(rows.States)+len(rows.Evicted) > 0 {
 		rows.Names = e.names.texts[e.out.named:len(e.names.texts):len(e.names.texts)]
 		e.out.named = len(e.names.texts)
 	}
-	e.out.occurrences, e.out.states, e.out.evicted, e.out.early, e.out.whole = nil, nil, nil, nil, nil
+	e.out.occurrences, e.out.spare = e.out.spare.Occurrences, Rows{}
+	e.out.states, e.out.evicted, e.out.early, e.out.whole = nil, nil, nil, nil
 	return rows
 }
 
 // Reuse gives back rows that Take returned, once nobody reads them any more: their memory
 // is that of the next ones.
 func (e *Engine) Reuse(rows Rows) {
-	if e.out.rows == nil && cap(rows.Instances) <= 2*maxRows {
-		e.out.rows = rows.Instances[:0]
+	if cap(rows.Instances) <= 2*maxRows {
+		e.out.spare.Instances = rows.Instances[:0]
 	}
-	if e.out.occurrences == nil && cap(rows.Occurrences) <= 2*maxRows {
+	if cap(rows.Occurrences) <= 2*maxRows {
 		clear(rows.Occurrences)
-		e.out.occurrences = rows.Occurrences[:0]
+		e.out.spare.Occurrences = rows.Occurrences[:0]
 	}
 }
 
