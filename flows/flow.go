@@ -22,6 +22,7 @@ type Flow struct {
 	Idle       time.Duration // 0 is none
 	Expire     time.Duration // 0 is none
 	Reopen     bool          // a start signal after the end begins another instance, key#2
+	Sampling   bool          // verdicts may rest on the absence of spans of producers that sample
 	Holds      []Hold
 	Steps      []Step
 	Cases      []Case  // the file's own tests

@@ -33,7 +33,7 @@ func (f *Flow) Fold(occurrences []Occurrence, now Time) Instance {
 // FoldInto is Fold into the memory of an earlier result.
 func (f *Flow) FoldInto(in *Instance, occurrences []Occurrence, now Time) {
 	SortOccurrences(occurrences)
-	fold := folder{flow: f, plan: f.plan(), in: in, now: now, occurrences: occurrences, resolvedAt: NoTime, heldFrom: NoTime}
+	fold := folder{flow: f, plan: f.plan(), in: in, now: now, occurrences: occurrences, resolvedAt: NoTime, heldFrom: NoTime, sampledAt: NoTime}
 	fold.reset()
 	end := fold.scan()
 	fold.downstream()
@@ -53,6 +53,7 @@ type folder struct {
 	held        []Interval // by the flow's holds
 	heldFrom    Time       // first signal of a hold
 	resolvedAt  Time
+	sampledAt   Time // first signal of a producer that samples, where that matters
 	lastStep    int  // position in occurrences of the last signal of a step
 	overdue     bool // something is past its deadline, held or not
 }
@@ -134,6 +135,9 @@ func (d *folder) beside(o *Occurrence) {
 func (d *folder) signal(o *Occurrence) {
 	in := d.in
 	in.LastAt = o.At
+	if o.Sampled && d.sampledAt == NoTime && !d.flow.Sampling {
+		d.sampledAt = o.At
+	}
 	if !in.Amount.Valid && o.Amount.Valid {
 		in.Amount, in.Currency = o.Amount, o.Currency
 	}
@@ -274,7 +278,7 @@ func (d *folder) verdict() {
 	}
 	for _, w := range in.WaitingOn {
 		if w.Deadline != NoTime && !d.inDowntime(w.Step) {
-			d.cause(ReasonDeadline, w.Step, w.Deadline)
+			d.cause(ReasonDeadline, w.Step, w.Deadline, d.unheard(w.Step))
 		}
 	}
 	if idle != NoTime {
@@ -282,19 +286,25 @@ func (d *folder) verdict() {
 		if len(in.WaitingOn) > 0 {
 			step = in.WaitingOn[0].Step
 		}
-		d.cause(ReasonIdle, step, idle)
+		d.cause(ReasonIdle, step, idle, d.unheardAll())
 	}
 }
 
-// cause makes the instance stuck after an instant that has passed, if no earlier one did.
-func (d *folder) cause(reason Reason, step int, after Time) {
+// cause makes the instance stuck after an instant that has passed, if no earlier one did;
+// unknown where there is a reason for which what is awaited may not be heard, if nothing
+// makes it stuck.
+func (d *folder) cause(reason Reason, step int, after Time, unheard Reason) {
 	in := d.in
 	if d.now <= after {
 		d.changesAfter(after)
 		return
 	}
-	if in.StuckSince == NoTime || after < in.StuckSince {
-		in.State, in.Reason, in.ReasonStep, in.StuckSince = Stuck, reason, step, after
+	state := Stuck
+	if unheard != ReasonNone {
+		state, reason = Unknown, unheard
+	}
+	if in.State == Open || state == Stuck && in.State == Unknown || state == in.State && after < in.StuckSince {
+		in.State, in.Reason, in.ReasonStep, in.StuckSince = state, reason, step, after
 	}
 }
 

@@ -16,7 +16,7 @@ func (s *Signal) ContentHash() uint64 {
 	if s.Packed.Hash != 0 {
 		return s.Packed.Hash
 	}
-	h := contentHash(uint64(s.Kind)<<1 | truth(s.Failed))
+	h := contentHash(truth(s.Sampled)<<2 | uint64(s.Kind)<<1 | truth(s.Failed))
 	h = h.pair(uint64(s.Time), uint64(s.Duration))
 	h = h.text(s.Source).text(s.ID).text(s.Name).text(s.System).text(s.Environment).text(s.Sequence)
 	h = h.text(s.TraceID).text(s.SpanID).text(s.ParentID)

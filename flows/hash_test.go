@@ -24,6 +24,7 @@ func TestContentHash(t *testing.T) {
 	for what, change := range map[string]func(*Signal){
 		"moved text":   func(s *Signal) { s.Source, s.ID = "s1", "" },
 		"kind":         func(s *Signal) { s.Kind = Span },
+		"producer":     func(s *Signal) { s.Sampled = true },
 		"attribute":    func(s *Signal) { s.Attributes["a"] = int64(2) },
 		"type":         func(s *Signal) { s.Attributes["a"] = "1" },
 		"where it is":  func(s *Signal) { s.Attributes, s.Data = s.Data, s.Attributes },

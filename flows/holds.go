@@ -126,12 +126,21 @@ func (d *folder) hold(id string, v Interval) {
 	}
 }
 
-// firstHold is the first hold in the file that is on now.
+// firstHold is the first hold in the file that is on now; it notes when that may change,
+// since another may be on, or begin, while one ends.
 func (d *folder) firstHold() (id string) {
 	for h := range d.flow.Holds {
 		d.flow.eachHeld(h, d.occurrences, func(v Interval) {
-			if id == "" && v.From <= d.now && d.now < v.To {
-				id = d.flow.Holds[h].ID
+			switch {
+			case d.now < v.From:
+				d.changesAt(v.From)
+			case d.now < v.To:
+				if v.To != endless {
+					d.changesAt(v.To)
+				}
+				if id == "" {
+					id = d.flow.Holds[h].ID
+				}
 			}
 		})
 	}

@@ -45,12 +45,13 @@ func StateNames() []string { return stateNames[:] }
 // Reason says why a verdict was given.
 type Reason string
 
-// The reasons of a stuck or held instance.
+// The reasons of a stuck, held or unknown instance.
 const (
 	ReasonNone     Reason = ""
 	ReasonDeadline Reason = "deadline"
 	ReasonIdle     Reason = "idle"
 	ReasonHeld     Reason = "held"
+	ReasonSampled  Reason = "sampled" // overdue or idle, but only behind spans that sampling may have left out
 )
 
 // Deviation is a way in which a completed instance does not conform.
@@ -77,6 +78,7 @@ type Occurrence struct {
 	At       Time   // when the step occurred: an event's time, a span's end
 	Start    Time   // an event's time, a span's start
 	Failed   bool   // a failed try: counts as an error, does not make the step occur
+	Sampled  bool   // Signal.Sampled
 	Source   string // with ID: the signal's Identity
 	ID       string
 	Sequence string
@@ -128,7 +130,7 @@ type Instance struct {
 	State      State
 	Reason     Reason
 	ReasonStep int           // the step of Reason; -1 for none
-	StuckSince Time          // the deadline that passed; NoTime while not stuck
+	StuckSince Time          // the deadline that passed; NoTime while neither stuck nor unknown
 	StuckFor   time.Duration // how long it was or is stuck, all told
 	Recovered  bool          // was stuck, and a late signal cleared it
 	Hold       string        // what holds it: a hold's id, or "downtime" of ReasonStep's system; "" while not held

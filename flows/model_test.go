@@ -290,8 +290,17 @@ func (m *model) verdict() (state State, reason Reason, step int, since, ended Ti
 	if m.inHold(m.now) || m.awaitedDown(m.now) {
 		return Held, ReasonHeld, -1, NoTime, NoTime
 	}
-	state, step, since, ended = Open, -1, NoTime, NoTime
+	step, since, ended = -1, NoTime, NoTime
 	first := -1
+	found := func(why Reason, s int, at Time, proved bool) { // what is proved goes before what is not
+		is := Stuck
+		if !proved {
+			is, why = Unknown, ReasonSampled
+		}
+		if state == Open || is == Stuck && state == Unknown || is == state && at < since {
+			state, reason, step, since = is, why, s, at
+		}
+	}
 	for s := range m.f.Steps {
 		if !m.due(s) {
 			continue
@@ -299,16 +308,49 @@ func (m *model) verdict() (state State, reason Reason, step int, since, ended Ti
 		if first < 0 {
 			first = s
 		}
-		if at := m.deadline(s); at != NoTime && m.now > at && !m.down(s, m.now) && (since == NoTime || at < since) {
-			state, reason, step, since = Stuck, ReasonDeadline, s, at
+		if at := m.deadline(s); at != NoTime && m.now > at && !m.down(s, m.now) {
+			found(ReasonDeadline, s, at, !m.spanOnly(s) || m.sampledAt() == NoTime)
 		}
 	}
 	if m.f.Idle > 0 {
-		if at := m.silent(m.f.Idle); at != NoTime && m.now > at && (since == NoTime || at < since) {
-			state, reason, step, since = Stuck, ReasonIdle, first, at
+		if at := m.silent(m.f.Idle); at != NoTime && m.now > at {
+			found(ReasonIdle, first, at, m.silenceProves())
 		}
 	}
 	return state, reason, step, since, ended
+}
+
+// sampledAt is the first signal of a producer that samples, from which on the absence of a
+// span proves nothing; NoTime for none, and where the flow has verdicts rest on it.
+func (m *model) sampledAt() Time {
+	for _, i := range m.own() {
+		if m.signals[i].Sampled && !m.f.Sampling {
+			return m.signals[i].At
+		}
+	}
+	return NoTime
+}
+
+func (m *model) spanOnly(s int) bool { return m.f.Steps[s].Match.Kind == Span }
+
+// silenceProves says whether something is awaited that would have been heard, or nothing is.
+func (m *model) silenceProves() bool {
+	if m.sampledAt() == NoTime {
+		return true
+	}
+	var due, toCome []int
+	for s := range m.f.Steps {
+		if m.end() < 0 && m.due(s) && !m.f.Steps[s].Optional {
+			due = append(due, s)
+		}
+		if m.required(s) && !m.occurred(s) && !m.skipped(s) {
+			toCome = append(toCome, s)
+		}
+	}
+	if len(due) == 0 {
+		due = toCome
+	}
+	return len(due) == 0 || slices.ContainsFunc(due, func(s int) bool { return !m.spanOnly(s) })
 }
 
 // stuckFor counts the minutes in which something was overdue and not held, up to the
@@ -323,10 +365,16 @@ func (m *model) stuckFor() (sum time.Duration) {
 	held := m.heldMinutes()
 	for s := range m.f.Steps {
 		limit, cleared := m.deadline(s), until
+		unproved := m.spanOnly(s) && m.sampledAt() != NoTime // from the first sampled signal on
 		if m.occurred(s) {
 			cleared = m.t(s)
 		} else if m.skipped(s) && m.passed(s) != NoTime {
 			cleared = m.passed(s)
+		} else if unproved {
+			cleared = m.sampledAt()
+		}
+		if unproved {
+			cleared = min(cleared, m.sampledAt())
 		}
 		if ended != NoTime {
 			cleared = min(cleared, ended)
@@ -344,7 +392,7 @@ func (m *model) stuckFor() (sum time.Duration) {
 		}
 		then := m.before(i + 1)
 		awaited := then.end() < 0
-		if m.f.Idle == 0 || next <= m.signals[i].At {
+		if m.f.Idle == 0 || next <= m.signals[i].At || !then.silenceProves() {
 			continue
 		}
 		counts := func(at Time) bool { return !held[at/minute] && !(awaited && then.awaitedDown(at)) }

@@ -145,10 +145,10 @@ func (c trial) shrink() trial {
 			for _, plainer := range []func(*Step){
 				func(s *Step) { s.After = nil }, func(s *Step) { s.Any = false }, func(s *Step) { s.Choice = "" }, func(s *Step) { s.Each = "" },
 				func(s *Step) { s.Optional = false }, func(s *Step) { s.Downtime = nil }, func(s *Step) { s.Calendar = nil }, func(s *Step) { s.Within = 0 },
-				func(s *Step) { s.End = Open }, func(s *Step) { s.Start = false },
+				func(s *Step) { s.End = Open }, func(s *Step) { s.Start = false }, func(s *Step) { s.Match.Kind = Event },
 			} {
 				less := c
-				less.flow = &Flow{Idle: c.flow.Idle, Expire: c.flow.Expire, Holds: c.flow.Holds, Steps: slices.Clone(c.flow.Steps)}
+				less.flow = &Flow{Sampling: c.flow.Sampling, Idle: c.flow.Idle, Expire: c.flow.Expire, Holds: c.flow.Holds, Steps: slices.Clone(c.flow.Steps)}
 				before := fmt.Sprintf("%+v", less.flow.Steps[i])
 				if plainer(&less.flow.Steps[i]); fmt.Sprintf("%+v", less.flow.Steps[i]) != before && less.diff() != "" {
 					c, again = less, true
@@ -166,17 +166,17 @@ func (c *trial) String() string {
 		fmt.Fprintf(&b, "step %d %+v\n", i, s)
 	}
 	for _, o := range c.signals {
-		fmt.Fprintf(&b, "signal at %d: step %d child %q expect %v failed %v start %d sequence %q\n", o.At/minute, o.Step, o.Child, o.Expect, o.Failed, o.Start/minute, o.Sequence)
+		fmt.Fprintf(&b, "signal at %d: step %d child %q expect %v failed %v sampled %v start %d sequence %q\n", o.At/minute, o.Step, o.Child, o.Expect, o.Failed, o.Sampled, o.Start/minute, o.Sequence)
 	}
 	return b.String()
 }
 
 func randomFlow(rng *rand.Rand) *Flow {
-	f := &Flow{Name: "random"}
+	f := &Flow{Name: "random", Sampling: rng.IntN(5) == 0}
 	some := func(of int) bool { return rng.IntN(of) == 0 }
 	span := func(most int) time.Duration { return time.Duration(1+rng.IntN(most)) * time.Minute }
 	for s := range 1 + rng.IntN(6) {
-		step := Step{ID: fmt.Sprint("s", s), Optional: some(6), Repeat: some(4), Start: some(4)}
+		step := Step{ID: fmt.Sprint("s", s), Optional: some(6), Repeat: some(4), Start: some(4), Match: Match{Kind: Kind(rng.IntN(2))}}
 		for p := range s {
 			if some(2) {
 				step.After = append(step.After, p)
@@ -226,7 +226,7 @@ func randomTrial(rng *rand.Rand) trial {
 	c := trial{flow: f, now: Time(rng.IntN(400)) * minute}
 	for i := range 1 + rng.IntN(10) {
 		at := Time(rng.IntN(1+rng.IntN(200))) * minute
-		o := Occurrence{At: at, Start: at - Time(rng.IntN(2))*minute*Time(rng.IntN(5)), ID: fmt.Sprint("id", i), Failed: rng.IntN(8) == 0}
+		o := Occurrence{At: at, Start: at - Time(rng.IntN(2))*minute*Time(rng.IntN(5)), ID: fmt.Sprint("id", i), Failed: rng.IntN(8) == 0, Sampled: rng.IntN(8) == 0}
 		o.Step = rng.IntN(len(f.Steps))
 		if rng.IntN(3) == 0 {
 			o.Step = rng.IntN(len(f.Positions()) - min(1, rng.IntN(8))) // a resolution now and then
@@ -249,6 +249,7 @@ func randomTrial(rng *rand.Rand) trial {
 
 // The fold agrees with the model that says the law word by word.
 func TestFoldAgreesWithTheModel(t *testing.T) {
+	states := map[State]int{}
 	for seed := range uint64(2000) {
 		c := randomTrial(rand.New(rand.NewPCG(seed, 3)))
 		if !c.flow.Exists(c.signals) {
@@ -257,6 +258,12 @@ func TestFoldAgreesWithTheModel(t *testing.T) {
 		if diff := c.diff(); diff != "" {
 			less := c.shrink()
 			t.Fatalf("seed %d, shrunk:\n%s\n-law +fold:\n%s", seed, &less, less.diff())
+		}
+		states[c.folded().State]++
+	}
+	for state := Open; state <= Expired; state++ {
+		if states[state] < 20 {
+			t.Errorf("only %d are %v: the trials say little", states[state], state)
 		}
 	}
 }

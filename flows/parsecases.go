@@ -47,12 +47,12 @@ type Expectation struct {
 var (
 	caseFields       = []string{"name", "start", "signals", "expect"}
 	caseSignalFields = []string{
-		"event", "span", "at", "arrives", "source", "service", "system", "id", "sequence", "outcome", "duration", "data", "attributes",
+		"event", "span", "at", "arrives", "source", "service", "system", "id", "sequence", "outcome", "duration", "sampled", "data", "attributes",
 	}
 	expectFields = []string{
 		"at", "key", "absent", "state", "reason", "step", "waiting_on", "path", "deviations", "conforming", "recovered_late", "reopened",
 	}
-	reasonWords = []Reason{ReasonDeadline, ReasonIdle, ReasonHeld}
+	reasonWords = []Reason{ReasonDeadline, ReasonIdle, ReasonHeld, ReasonSampled}
 
 	// caseStart is a Monday morning.
 	caseStart = At(time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC))
@@ -168,6 +168,11 @@ func (p *parser) caseSignal(n *yaml.Node, number int, start Time) (s CaseSignal)
 		s.Signal.Failed = true
 	default:
 		p.fault(fields["outcome"], "`outcome` cannot be `%s`; write ok or error", shortened(outcome))
+	}
+	if n := fields["sampled"]; n != nil {
+		if s.Signal.Sampled = p.yes(n, "sampled"); s.Signal.Sampled && s.Signal.Kind == Event {
+			p.fault(n, "an event is never sampled; write `sampled` of a span only")
+		}
 	}
 	s.Signal.Data, s.Signal.Attributes = p.object(fields["data"], "data"), p.object(fields["attributes"], "attributes")
 	s.Arrives = s.Signal.OccursAt()

@@ -59,7 +59,7 @@ func (p *parser) flow(root *yaml.Node) *Flow {
 		}
 	}
 	p.value(fields["value"], f)
-	p.sampling(fields["sampling"])
+	f.Sampling = p.sampling(fields["sampling"])
 	p.objectives(fields["objectives"])
 	p.holds(fields["holds"], f)
 	p.steps(fields["steps"], f)

@@ -15,13 +15,13 @@ var (
 	measures        = []string{"end_to_end", "compliance"}
 )
 
-func (p *parser) sampling(n *yaml.Node) {
+func (p *parser) sampling(n *yaml.Node) bool {
 	word := p.str(n, "sampling")
 	if word != "" && word != "ok" {
 		p.fault(n, "`sampling` cannot be `%s`; write `ok` where verdicts may rest on sampled spans, or leave it out", shortened(word))
-		return
+		return false
 	}
-	p.note(n, "sampling", "is taken, but sampled spans are not told from others yet: verdicts rest on all alike")
+	return word == "ok"
 }
 
 // objectives are checked; nothing follows them yet.

@@ -9,7 +9,6 @@ import (
 func TestParseNotesWhatIsNotInUse(t *testing.T) {
 	flow := mustParse(t, `flow: f
 key: k
-sampling: ok
 steps:
   - {id: a, match: {event: a}}
   - {id: b, match: {event: b}, after: a, within: learned}
@@ -24,7 +23,7 @@ objectives:
 		place, _, _ = strings.Cut(place, " are taken")
 		got = append(got, place)
 	}
-	want := "f.yaml:3:11: `sampling`, f.yaml:9:3: `objectives`, f.yaml:6:50: `learned`"
+	want := "f.yaml:8:3: `objectives`, f.yaml:5:50: `learned`"
 	if s := strings.Join(got, ", "); s != want {
 		t.Errorf("got  %s\nwant %s", s, want)
 	}

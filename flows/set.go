@@ -169,7 +169,7 @@ func (f *Flow) Occur(sig *Signal, step int, failed bool) Occurrence {
 func (f *Flow) OccurHashed(sig *Signal, hash uint64, step int, failed bool) Occurrence {
 	id := sig.Identity()
 	o := Occurrence{
-		Step: step, At: sig.OccursAt(), Start: sig.Time, Failed: failed, Source: id.Source, ID: id.ID,
+		Step: step, At: sig.OccursAt(), Start: sig.Time, Failed: failed, Sampled: sig.Sampled, Source: id.Source, ID: id.ID,
 		Sequence: sig.Sequence, System: sig.System, AsOf: sig.AsOf, Hash: hash, Child: f.childOf(sig, step),
 	}
 	if step == f.resolvedPosition() {

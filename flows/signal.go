@@ -66,6 +66,7 @@ type Signal struct {
 	Time        Time   // an event's time, a span's start
 	Duration    time.Duration
 	Failed      bool   // outcome error
+	Sampled     bool   // a span whose producer sends only some of its spans
 	Sequence    string // CloudEvents sequence extension, an import's row number; "" is absent
 	Received    Time
 	AsOf        Time   // of an imported signal: the clock of its import; 0 for a live one

@@ -103,7 +103,7 @@ func (s *SpanRecord) Signal() Signal {
 	environment, _ := Text(attributes["deployment.environment.name"])
 	return Signal{
 		Kind: Span, Source: origin.Service, ID: s.TraceID + ":" + s.SpanID, Name: s.Name, System: origin.Service,
-		Environment: environment, Time: s.Start, Duration: s.Duration, Failed: s.StatusCode == "Error",
+		Environment: environment, Time: s.Start, Duration: s.Duration, Failed: s.StatusCode == "Error", Sampled: sampled(s.TraceState, attributes),
 		TraceID: s.TraceID, SpanID: s.SpanID, ParentID: s.ParentID, Attributes: attributes,
 	}
 }

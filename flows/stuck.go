@@ -30,10 +30,16 @@ func (d *folder) stuckTime() {
 			continue
 		}
 		cleared := until
-		if d.occurred(s) {
+		switch {
+		case d.occurred(s):
 			cleared = in.Steps[s].At
-		} else if in.Steps[s].Skipped && in.Steps[s].Passed != NoTime {
+		case in.Steps[s].Skipped && in.Steps[s].Passed != NoTime:
 			cleared = in.Steps[s].Passed
+		case d.unheard(s) != ReasonNone:
+			cleared = d.sampledAt
+		}
+		if d.unheard(s) != ReasonNone { // from then on it was unknown
+			cleared = min(cleared, d.sampledAt)
 		}
 		if cleared <= limit {
 			continue
@@ -71,12 +77,15 @@ func (d *folder) gap(i int, next Time, add func(from, to Time, held []Interval))
 		return
 	}
 	held := d.held
-	if d.plan.downtime { // what was awaited then; long gaps are few
-		then := folder{flow: d.flow, plan: d.plan, in: new(Instance), occurrences: d.occurrences[:i+1], resolvedAt: NoTime, heldFrom: NoTime}
+	if d.plan.downtime || d.sampledAt != NoTime { // what was awaited then; long gaps are few
+		then := folder{flow: d.flow, plan: d.plan, in: new(Instance), occurrences: d.occurrences[:i+1], resolvedAt: NoTime, heldFrom: NoTime, sampledAt: NoTime}
 		then.reset()
 		then.scan()
 		then.downstream()
 		then.steps()
+		if then.unheardAll() != ReasonNone {
+			return
+		}
 		held = union(held, then.awaitedDowntime())
 	}
 	add(elapsed(at, d.flow.Idle, nil, held), next, held)

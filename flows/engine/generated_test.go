@@ -44,7 +44,7 @@ func flowText(rng *rand.Rand) string {
 	span := func(most int) string { return fmt.Sprintf("%dm", 1+rng.IntN(most)) }
 	var b strings.Builder
 	b.WriteString("flow: made\nkey: order\nvalue: {amount: total, currency: currency}\nsegments: [region]\n")
-	for _, line := range []string{"idle: " + span(90), "expire: " + span(300), "reopen: new"} {
+	for _, line := range []string{"idle: " + span(90), "expire: " + span(300), "reopen: new", "sampling: ok"} {
 		if some(2) {
 			b.WriteString(line + "\n")
 		}
@@ -57,7 +57,7 @@ func flowText(rng *rand.Rand) string {
 	}
 	b.WriteString("steps:\n")
 	for s := range 2 + rng.IntN(5) {
-		fmt.Fprintf(&b, "- {id: s%d, system: y%d, match: {event: s%d}", s, rng.IntN(2), s)
+		fmt.Fprintf(&b, "- {id: s%d, system: y%d, match: {%s: s%d}", s, rng.IntN(2), []string{"event", "span"}[rng.IntN(2)], s)
 		var after []string
 		for p := range s {
 			if some(2) {
@@ -124,6 +124,9 @@ func generate(t *testing.T, seed uint64) *generated {
 		if rng.IntN(25) == 0 {
 			s.Name, s.Source, s.Failed = flows.ResolvedName, flows.ResolvedSource, false
 			s.Data["flow"], s.Data["key_type"], s.Data["key"] = "made", "order", s.Data["order"]
+		}
+		if s.Name[0] == 's' && strings.Contains(g.text, "span: "+s.Name) {
+			s.Kind, s.Sampled = flows.Span, rng.IntN(2) == 0
 		}
 		g.signals = append(g.signals, s)
 	}
@@ -338,7 +341,7 @@ func (g *generated) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%sdowntime %+v, now +%d\n", g.text, g.refs.Systems["y0"], (g.now-morning)/minute)
 	for _, s := range g.signals {
-		fmt.Fprintf(&b, "+%d %s %s sequence %q failed %v %v\n", (s.Time-morning)/minute, s.ID, s.Name, s.Sequence, s.Failed, s.Data)
+		fmt.Fprintf(&b, "+%d %s %s sequence %q failed %v sampled %v %v\n", (s.Time-morning)/minute, s.ID, s.Name, s.Sequence, s.Failed, s.Sampled, s.Data)
 	}
 	return b.String()
 }
@@ -352,9 +355,14 @@ func TestGeneratedFlowsComeToTheSameInEveryWay(t *testing.T) {
 	covered := map[string]int{}
 	for seed := range seeds {
 		g := generate(t, seed)
-		for _, what := range []string{"each:", "expect:", "holds:", "choice:", "any:", "optional:", "repeat:", "reopen:", "calendar:", "idle:", "expire:", "end:"} {
+		for _, what := range []string{"each:", "expect:", "holds:", "choice:", "any:", "optional:", "repeat:", "reopen:", "calendar:", "idle:", "expire:", "end:", "span:", "sampling:"} {
 			if strings.Contains(g.text, what) {
 				covered[what]++
+			}
+		}
+		for _, r := range g.folded(t, setOf(t, g.refs, "", g.text), g.signals, g.now) {
+			if r.State == flows.Unknown {
+				covered["unknown"]++
 			}
 		}
 		for way := range ways {

@@ -121,6 +121,7 @@ func lawSignal(rng *rand.Rand, id, environment string) flows.Signal {
 		sig.Kind, sig.Name = flows.Span, []string{"b", "b", "other"}[rng.IntN(3)]
 		sig.TraceID, sig.SpanID = fmt.Sprint("t", rng.IntN(3)), fmt.Sprint("s", id)
 		sig.ID = sig.TraceID + ":" + sig.SpanID
+		sig.Sampled = pick(1, 4)
 		if pick(2, 3) {
 			sig.ParentID = fmt.Sprint("s", rng.IntN(12)) // above, below, itself, or never seen
 		}

@@ -25,6 +25,7 @@ const (
 	packSpan   // Start differs from At
 	packRare   // has a rare part
 	packSpanID // id is "traceid:spanid" in hex, kept as 24 bytes
+	packSampled
 )
 
 const spanIDText = 32 + 1 + 16 // characters of "traceid:spanid"
@@ -113,7 +114,7 @@ func (n *names) packOne(b []byte, o *flows.Occurrence, before flows.Time) []byte
 
 func packFlags(o *flows.Occurrence) (flags byte, id [24]byte) {
 	id, isSpan := packSpanIdentity(o.ID)
-	return flag(o.Failed, packFailed) | flag(o.Start != o.At, packSpan) | flag(isRare(o), packRare) | flag(isSpan, packSpanID), id
+	return flag(o.Failed, packFailed) | flag(o.Start != o.At, packSpan) | flag(isRare(o), packRare) | flag(isSpan, packSpanID) | flag(o.Sampled, packSampled), id
 }
 
 // isRare says whether an occurrence has a rare part.
@@ -211,7 +212,7 @@ func (n *names) unpack(p packed, into []flows.Occurrence) []flows.Occurrence {
 	before := flows.Time(0)
 	for len(r.rest) > 0 {
 		flags := r.byte()
-		o := flows.Occurrence{Failed: flags&packFailed != 0, Step: int(r.uvarint())}
+		o := flows.Occurrence{Failed: flags&packFailed != 0, Sampled: flags&packSampled != 0, Step: int(r.uvarint())}
 		o.At = before + flows.Time(r.varint())
 		before, o.Start = o.At, o.At
 		if flags&packSpan != 0 {

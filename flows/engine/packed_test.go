@@ -53,7 +53,7 @@ func TestPackedRoundTrip(t *testing.T) {
 		for range rng.IntN(6) {
 			at := flows.Time(rng.Int64() - rng.Int64())
 			o := flows.Occurrence{
-				Step: rng.IntN(300), At: at, Start: at - flows.Time(rng.IntN(3)), Failed: rng.IntN(2) == 0, Hash: rng.Uint64() >> 24,
+				Step: rng.IntN(300), At: at, Start: at - flows.Time(rng.IntN(3)), Failed: rng.IntN(2) == 0, Sampled: rng.IntN(2) == 0, Hash: rng.Uint64() >> 24,
 				Source: fmt.Sprint("source", rng.IntN(9)), System: fmt.Sprint("system", rng.IntN(9)),
 				ID: []string{"", "x", "0123456789abcdef0123456789abcdef:0123456789abcdef", "0123456789ABCDEF0123456789abcdef:0123456789abcdef"}[rng.IntN(4)],
 			}

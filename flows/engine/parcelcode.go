@@ -10,7 +10,7 @@ import (
 
 // parcelFormat is the first byte of a written parcel. Parcels of another format are not
 // read: the state is made from the stored signals then.
-const parcelFormat = 2
+const parcelFormat = 3
 
 // Flags of a written key, group and signal; those of a hit are those of pack, and these.
 const (
@@ -130,7 +130,7 @@ func (n *names) writeHit(b []byte, p *parcel, h *parcelHit) []byte {
 		flag(h.held, hitHeld) | flag(h.traced, hitTraced) | flag(h.stale, hitStale) |
 		flag(len(h.targets) == 1 && h.targets[0] == 0, hitFirst)
 	b = append(b, flags)
-	b = binary.AppendUvarint(b, uint64(o.Step))
+	b = binary.AppendUvarint(b, uint64(o.Step)<<1|uint64(flag(o.Sampled, 1))) // the flags are all taken
 	if flags&hitFirst == 0 {
 		b = appendInts(b, h.targets)
 	}
@@ -310,6 +310,8 @@ func (r *unpacker) hit(p *parcel, s *parcelSignal, h *parcelHit) {
 	flags := r.byte()
 	o := &h.occurrence
 	step := r.uvarint()
+	sampled := step&1 != 0
+	step >>= 1
 	switch {
 	case flags&hitFirst == 0:
 		h.targets = r.ints(len(p.instances))
@@ -327,7 +329,7 @@ func (r *unpacker) hit(p *parcel, s *parcelSignal, h *parcelHit) {
 		r.bad = true
 		return
 	}
-	o.Step = int(step)
+	o.Step, o.Sampled = int(step), sampled
 	o.Source, o.ID, o.Hash, o.Failed, o.Start, o.At = s.id.Source, s.id.ID, s.hash, flags&packFailed != 0, s.start, s.start
 	if flags&packSpan != 0 {
 		o.At += flows.Time(r.varint())

@@ -274,7 +274,7 @@ type occurrenceReader struct {
 	segments, expects int
 	position          uint16
 	at, start, judged int64
-	failed            uint8
+	failed, sampled   uint8
 	money, cut        string
 	expect            string
 }
@@ -282,14 +282,14 @@ type occurrenceReader struct {
 func (r *occurrenceReader) scan(rows driver.Rows) error {
 	o := &r.occurrence
 	err := rows.Scan(
-		&r.key, &r.position, &r.at, &r.start, &r.failed, &o.Source, &o.ID, &o.Sequence, &o.System, &r.judged, &o.Hash,
+		&r.key, &r.position, &r.at, &r.start, &r.failed, &r.sampled, &o.Source, &o.ID, &o.Sequence, &o.System, &r.judged, &o.Hash,
 		&r.money, &o.Currency, &r.cut, &o.Child, &r.expect,
 	)
 	if err != nil {
 		return fmt.Errorf("scan an occurrence: %w", err)
 	}
 	o.Step, o.At, o.Start, o.Failed = int(r.position)-1, flows.Time(r.at), flows.Time(r.start), r.failed != 0
-	o.AsOf = flows.Time(r.judged)
+	o.AsOf, o.Sampled = flows.Time(r.judged), r.sampled != 0
 	o.Amount = decimal.NullDecimal{}
 	if r.money != "" {
 		if o.Amount.Decimal, err = decimal.NewFromString(r.money); err != nil {

@@ -235,7 +235,7 @@ func occurrence(t *testing.T, g *flows.Signal, step int) flows.Occurrence {
 	t.Helper()
 	id := g.Identity()
 	return flows.Occurrence{
-		Step: step, At: g.OccursAt(), Start: g.Time, Failed: g.Failed, Source: id.Source, ID: id.ID, Sequence: g.Sequence,
+		Step: step, At: g.OccursAt(), Start: g.Time, Failed: g.Failed, Sampled: g.Sampled, Source: id.Source, ID: id.ID, Sequence: g.Sequence,
 		System: g.System, AsOf: g.AsOf, Hash: g.ContentHash(),
 	}
 }

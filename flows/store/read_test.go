@@ -28,7 +28,7 @@ expire: 10d
 holds: [{id: on-hold, from: {event: order.held}, until: {event: order.released}, at_most: 1d}]
 steps:
   - {id: placed, match: {event: order.placed}, start: true}
-  - {id: paid, system: bank, match: {event: order.paid}, after: placed, within: 1h}
+  - {id: paid, system: bank, match: {span: order.paid}, after: placed, within: 1h}
   - {id: shipped, system: carrier, match: {event: order.shipped}, after: paid, within: 2h, each: parcel_id, expect: "odd'parcels", end: completed}
   - {id: cancelled, match: {event: order.cancelled}, end: cancelled}
 `
@@ -84,7 +84,7 @@ func makeWorld(t *testing.T, s *Store, instances int) *world {
 
 func randomOccurrence(r *rand.Rand, at flows.Time, id string) flows.Occurrence {
 	o := flows.Occurrence{
-		Step: min(r.IntN(9), 6), At: at, Start: at.Add(-time.Duration(r.IntN(3)) * time.Minute), Failed: r.IntN(8) == 0,
+		Step: min(r.IntN(9), 6), At: at, Start: at.Add(-time.Duration(r.IntN(3)) * time.Minute), Failed: r.IntN(8) == 0, Sampled: r.IntN(8) == 0,
 		Source: "/test", ID: id, Sequence: fmt.Sprint(r.IntN(20)), System: "s",
 	}
 	if o.Step == 2 {
@@ -94,7 +94,7 @@ func randomOccurrence(r *rand.Rand, at flows.Time, id string) flows.Occurrence {
 		o.Expect = []string{fmt.Sprint(r.IntN(3))}
 	}
 	if o.Step == 6 { // a resolution
-		o.Expect, o.Failed = nil, false
+		o.Expect, o.Failed, o.Sampled = nil, false, false
 		return o
 	}
 	if o.Step == 0 || r.IntN(3) == 0 {

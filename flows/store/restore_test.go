@@ -69,7 +69,7 @@ func randomObject(r *rand.Rand, depth int) map[string]any {
 func randomSignal(r *rand.Rand, i int) flows.Signal {
 	g := flows.Signal{
 		Kind: flows.Kind(r.IntN(2)), Source: randomText(r), ID: fmt.Sprint(i), Name: "wanted", System: randomText(r),
-		Environment: randomText(r), Time: randomTime(r), Duration: time.Duration(r.Int64N(1e18)), Failed: r.IntN(2) == 0,
+		Environment: randomText(r), Time: randomTime(r), Duration: time.Duration(r.Int64N(1e18)), Failed: r.IntN(2) == 0, Sampled: r.IntN(2) == 0,
 		Sequence: randomText(r), Received: heard() - flows.Time(r.Int64N(int64(60*24*time.Hour))), TraceID: randomText(r), SpanID: randomText(r), ParentID: randomText(r),
 	}
 	if r.IntN(2) == 0 {

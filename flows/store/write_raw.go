@@ -95,4 +95,5 @@ var signalFields = []field[flows.Signal]{
 	objects("attributes", (*flows.Signal).AppendAttributes),
 	objects("data", (*flows.Signal).AppendData),
 	instants("as_of", func(g *flows.Signal) flows.Time { return g.AsOf }),
+	flags("sampled", "Bool", func(g *flows.Signal) bool { return g.Sampled }),
 }

@@ -134,6 +134,7 @@ func stepFields(version uint64) []field[flows.OccurrenceRecord] {
 		words("system", func(r *record) string { return r.System }),
 		instants("as_of", func(r *record) flows.Time { return r.AsOf }),
 		integers("hash", "UInt64", func(r *record) uint64 { return r.Hash }),
+		flags("sampled", "Bool", func(r *record) bool { return r.Sampled }),
 		nullTexts("amount", func(r *record) (string, bool) { return amountText(r.Amount) }),
 		words("currency", func(r *record) string { return r.Currency }),
 		textMaps("segments", func(r *record) (map[string]string, error) { return r.Segments, nil }),

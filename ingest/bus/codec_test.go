@@ -76,7 +76,7 @@ func (r sample) fields(depth int) map[string]any {
 func (r sample) signal() flows.Signal {
 	s := flows.Signal{
 		Kind: flows.Kind(r.IntN(2)), Source: r.text(), ID: r.text(), Name: r.text(), System: r.text(), Environment: r.text(),
-		Time: r.instant(), Duration: r.duration(), Failed: r.IntN(2) == 0, Sequence: r.text(), Received: r.instant(),
+		Time: r.instant(), Duration: r.duration(), Failed: r.IntN(2) == 0, Sampled: r.IntN(2) == 0, Sequence: r.text(), Received: r.instant(),
 		AsOf: r.instant(), TraceID: r.text(), SpanID: r.text(), ParentID: r.text(), Attributes: r.fields(0), Data: r.fields(0),
 	}
 	for range r.IntN(3) {

@@ -34,6 +34,7 @@ const (
 	signalAttributes
 	signalData
 	signalHash
+	signalSampled
 
 	keyType  = 1
 	keyValue = 2
@@ -84,6 +85,9 @@ func appendSignal(b []byte, s *flows.Signal) (_ []byte, err error) {
 	b = appendIntField(b, signalDuration, int64(s.Duration))
 	if s.Failed {
 		b = append(binary.AppendUvarint(b, tag(signalFailed, wireVarint)), 1)
+	}
+	if s.Sampled {
+		b = append(binary.AppendUvarint(b, tag(signalSampled, wireVarint)), 1)
 	}
 	b = appendTextField(b, signalSequence, s.Sequence)
 	b = appendTimeField(b, signalReceived, s.Received)
@@ -186,11 +190,9 @@ func (d *decoder) signalField(fc *easyproto.FieldContext, s *flows.Signal) error
 	case signalDuration:
 		return integer(fc, &s.Duration)
 	case signalFailed:
-		failed, ok := fc.Bool()
-		if s.Failed = failed; !ok {
-			return errMalformed
-		}
-		return nil
+		return truth(fc, &s.Failed)
+	case signalSampled:
+		return truth(fc, &s.Sampled)
 	case signalSequence:
 		return ownTo(fc, &s.Sequence)
 	case signalReceived:
@@ -287,6 +289,14 @@ func (d *decoder) keyTo(fc *easyproto.FieldContext, keys *[]flows.Key) error {
 	d.keys = append(d.keys, k)
 	n := len(d.keys)
 	*keys = d.keys[n-len(*keys)-1 : n : n]
+	return nil
+}
+
+func truth(fc *easyproto.FieldContext, to *bool) error {
+	is, ok := fc.Bool()
+	if *to = is; !ok {
+		return errMalformed
+	}
 	return nil
 }
 

@@ -315,3 +315,13 @@ ALTER TABLE throughline.signals ON CLUSTER 'prod'
 -- What was stored before the index.
 ALTER TABLE throughline.signals ON CLUSTER 'prod' MATERIALIZE INDEX IF EXISTS idx_system
 
+-- 0022_sampled
+-- Spans whose producer sends only some of its spans: that another one is missing proves nothing.
+ALTER TABLE throughline.signals ON CLUSTER 'prod'
+    ADD COLUMN IF NOT EXISTS sampled Bool COMMENT 'a span of a producer that samples' CODEC(ZSTD(1)) AFTER as_of
+
+-- 0023_steps_sampled
+-- What the fold needs of it.
+ALTER TABLE throughline.steps ON CLUSTER 'prod'
+    ADD COLUMN IF NOT EXISTS sampled Bool COMMENT 'of a producer that samples' CODEC(ZSTD(1)) AFTER hash
+

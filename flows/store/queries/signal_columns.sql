@@ -15,4 +15,5 @@
     keys,
     attributes,
     data,
-    toUnixTimestamp64Nano(as_of)
+    toUnixTimestamp64Nano(as_of),
+    sampled

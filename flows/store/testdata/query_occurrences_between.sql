@@ -6,6 +6,7 @@ SELECT
     toUnixTimestamp64Nano(time) AS at,
     toUnixTimestamp64Nano(start_time) AS start,
     outcome = 'error' AS failed,
+    toUInt8(sampled) AS chosen,
     source,
     id,
     sequence,

@@ -19,7 +19,8 @@ SELECT
     keys,
     attributes,
     data,
-    toUnixTimestamp64Nano(as_of)
+    toUnixTimestamp64Nano(as_of),
+    sampled
 FROM
 (
     SELECT
