@@ -21,6 +21,8 @@ const isLive = (page) => async () => (await live(page)) === 'live';
 const invoiced = async () => (await api('/api/v1/alerts')).find((a) => a.labels.step === 'invoiced' && a.labels.flow === 'order-to-cash' && Number(a.annotations.count) >= 5);
 /** The demo's incident, which comes and goes: as it fires. */
 const incident = () => until('the incident', 150, invoiced);
+/** Any alert that is open, where it does not matter which: the incident may be away for minutes. */
+const anAlert = () => until('an alert', 150, async () => (await api('/api/v1/alerts'))[0]);
 const pause = (page, ms) => page.waitForTimeout(ms);
 
 before(async () => {
@@ -68,7 +70,7 @@ describe('everybody', { timeout: 600_000 }, () => {
 
     test(`axe finds nothing serious in what opens, ${colorScheme}`, async () => {
       const found = [];
-      const { page, close } = await open(`/alerts/${(await incident()).fingerprint}`, { colorScheme, reducedMotion: 'reduce' });
+      const { page, close } = await open(`/alerts/${(await anAlert()).fingerprint}`, { colorScheme, reducedMotion: 'reduce' });
       await until('the page is live', 20, isLive(page));
       for (const [name, opens] of [
         ['diagnostics', () => page.keyboard.press('d')], ['keys', () => page.keyboard.press('?')], ['silence', () => page.keyboard.press('s')],
@@ -168,6 +170,7 @@ describe('everybody', { timeout: 600_000 }, () => {
     await page.keyboard.press('?');
     await page.locator('#keys-on').uncheck();
     await page.keyboard.press('Escape');
+    await page.locator('#keys').waitFor({ state: 'hidden' }); // keys pressed before are the dialog's
     await page.keyboard.press('p');
     assert.notEqual(await live(page), 'paused', 'a key works though they are off');
     await page.keyboard.press('?');
@@ -235,9 +238,13 @@ describe('while numbers change', { timeout: 600_000 }, () => {
         const from = [];
         const cards = () => document.querySelectorAll('article.alert, main tbody tr, main .rows > li, main .changes > li').length;
         const before = cards();
+        const order = () => [...document.querySelectorAll('main tbody tr[id]')].map((row) => row.id).join();
+        let sorted = order();
         const observer = new PerformanceObserver((list) => {
+          const again = sorted !== (sorted = order()); // rows sorted anew: what moved is all rows, and only they
           for (const entry of list.getEntries()) {
             if (entry.sources.every((s) => s.previousRect.y === s.currentRect.y)) continue; // a number that grew, in its own cell
+            if (again && entry.sources.every((s) => s.node?.closest?.('tbody tr[id]') && s.previousRect.height === s.currentRect.height)) continue;
             sum += entry.value;
             from.push(...entry.sources.map((s) => `${s.node?.id || s.node?.className || s.node?.nodeName} ${s.previousRect.y}>${s.currentRect.y} ${s.previousRect.height}>${s.currentRect.height}`));
           }
@@ -251,7 +258,7 @@ describe('while numbers change', { timeout: 600_000 }, () => {
     assert.deepEqual(moved, []);
   });
 
-  test('the socket says something at most ten times a second, and nodes stay the same', async () => {
+  test('the socket says what changed every 45 ms at most, and nodes stay the same', async () => {
     const context = await browser.newContext();
     const page = await context.newPage();
     let frames = 0;
@@ -262,7 +269,7 @@ describe('while numbers change', { timeout: 600_000 }, () => {
     await page.getByRole('button', { name: 'What is counted: Started' }).click();
     frames = 0;
     await pause(page, 5000);
-    assert.ok(frames > 3 && frames <= 55, `${frames} messages in 5 s`);
+    assert.ok(frames > 3 && frames <= 5000 / 45 + 5, `${frames} messages in 5 s`);
     assert.ok(await page.evaluate(() => globalThis.node.isConnected && globalThis.row.isConnected), 'an element was put in the place of another');
     assert.ok(await page.getByRole('dialog', { name: 'Started' }).isVisible(), 'what the reader opened was closed');
     await context.close();
@@ -298,7 +305,7 @@ describe('while numbers change', { timeout: 600_000 }, () => {
     });
     await pause(page, 8000);
     const said = await page.evaluate(() => globalThis.said);
-    for (const words of said) assert.match(words, /^(New alert|.*acknowledged|Acknowledged|Connection|.*resolved|.*over)/i, words);
+    for (const words of said) assert.match(words, /^(An alert is open|A new alert: \d+ are open|.+: acknowledged by .+|Connection (lost|is back)|)$/, words);
     await close();
   });
 
@@ -330,7 +337,7 @@ describe('while numbers change', { timeout: 600_000 }, () => {
       const server = ws.connectToServer();
       server.onMessage((message) => { if (!mute) ws.send(message); });
     });
-    const path = `/alerts/${(await incident()).fingerprint}`;
+    const path = `/alerts/${(await anAlert()).fingerprint}`;
     await page.goto(demo.url + path);
     await until('the page is live', 20, isLive(page));
     mute = true;
