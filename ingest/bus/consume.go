@@ -17,8 +17,8 @@ import (
 )
 
 // Delivery is the content of the messages First to Last of a stream, in order. It is
-// read-only; a handler may keep it, but what Ranges hands out has texts that keep whole
-// messages in memory.
+// read-only; a handler of Follow may keep it. What Ranges hands out is in memory that is
+// used again when its handler has returned.
 type Delivery struct {
 	Stream       string
 	First, Last  uint64
@@ -31,6 +31,7 @@ type Delivery struct {
 	epoch   int64
 	parts   [][]flows.Signal // of the messages, until join
 	waiting int              // signals in them
+	rooms   [][]byte         // that texts and spans are in, to be used again
 }
 
 // Token names the range for good: equal tokens are equal content, also over restarts, and
@@ -57,6 +58,14 @@ func (d *Delivery) add(m message) {
 	d.parts = append(d.parts, m.batch.Signals)
 	d.Spans = append(d.Spans, m.batch.Spans...)
 	d.Logs = append(d.Logs, m.batch.Logs...)
+	d.rooms = append(d.rooms, m.room)
+}
+
+// vacate gives up the memory that all of the delivery is in.
+func (d *Delivery) vacate() {
+	for _, room := range d.rooms {
+		vacate(room)
+	}
 }
 
 // join makes the signals of all messages one slice. Where they share an array they are one
@@ -89,6 +98,7 @@ type message struct {
 	stored  flows.Time
 	pending uint64
 	batch   flows.Batch
+	room    []byte // that the batch refers to; nil where it is not to be used again
 }
 
 // ErrPosition says that a position lies behind a stream's end, so it was taken from
@@ -279,6 +289,9 @@ func (b *Bus) pump(ctx context.Context, from <-chan jetstream.Msg, f *feed, bury
 					return err
 				}
 			}
+		}
+		if bury != nil {
+			m.room = d.room
 		}
 		f.behind.Add(-1) // before it is handed on: who has got it must not wait for it
 		select {

@@ -24,6 +24,7 @@ func decode(frame []byte, borrow bool) (flows.Batch, error) {
 // the signals of one overwrites the next.
 func (d *decoder) decode(frame []byte) (flows.Batch, error) {
 	var b flows.Batch
+	d.room = nil
 	if len(frame) < frameHeader || frame[0] != frameVersion {
 		return b, fmt.Errorf("%w: no frame of version %d", errMalformed, frameVersion)
 	}
@@ -38,13 +39,19 @@ func (d *decoder) decode(frame []byte) (flows.Batch, error) {
 		if size > maxBody {
 			return b, fmt.Errorf("%w: unpacks to %d bytes, at most %d are taken", errMalformed, size, maxBody)
 		}
-		if body, err = s2.Decode(nil, body); err != nil {
+		d.room = room(size)
+		if body, err = s2.Decode(d.room[:size], body); err != nil {
 			return b, fmt.Errorf("unpack message: %w", err)
 		}
 	default:
 		return b, fmt.Errorf("%w: packing %d is not known", errMalformed, frame[1])
 	}
-	return d.body(body)
+	b, err := d.body(body)
+	if !d.borrow && len(b.Spans) == 0 || err != nil {
+		vacate(d.room)
+		d.room = nil
+	}
+	return b, err
 }
 
 func (d *decoder) body(body []byte) (flows.Batch, error) {

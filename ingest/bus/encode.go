@@ -3,7 +3,6 @@ package bus
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/VictoriaMetrics/easyproto"
 	"github.com/klauspost/compress/s2"
@@ -67,7 +66,7 @@ func (c *chunker) add(encode func([]byte) ([]byte, error), toCome int) error {
 		return fmt.Errorf("%w: %d bytes, at most %d are carried", ErrTooLarge, size, c.limit)
 	}
 	if c.open.body = body; before == 0 { // the others are about as large
-		c.open.body = slices.Grow(body, min(targetBody, toCome*(size+size/4)))
+		c.open.body = append(room(len(body)+min(targetBody, toCome*(size+size/4))), body...)
 	}
 	if before > 0 && (len(body) > targetBody || c.open.items == maxItems) {
 		last := append(make([]byte, 0, targetBody/8), body[before:]...)
@@ -126,7 +125,7 @@ func encodeSpans(blocks []flows.SpanBlock, logs []flows.LogRecord, limit int) ([
 // appendSpans writes a block as a field of a body: its tag, its length in as many bytes as
 // the longest takes, so that it is known where the block begins, and the block.
 func appendSpans(block *flows.SpanBlock) []byte {
-	head, start := openMessage(make([]byte, 0, 1+lengthBytes+block.Size()+block.Size()/8+256), bodySpans)
+	head, start := openMessage(room(1+lengthBytes+block.Size()+block.Size()/8+256), bodySpans)
 	return closeMessage(block.AppendTo(head), start)
 }
 
@@ -139,22 +138,29 @@ func frame(chunks []chunk) []byte {
 	if size < packFrom {
 		return joined(chunks, size)
 	}
+	var whole []byte
 	body := chunks[0].body
 	if len(chunks) > 1 {
-		body = joined(chunks, size)[frameHeader:]
+		whole = joined(chunks, size)
+		body = whole[frameHeader:]
 	}
-	packed := make([]byte, frameHeader+s2.MaxEncodedLen(size))
+	most := frameHeader + s2.MaxEncodedLen(size)
+	packed := room(most)[:most]
 	packed[0], packed[1] = frameVersion, packedS2
 	n := len(s2.Encode(packed[frameHeader:], body))
 	if n >= size {
-		return joined(chunks, size)
+		vacate(packed)
+		if whole == nil {
+			whole = joined(chunks, size)
+		}
+		return whole
 	}
+	vacate(whole)
 	return packed[:frameHeader+n]
 }
 
 func joined(chunks []chunk, size int) []byte {
-	plain := make([]byte, frameHeader, frameHeader+size)
-	plain[0], plain[1] = frameVersion, packedNone
+	plain := append(room(frameHeader+size), frameVersion, packedNone)
 	for _, c := range chunks {
 		plain = append(plain, c.body...)
 	}

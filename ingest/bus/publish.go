@@ -79,8 +79,9 @@ type job struct {
 
 // commit is one message under way, with those who wait for it.
 type commit struct {
-	future jetstream.PubAckFuture
-	jobs   []job
+	future  jetstream.PubAckFuture
+	jobs    []job
+	message []byte // the client's until it is acknowledged
 }
 
 // committer writes to one stream. Chunks that come while messages are under way are joined
@@ -130,12 +131,17 @@ func (c *committer) send() {
 		for i, j := range jobs {
 			chunks[i] = j.chunk
 		}
-		future, err := c.js.PublishAsync(c.subject, frame(chunks))
+		message := frame(chunks)
+		for i, c := range chunks {
+			vacate(c.body)
+			jobs[i].body = nil
+		}
+		future, err := c.js.PublishAsync(c.subject, message)
 		if err != nil {
 			answer(jobs, err)
 			continue
 		}
-		c.flying <- commit{future, jobs}
+		c.flying <- commit{future, jobs, message}
 	}
 }
 
@@ -166,6 +172,7 @@ func (c *committer) answer() {
 	for flying := range c.flying {
 		select {
 		case <-flying.future.Ok():
+			vacate(flying.message)
 			answer(flying.jobs, nil)
 		case err := <-flying.future.Err():
 			answer(flying.jobs, err)

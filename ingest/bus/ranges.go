@@ -35,7 +35,7 @@ var ErrTaken = errors.New("another reader of that name is at work")
 // A failing handler is tried again with growing, jittered pauses for as long as ctx lives.
 // One that returns a Refused is called again at once, when that is recorded, with a delivery
 // that says so: a handler that takes a range in parts comes to the same parts after a crash.
-// Ranges returns nil when ctx ends or the bus closes, else ErrTaken or ErrPosition.
+// A handler keeps nothing of a delivery: its memory is used again. Ranges returns nil when ctx ends or the bus closes, else ErrTaken or ErrPosition.
 func (b *Bus) Ranges(ctx context.Context, cfg RangesConfig, handle func(context.Context, Delivery) error) error {
 	if cfg.MaxItems == 0 {
 		cfg.MaxItems = 50_000
@@ -100,9 +100,13 @@ func (r *ranger) step(ctx context.Context) error {
 			return err
 		}
 	}
+	calls := 0
 	for d.items() > 0 {
 		d.Refused = r.at.Refused
-		err := r.retry(ctx, "handle "+d.Token(), func(ctx context.Context) error { return r.call(ctx, d) })
+		err := r.retry(ctx, "handle "+d.Token(), func(ctx context.Context) error {
+			calls++
+			return r.call(ctx, d)
+		})
 		refused, ok := errors.AsType[*Refused](err)
 		if err != nil && !ok {
 			return err
@@ -115,6 +119,9 @@ func (r *ranger) step(ctx context.Context) error {
 		if err := r.record(ctx, at); err != nil {
 			return err
 		}
+	}
+	if calls == 1 { // a request that was given up may still be read from
+		d.vacate()
 	}
 	return r.record(ctx, position{Done: r.at.Last, Last: r.at.Last})
 }

@@ -95,7 +95,8 @@ type decoder struct {
 	// The arrays that the next keys and signals go into, behind those that were read.
 	keys    []flows.Key
 	signals []flows.Signal
-	borrow  bool // texts share the message's memory, for who keeps none of them
+	room    []byte // of what was unpacked and is referred to; nil where nothing is
+	borrow  bool   // texts share the message's memory, for who keeps none of them
 }
 
 // clone is a copy of s, unless texts are borrowed.

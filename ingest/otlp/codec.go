@@ -3,14 +3,35 @@ package otlp
 import (
 	"fmt"
 	"io"
+	"sync"
 
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/gzip" // exporters compress by default
 	"google.golang.org/grpc/mem"
 )
 
-// rawCodec leaves messages as bytes, for our own decoder: *[]byte in, []byte out.
+// rawCodec leaves messages as bytes, for our own decoder: *inbound in, []byte out.
 type rawCodec struct{}
+
+// inbound is a message as it came, in memory that is used again.
+type inbound struct {
+	bytes []byte
+	room  *[]byte // of messages; nil where the bytes are elsewhere
+}
+
+// messages are buffers of those that were freed.
+var messages = sync.Pool{New: func() any { return new([]byte) }}
+
+// keptMessage is the size from which a message has memory of its own.
+const keptMessage = 1 << 20
+
+// free gives up the message; texts that refer to it change then.
+func (m *inbound) free() {
+	if m.room != nil {
+		messages.Put(m.room)
+	}
+	*m = inbound{}
+}
 
 // Name is that of the codec which it stands for.
 func (rawCodec) Name() string { return "proto" }
@@ -27,11 +48,21 @@ func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 // Unmarshal implements encoding.CodecV2. It copies, because what is decoded refers to the
 // bytes, and grpc uses its buffers again.
 func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
-	to, ok := v.(*[]byte)
+	to, ok := v.(*inbound)
 	if !ok {
-		return fmt.Errorf("unmarshal to %T: not bytes", v)
+		return fmt.Errorf("unmarshal to %T: not inbound", v)
 	}
-	*to = data.Materialize()
+	n := data.Len()
+	if n > keptMessage {
+		*to = inbound{bytes: data.Materialize()}
+		return nil
+	}
+	room := messages.Get().(*[]byte)
+	if cap(*room) < n {
+		*room = make([]byte, 0, n+n/8)
+	}
+	*to = inbound{bytes: (*room)[:n], room: room}
+	data.CopyTo(to.bytes)
 	return nil
 }
 

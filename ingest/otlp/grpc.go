@@ -101,11 +101,12 @@ func (s *service) take(stream grpc.ServerStream) ([]byte, error) {
 		return nil, err
 	}
 	defer body.Free()
-	message, err := receive(stream)
-	if err != nil {
+	var message inbound
+	defer message.free()
+	if err := receive(stream, &message); err != nil {
 		return nil, err
 	}
-	return s.keep(ctx, visit, body, message)
+	return s.keep(ctx, visit, body, message.bytes)
 }
 
 // keep takes a message that is here. With the answer the data is durable.
@@ -139,23 +140,22 @@ func authorization(ctx context.Context) string {
 
 // receive reads the message. Where that fails, grpc has answered with its own words already;
 // the refusal is for our counters.
-func receive(stream grpc.ServerStream) ([]byte, error) {
+func receive(stream grpc.ServerStream, message *inbound) error {
 	ctx := stream.Context()
 	if cancel, ok := ctx.Value(cut{}).(context.CancelFunc); ok {
 		late := time.AfterFunc(messageWithin, cancel)
 		defer late.Stop()
 	}
-	var message []byte
-	err := stream.RecvMsg(&message)
+	err := stream.RecvMsg(message)
 	switch status.Code(err) {
 	case codes.OK:
-		return message, nil
+		return nil
 	case codes.ResourceExhausted:
-		return nil, ingest.Refuse(ingest.TooLarge, "the message is larger than is taken; send smaller batches")
+		return ingest.Refuse(ingest.TooLarge, "the message is larger than is taken; send smaller batches")
 	case codes.Canceled, codes.DeadlineExceeded:
-		return nil, ingest.Refuse(ingest.Slow, "the message did not come in time; send smaller batches")
+		return ingest.Refuse(ingest.Slow, "the message did not come in time; send smaller batches")
 	}
-	return nil, ingest.Refuse(ingest.Invalid, "the message cannot be read")
+	return ingest.Refuse(ingest.Invalid, "the message cannot be read")
 }
 
 // refuse is the status of a refusal, with RetryInfo where the sender shall try again.
