@@ -100,6 +100,10 @@ func (w *rowWriter) finish(ctx context.Context, e *engine.Engine) {
 		w.busy = false
 	}
 	w.write(ctx, w.take(e, time.Now(), true))
+	for e.Owed() > 0 && ctx.Err() == nil {
+		e.Follow(maxOwed)
+		w.write(ctx, w.take(e, time.Now(), true))
+	}
 }
 
 // write tries until it is done or ctx ends; what is not written then is written again

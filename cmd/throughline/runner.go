@@ -29,6 +29,8 @@ const (
 	engineName    = "engine"         // checkpoint: last message whose rows are written
 	aliveName     = "engine alive"   // checkpoint: when that was, in Unix nanoseconds
 	loadBatch     = 5000
+	judgeMost     = 2000 // verdicts by time in one turn of the loop: some 3 ms, so that signals are applied between them
+	followMost    = 500  // rows of such verdicts that one turn makes
 	restoreLogged = 100 * time.Millisecond
 	storedSince   = 3 * time.Hour // before the process ended: rows written earlier were whole
 )
@@ -186,7 +188,7 @@ func (r *runner) loop(ctx context.Context, followed chan error) error {
 	defer timer.Stop()
 	for {
 		deliveries := r.deliveries
-		if r.engine.Owed() > maxOwed || len(r.parked.next) > maxParked {
+		if r.engine.Owed()-r.engine.Following() > maxOwed || len(r.parked.next) > maxParked {
 			deliveries = nil // the bus holds the rest; see promise 3
 		}
 		select {
@@ -268,6 +270,9 @@ func (r *runner) step(ctx context.Context, now time.Time) error {
 	}
 	r.lookDue(ctx, now)
 	r.saveDue(now)
+	if !r.judging() { // verdicts before their rows
+		r.engine.Follow(followMost)
+	}
 	r.writer.flush(ctx, r.engine, now)
 	return nil
 }
@@ -327,11 +332,13 @@ func (r *runner) judgeDue(ctx context.Context, now time.Time) {
 		}
 		r.judge = judgement{at: flows.At(now), seq: seq}
 	}
-	if r.applied >= r.judge.seq {
-		r.engine.Advance(r.judge.at)
+	if r.applied >= r.judge.seq && r.engine.AdvanceSome(r.judge.at, judgeMost) {
 		r.judge.at = flows.NoTime
 	}
 }
+
+// judging says whether a pass over the deadlines goes on.
+func (r *runner) judging() bool { return r.judge.at != flows.NoTime && r.applied >= r.judge.seq }
 
 // wait is how long nothing is to be done.
 func (r *runner) wait(now time.Time) time.Duration {
@@ -339,7 +346,10 @@ func (r *runner) wait(now time.Time) time.Duration {
 	if r.alertsDue && len(r.unfilled) == 0 {
 		next = earliest(next, r.alerted.Add(alertEvery))
 	}
-	if r.saves.under {
+	switch {
+	case r.judging():
+		return 0
+	case r.saves.under || r.engine.Filling():
 		next = earliest(next, now.Add(saveTurn))
 	}
 	if r.engine.Owed() > 0 && !r.writer.busy {

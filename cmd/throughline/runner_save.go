@@ -47,7 +47,7 @@ type saves struct {
 // saveDue begins a save of the engine's state, goes on with it, brings to rest what is
 // quiet, and has leave what ended.
 func (r *runner) saveDue(now time.Time) {
-	if len(r.unfilled) > 0 || r.engine.Owed() > maxOwed/2 {
+	if len(r.unfilled) > 0 || r.engine.Owed()-r.engine.Following() > maxOwed/2 {
 		return
 	}
 	if r.engine.Unfit() {
@@ -63,8 +63,10 @@ func (r *runner) saveDue(now time.Time) {
 		r.frameSaved()
 		r.writer.save(r.saves.seq)
 	}
-	r.engine.Rest(flows.At(now), saveWork)
-	r.engine.Evict(flows.At(now), evictMost)
+	if !r.judging() { // that comes first
+		r.engine.Rest(flows.At(now), saveWork)
+		r.engine.Evict(flows.At(now), evictMost)
+	}
 }
 
 // frameSaved has the frame written with the states, where it is another than that stored.

@@ -36,6 +36,7 @@ type Engine struct {
 	names     names
 	hits      []flows.Hit
 	folded    flows.Instance // scratch
+	before    flows.Instance // scratch of lapse
 	limits    limits
 	now       flows.Time // of the last Apply
 
@@ -64,7 +65,7 @@ type Engine struct {
 }
 
 // limits are the bounds that a test may want nearer.
-type limits struct{ waiting, groups, occurrences int }
+type limits struct{ waiting, groups, occurrences, following int }
 
 // Stats count what the engine met, since it was made. Those that are not zero tell of
 // bounds that were reached: beyond them the state depends on the order of arrival.
@@ -116,7 +117,7 @@ type flowState struct {
 func New(set *flows.Set) *Engine { return newEngine(set, newHasher()) }
 
 func newEngine(set *flows.Set, h hasher) *Engine {
-	e := &Engine{flows: map[string]*flowState{}, names: newNames(), limits: limits{maxWaiting, maxGroups, maxOccurrences}}
+	e := &Engine{flows: map[string]*flowState{}, names: newNames(), limits: limits{maxWaiting, maxGroups, maxOccurrences, followingRows}}
 	e.reset(h)
 	e.Replace(set)
 	return e
@@ -208,18 +209,6 @@ func (e *Engine) node(class uint32, value string) nodeID {
 		id = g.add(hash, class, value)
 	}
 	return id
-}
-
-// Advance judges again every instance whose verdict changes by now.
-func (e *Engine) Advance(now flows.Time) {
-	e.now = now
-	e.Roll(now)
-	for e.timers.next() <= now {
-		e.touch(e.timers.pop().first())
-	}
-	e.giveUpBefore(now)
-	e.flush()
-	e.settle(now)
 }
 
 // Set is the set of definitions in force.

@@ -309,13 +309,18 @@ func (e *Engine) judgeOne(in *instance, occurrences []flows.Occurrence, now flow
 	in.fs.flow.FoldInto(&e.folded, occurrences, in.judged)
 	in.started = e.folded.StartedAt
 	e.count(in, before, &e.folded)
-	in.fs.track(in, &e.folded)
+	e.stand(in, before, now)
+	if !e.quiet {
+		e.out.judged(in, &e.folded)
+	}
+}
+
+// stand puts an instance where it stands as it was folded just now, after it stood as before.
+func (e *Engine) stand(in *instance, before *flows.Instance, now flows.Time) {
+	in.fs.track(in, before, &e.folded)
 	e.timers.set(in, e.dueAgain(in))
 	if in.cell != 0 && in.openAt < 0 {
 		e.leaveSoon(in.cell, now)
-	}
-	if !e.quiet {
-		e.out.judged(in, &e.folded)
 	}
 }
 
@@ -338,7 +343,7 @@ func (e *Engine) dueAgain(in *instance) flows.Time {
 // vanish removes an instance whose signals all turned out to belong elsewhere.
 func (e *Engine) vanish(in *instance, before *flows.Instance) {
 	e.count(in, before, nil)
-	in.fs.untrack(in)
+	in.fs.untrack(in, before)
 	e.timers.remove(in)
 	if len(in.work.occurrences) == 0 { // else it waits for a step, as a resolution before its time does
 		delete(in.fs.instances, in.key)
@@ -350,10 +355,16 @@ func (e *Engine) vanish(in *instance, before *flows.Instance) {
 	e.out.instance(in)
 }
 
-// track keeps the lists of open and of stuck instances.
-func (fs *flowState) track(in *instance, folded *flows.Instance) {
-	fs.untrack(in)
-	if folded.State.InFlight() {
+// track keeps the lists of open and of stuck instances. before is nil for one in neither.
+func (fs *flowState) track(in *instance, before, folded *flows.Instance) {
+	if !folded.State.InFlight() {
+		fs.untrack(in, before)
+		return
+	}
+	if in.cohort != nil {
+		fs.leave(in, before)
+	}
+	if in.openAt < 0 {
 		in.openAt = int32(len(fs.open))
 		fs.open = append(fs.open, in)
 	}
@@ -362,7 +373,7 @@ func (fs *flowState) track(in *instance, folded *flows.Instance) {
 	}
 }
 
-func (fs *flowState) untrack(in *instance) {
+func (fs *flowState) untrack(in *instance, before *flows.Instance) {
 	if in.openAt >= 0 {
 		last := fs.open[len(fs.open)-1]
 		fs.open[in.openAt], last.openAt = last, in.openAt
@@ -370,7 +381,7 @@ func (fs *flowState) untrack(in *instance) {
 		in.openAt = -1
 	}
 	if in.cohort != nil {
-		fs.leave(in)
+		fs.leave(in, before)
 	}
 }
 

@@ -74,6 +74,7 @@ func (e *Engine) settleOut(in *instance) {
 	if in.counted {
 		w := e.touch(in)
 		e.count(in, &w.counted, nil)
+		in.fs.untrack(in, &w.counted)
 		w.dirty = false
 		e.rest(in)
 		e.opened = e.opened[:0]
@@ -99,7 +100,6 @@ func (e *Engine) Keep(id InstanceID) {
 		in = e.instance(fs, value, environment)
 	case in.openAt >= 0:
 		e.settleOut(in)
-		fs.untrack(in)
 	}
 	e.out.drop(in)
 	e.keep(in)

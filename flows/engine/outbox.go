@@ -12,6 +12,7 @@ type outbox struct {
 	instances   []*instance            // whose row is not 0, and some that were dropped since
 	rows        []flows.InstanceRecord // of instances whose row is its place here, from 1
 	void        int                    // of rows that do not count any more
+	following   []*instance            // whose row follows; also some whose row is owed at once by now
 	occurrences []flows.OccurrenceRecord
 	states      []State
 	evicted     []Evicted
@@ -25,13 +26,19 @@ type outbox struct {
 // folding them again. Those of others are made when they are taken.
 const maxRows = 20_000
 
-// madeLater in instance.row says that there is no row yet.
-const madeLater = -1
+// followingRows bounds the rows that are made at once where time alone changed the verdict.
+const followingRows = 1000
+
+// What instance.row says where there is no row yet.
+const (
+	madeLater = -1 // Take makes it
+	follows   = -2 // it is of a verdict that time alone changed: see follow
+)
 
 // instance owes the row of an instance, which Take makes.
 func (o *outbox) instance(in *instance) {
 	switch {
-	case in.row == 0:
+	case in.row == 0 || in.row == follows:
 		o.instances = append(o.instances, in)
 	case in.row > 0:
 		o.drop(in)
@@ -52,10 +59,10 @@ func (o *outbox) judged(in *instance, folded *flows.Instance) {
 	switch {
 	case in.row == madeLater:
 		return
-	case in.row == 0 && len(o.rows) >= maxRows:
+	case in.row <= 0 && len(o.rows) >= maxRows:
 		o.instance(in)
 		return
-	case in.row == 0:
+	case in.row <= 0:
 		if len(o.rows) < cap(o.rows) {
 			o.rows = o.rows[:len(o.rows)+1] // with lists to be used again
 		} else {
@@ -66,6 +73,57 @@ func (o *outbox) judged(in *instance, folded *flows.Instance) {
 	}
 	in.recordInto(&o.rows[in.row-1], folded)
 }
+
+// followed owes the row of an instance in flight that time alone gave another verdict. It may
+// be written after the checkpoint of what is applied now: a restart, which judges all
+// instances, finds the row that is lacking, since it compares those in flight (Reconcile).
+func (e *Engine) followed(in *instance, folded *flows.Instance) {
+	o := &e.out
+	switch {
+	case in.row == follows:
+	case in.row != 0 || len(o.rows) < e.limits.following && len(o.following) == 0:
+		o.judged(in, folded)
+	default:
+		in.row = follows
+		o.following = append(o.following, in)
+	}
+}
+
+// lacks owes the row of an instance that the store lacks. Where it is in flight, any restart
+// would find that: so it follows.
+func (o *outbox) lacks(in *instance) {
+	if in.openAt < 0 || in.row != 0 {
+		o.instance(in)
+		return
+	}
+	in.row = follows
+	o.following = append(o.following, in)
+}
+
+// Follow makes rows of verdicts that time gave for the next Take, so many at most.
+func (e *Engine) Follow(most int) {
+	o := &e.out
+	for ; most > 0 && len(o.following) > 0 && len(o.rows) < maxRows; most-- {
+		in := o.following[0]
+		o.following[0], o.following = nil, o.following[1:]
+		switch {
+		case in.row != follows:
+		case e.foldAgain(in):
+			o.judged(in, &e.folded)
+		default:
+			o.instance(in)
+		}
+	}
+	if len(o.following) == 0 {
+		o.following = nil
+	}
+}
+
+// Following is how many rows follow, of verdicts that time gave.
+func (e *Engine) Following() int { return len(e.out.following) }
+
+// Filling says whether Follow would make rows.
+func (e *Engine) Filling() bool { return len(e.out.following) > 0 && len(e.out.rows) < maxRows }
 
 func (o *outbox) add(in *instance, occurrence *flows.Occurrence) {
 	key, environment := flows.SplitInstanceKey(in.key)
@@ -106,14 +164,16 @@ type Rows struct {
 	Whole []InstanceID
 }
 
-// Owed is how many rows Take would return.
+// Owed is how many rows are to be written; those that follow are among them.
 func (e *Engine) Owed() int {
-	return len(e.out.instances) + len(e.out.occurrences) + len(e.out.states) + len(e.out.evicted) + len(e.out.early)
+	return len(e.out.following) + len(e.out.instances) + len(e.out.occurrences) + len(e.out.states) + len(e.out.evicted) + len(e.out.early)
 }
 
-// Take returns the rows owed, and owes nothing more. They must be written, in the order
-// of the Takes; there is no way to ask for them again.
+// Take returns the rows owed, and owes nothing more but those that follow, of which it
+// returns some. They must be written, in the order of the Takes; there is no way to ask for
+// them again.
 func (e *Engine) Take() Rows {
+	e.Follow(e.limits.following)
 	rows := Rows{Occurrences: e.out.occurrences, Instances: e.out.rows, Whole: e.out.whole}
 	if e.out.void > 0 {
 		rows.Instances = slices.DeleteFunc(rows.Instances, func(r flows.InstanceRecord) bool { return r.Flow == "" })
@@ -121,6 +181,8 @@ func (e *Engine) Take() Rows {
 	rows.Instances = append(rows.Instances, e.out.early...)
 	for _, in := range e.out.instances {
 		switch {
+		case in.row == follows:
+			continue
 		case in.row == madeLater && in.kept:
 			rows.Late = append(rows.Late, in.id())
 		case in.row == madeLater:
@@ -153,14 +215,21 @@ func (e *Engine) Reuse(rows Rows) {
 }
 
 func (e *Engine) record(in *instance) (r flows.InstanceRecord) {
-	f := in.fs.flow
-	occurrences := e.occurrences(in)
-	if !f.Exists(occurrences) {
-		return f.NoRecord(in.key)
+	if !e.foldAgain(in) {
+		return in.fs.flow.NoRecord(in.key)
 	}
-	f.FoldInto(&e.folded, in.part(occurrences), in.judged)
 	in.recordInto(&r, &e.folded)
 	return r
+}
+
+// foldAgain folds an instance as it was judged last; false where it does not exist.
+func (e *Engine) foldAgain(in *instance) bool {
+	occurrences := e.occurrences(in)
+	if !in.fs.flow.Exists(occurrences) {
+		return false
+	}
+	in.fs.flow.FoldInto(&e.folded, in.part(occurrences), in.judged)
+	return true
 }
 
 func (in *instance) recordInto(r *flows.InstanceRecord, folded *flows.Instance) {
@@ -191,7 +260,7 @@ func (e *Engine) Reconcile(stored *flows.InstanceRecord, seen map[string]bool) {
 		r.Version == stored.Version && r.StartedAt == stored.StartedAt && r.LastAt == stored.LastAt &&
 		r.EndedAt == stored.EndedAt && r.StuckSince == stored.StuckSince && r.HeldUntil == stored.HeldUntil && len(r.Path) == len(stored.Path)
 	if !same {
-		e.out.instance(in)
+		e.out.lacks(in)
 	}
 }
 
@@ -212,7 +281,7 @@ func (e *Engine) OweUnseen(flow string, seen map[string]bool) {
 	if fs := e.flows[flow]; fs != nil {
 		for key, in := range fs.instances {
 			if !seen[key] && !in.kept {
-				e.out.instance(in)
+				e.out.lacks(in)
 			}
 		}
 		for in := range fs.firsts {

@@ -41,6 +41,7 @@ func (e *Engine) judgeLater(first *instance, now flows.Time) {
 			fs.flow.FoldInto(&e.folded, e.names.unpack(in.packed, nil), in.judged)
 			fs.gauges.Count(&e.folded, in.judged, -1)
 			e.count(in, &e.folded, nil)
+			fs.untrack(in, &e.folded)
 		}
 		if i < len(parts) {
 			e.buffer = e.names.pack(e.buffer[:0], parts[i])
@@ -50,7 +51,6 @@ func (e *Engine) judgeLater(first *instance, now flows.Time) {
 		}
 		if in.packed != "" {
 			in.packed = ""
-			fs.untrack(in)
 			e.timers.remove(in)
 			e.out.instance(in)
 		}
