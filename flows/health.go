@@ -68,6 +68,7 @@ type StepHealth struct {
 	Reached int          `json:"reached"` // instances in which it occurred
 	Waiting int          `json:"waiting"` // instances that wait for it now
 	Overdue int          `json:"overdue"` // of those, past the deadline
+	Unknown int          `json:"unknown"` // of those past the deadline, in instances that are unknown
 	Skipped int          `json:"skipped"`
 	Errors  int          `json:"errors"` // failed tries
 	Latency Distribution `json:"latency"`

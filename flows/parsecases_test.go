@@ -52,6 +52,7 @@ func TestParseCasesFaults(t *testing.T) {
 	f("{name: n, "+expect+"}", "5:3 the case has no `signals`")
 	f("{name: n, "+signals+", "+expect+"}\n- {name: n, "+signals+", "+expect+"}", "6:3 case `n` stands twice, first in line 5")
 	f("{name: n, signals: [], "+expect+"}", "5:22 `signals` must be a list")
+	f("{name: n, signals: [{event: a, sampled: true}], "+expect+"}", "5:43 an event is never sampled")
 	f("{name: n, signals: [{at: +1h}], "+expect+"}", "5:23 a signal is one event or one span")
 	f("{name: n, signals: [{event: a, at: 15m}], "+expect+"}", "5:38 `at` cannot be `15m`; write an instant")
 	f("{name: n, signals: [{event: a, at: +soon}], "+expect+"}", "5:38 `at`: duration `soon`")

@@ -183,13 +183,14 @@ type Gauges struct {
 	InFlight, Held, Stuck, Unknown int
 	WithValue                      int
 	value, atRisk                  Sums
-	Waiting, Overdue               []int  // by step
+	Waiting, Overdue, Unheard      []int  // by step; Unheard are those overdue in unknown instances
 	Age                            Sketch // since the start; filled by the caller's AddAge
 }
 
 // NewGauges are empty gauges for a flow.
 func NewGauges(f *Flow) *Gauges {
-	return &Gauges{value: Sums{}, atRisk: Sums{}, Waiting: make([]int, len(f.Steps)), Overdue: make([]int, len(f.Steps))}
+	n := len(f.Steps)
+	return &Gauges{value: Sums{}, atRisk: Sums{}, Waiting: make([]int, n), Overdue: make([]int, n), Unheard: make([]int, n)}
 }
 
 // Count adds (sign 1) or takes out (-1) an instance as it was judged at now.
@@ -217,6 +218,9 @@ func (g *Gauges) Count(in *Instance, now Time, sign int) {
 		g.Waiting[w.Step] += sign
 		if w.Overdue(now) {
 			g.Overdue[w.Step] += sign
+			if in.State == Unknown {
+				g.Unheard[w.Step] += sign
+			}
 		}
 	}
 }
@@ -287,7 +291,7 @@ func (f *Flow) stepHealth(t *Tally, g *Gauges) []StepHealth {
 	for s := range steps {
 		n := &t.Steps[s]
 		steps[s] = StepHealth{
-			Step: f.Steps[s].ID, Reached: n.Reached, Waiting: g.Waiting[s], Overdue: g.Overdue[s],
+			Step: f.Steps[s].ID, Reached: n.Reached, Waiting: g.Waiting[s], Overdue: g.Overdue[s], Unknown: g.Unheard[s],
 			Skipped: n.Skipped, Errors: n.Errors, Latency: n.Latency.Distribution(),
 		}
 	}

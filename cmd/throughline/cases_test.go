@@ -149,3 +149,38 @@ cases:
 		t.Error("a path that does not exist is no error")
 	}
 }
+
+// A case can say that a span is one of those that its producer chose to send.
+func TestCasesWithSampledSpans(t *testing.T) {
+	f := newFolder(t)
+	flow := `flow: orders
+key: order_id
+steps:
+  - {id: placed, match: {span: place}, start: true}
+  - {id: paid, match: {span: pay}, after: placed, within: 15m}
+  - {id: packed, match: {event: packed}, after: placed, within: 1h}
+cases:
+  - name: sampled
+    signals: [{span: place, sampled: true}]
+    expect: [{at: +14m, state: open}, {at: +16m, state: unknown, reason: sampled, step: paid, waiting_on: [paid, packed]}, {at: +61m, state: stuck, reason: deadline, step: packed}]
+  - name: whole
+    signals: [{span: place}]
+    expect: [{at: +16m, state: stuck, reason: deadline, step: paid}]
+`
+	try := func(text string, failures int, says ...string) {
+		t.Helper()
+		f.write("orders.yaml", text)
+		var out strings.Builder
+		if _, failed, err := testFlows(f.path("orders.yaml"), &out); failed != failures || err != nil {
+			t.Errorf("%d failed, %v\n%s", failed, err, out.String())
+		}
+		for _, s := range says {
+			if !strings.Contains(out.String(), s) {
+				t.Errorf("no %q in\n%s", s, out.String())
+			}
+		}
+	}
+	try(flow, 0)
+	try("sampling: ok\n"+flow, 1, "order_id 1 is stuck (deadline; waits for paid, due by +15m")
+	try(strings.Replace(flow, "unknown", "stuck", 1), 1, "got  unknown (sampled; waits for paid, due by +15m")
+}

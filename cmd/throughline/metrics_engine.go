@@ -27,6 +27,7 @@ type engineMet struct {
 func (r *runner) tell() {
 	before, now := r.met.Load(), &engineMet{stats: r.engine.Stats(), skew: r.skew, coverage: r.engine.Coverage(), common: r.engine.CommonKeys(), full: r.engine.FullInstances()}
 	now.pages = now.forPages(r.engine.Unfit())
+	r.warnOfSampling(before, now)
 	known, full := 0, 0
 	if before != nil {
 		full = min(len(before.full), len(now.full))
@@ -41,6 +42,26 @@ func (r *runner) tell() {
 			"signals", in.Limit, "advice", "see what sends this key: a value such as \"null\" is no key (`pattern` in keys.yaml refuses it)")
 	}
 	r.met.Store(now)
+}
+
+// warnOfSampling says aloud which producers of a flow send only some of their spans, once
+// each, where the flow does not say that this is right.
+func (r *runner) warnOfSampling(before, now *engineMet) {
+	known := map[[3]string]bool{}
+	if before != nil {
+		for _, c := range before.coverage {
+			known[[3]string{c.Flow, c.System, c.Name}] = c.Sampled > 0
+		}
+	}
+	for _, c := range now.coverage {
+		f, ok := r.engine.Set().Flow(c.Flow)
+		if c.Sampled == 0 || known[[3]string{c.Flow, c.System, c.Name}] || !ok || f.Sampling {
+			continue
+		}
+		r.log.Warn("a producer sends only some of its spans: instances that have some, and wait for spans alone, are unknown, not stuck",
+			"flow", c.Flow, "system", c.System, "signal", c.Name,
+			"advice", "send the spans of this flow's steps whole, match events, or write `sampling: ok` in the flow")
+	}
 }
 
 // forPages is what the pages say of it.
@@ -113,6 +134,9 @@ func (a *app) openEngineMetrics(meter metric.Meter) error {
 	if err := gauge("producer_given_up", "signals given up, by who sent them"); err != nil {
 		return err
 	}
+	if err := gauge("sampled", "signals since the start from producers that send only some of their spans, by who sent them"); err != nil {
+		return err
+	}
 	if err := gauge("skewed", "signals since the start whose own time was more than 1 h ahead of their reception, or 1 year old; they count like others"); err != nil {
 		return err
 	}
@@ -130,9 +154,12 @@ func (a *app) openEngineMetrics(meter metric.Meter) error {
 			o.ObserveInt64(gauges["skewed"], int64(met.skew.ahead), metric.WithAttributes(attribute.String("time", "ahead")))
 			o.ObserveInt64(gauges["skewed"], int64(met.skew.old), metric.WithAttributes(attribute.String("time", "old")))
 			for _, c := range met.coverage {
+				who := metric.WithAttributes(attribute.String("flow", c.Flow), attribute.String("system", c.System), attribute.String("signal", c.Name))
 				if c.GivenUp > 0 {
-					o.ObserveInt64(gauges["producer_given_up"], int64(c.GivenUp), metric.WithAttributes(
-						attribute.String("flow", c.Flow), attribute.String("system", c.System), attribute.String("signal", c.Name)))
+					o.ObserveInt64(gauges["producer_given_up"], int64(c.GivenUp), who)
+				}
+				if c.Sampled > 0 {
+					o.ObserveInt64(gauges["sampled"], int64(c.Sampled), who)
 				}
 			}
 		}

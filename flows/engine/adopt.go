@@ -128,6 +128,9 @@ func (e *Engine) recount(p *parcel) {
 			if !h.traced {
 				c.Keyed++
 			}
+			if h.occurrence.Sampled {
+				c.Sampled++
+			}
 			if len(h.targets) > 0 {
 				c.Joined++
 			}

@@ -22,6 +22,7 @@ type Coverage struct {
 	// they are waiting too.
 	Ambiguous int
 	GivenUp   int      // waited too long, or among too many
+	Sampled   int      // came from a producer that sends only some of its spans
 	Keyless   int      // carried none of Missing, and stand in no trace
 	Missing   []string // what a signal would have to carry one of
 }
@@ -88,6 +89,7 @@ func (e *Engine) Coverage() []Coverage {
 		c.Ambiguous += p.Ambiguous
 		c.GivenUp += p.GivenUp
 		c.Keyless += p.Keyless
+		c.Sampled += p.Sampled
 	}
 	list := make([]Coverage, 0, len(byName))
 	for _, c := range byName {

@@ -122,6 +122,9 @@ func (e *Engine) place(fs *flowState, a *arrival, o *flows.Occurrence) {
 	a.scratch = linked
 	p := e.newProducer(fs, o, a.signal.Name)
 	e.stats.Applied++
+	if o.Sampled && !a.repeated {
+		p.Sampled++
+	}
 	switch {
 	case direct:
 		if fresh {

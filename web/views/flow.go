@@ -40,7 +40,7 @@ func (f FlowNow) stuckStat() stat {
 	case h.Stuck > 0:
 		s.class, s.note = "stuck", valueWords(h.ValueAtRisk, " at risk", "no value known")
 	case h.Unknown > 0:
-		s.class, s.note, s.href = "deaf", count(h.Unknown)+" unknown", f.list("", flows.Unknown)
+		s.class, s.note, s.href = "deaf", count(h.Unknown)+" unknown: sampled", f.list("", flows.Unknown)
 	}
 	return s
 }

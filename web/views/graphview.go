@@ -212,6 +212,8 @@ func drawNode(v FlowDetail, n graphNode, s stepNow) drawnNode {
 		if worth := money(v.atRisk(s.ID)); worth != "" && letters(d.badge+worth) < badgeLetters {
 			d.badge += " " + worth
 		}
+	case s.state == lookUnknown:
+		d.class, d.badgeClass, d.badge = "deaf", "deaf", count(s.Unknown)+" unknown"
 	case s.state == lookLate:
 		d.class, d.badgeClass, d.badge = "late", "late", "p99 "+spanOrDash(s.Latency.P99)
 	case s.exit:

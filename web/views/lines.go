@@ -103,6 +103,8 @@ func lineWords(f FlowNow, steps []stepNow) string {
 		switch s.state {
 		case lookStuck:
 			wrong = append(wrong, fmt.Sprintf("%s stuck at step %d, %s", count(s.Overdue), i+1, s.Title))
+		case lookUnknown:
+			wrong = append(wrong, fmt.Sprintf("%s unknown at step %d, %s", count(s.Unknown), i+1, s.Title))
 		case lookLate:
 			wrong = append(wrong, fmt.Sprintf("step %d, %s, slower than its limit", i+1, s.Title))
 		}

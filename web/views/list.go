@@ -198,13 +198,15 @@ func (v InstanceList) total() (int, bool) {
 		return h.InFlight, true
 	case sameStates(v.Query.States, []flows.State{flows.Stuck}):
 		return h.Stuck, true
-	case sameStates(v.Query.States, []flows.State{flows.Unknown}):
+	case v.onlyUnknown():
 		return h.Unknown, true
 	case sameStates(v.Query.States, []flows.State{flows.Held}):
 		return h.Held, true
 	}
 	return 0, false
 }
+
+func (v InstanceList) onlyUnknown() bool { return sameStates(v.Query.States, []flows.State{flows.Unknown}) }
 
 // shown says how much of the list is on the page, and in which order.
 func (v InstanceList) shown() string {

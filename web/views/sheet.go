@@ -42,7 +42,7 @@ func newSheet(c Clock) sheet {
 			{label: "Stat tile", value: "51.5", unit: "/min", note: "3,090 in the last 60 min", href: "/_/components", spark: sampleSpark},
 			{class: "stuck", label: "Stuck", value: "214", note: "€31,880 at risk"},
 			{class: "late", label: "Late", value: "1", unit: " of 8", note: "flows"},
-			{class: "deaf", label: "Unknown", value: "12", note: "behind a silent source"},
+			{class: "deaf", label: "Unknown", value: "12", note: "behind sampled spans"},
 		},
 	}
 }

@@ -18,8 +18,8 @@ var (
 	lookOK    = look{"ok", "ok", "On track"}
 	lookLate  = look{"late", "late", "Late"}
 	lookStuck = look{"stuck", "stuck", "Stuck"}
-	// Unknown is drawn like deafness, which is its only cause: a dashed outline, never a colour
-	// of good or bad.
+	// Unknown is what waits behind systems that cannot be heard, or for spans that sampling may
+	// have left out: a dashed outline, never a colour of good or bad.
 	lookUnknown = look{"deaf", "deaf", "Unknown"}
 	lookQuiet   = look{"quiet", "quiet", "Quiet"}
 	lookRestore = look{"quiet", "restore", "Restoring"}
@@ -161,6 +161,7 @@ func (f FlowNow) steps() []stepNow {
 	list := make([]stepNow, len(f.Flow.Steps))
 	for i, step := range f.Flow.Steps {
 		h := health[step.ID]
+		h.Overdue -= h.Unknown // those are shown as what they are: nobody knows
 		list[i] = stepNow{
 			Step: step, StepHealth: h, pos: i, state: stepLook(step, h),
 			exit: step.End == flows.Failed || step.End == flows.Cancelled, had: f.Had[step.ID],
@@ -173,6 +174,8 @@ func stepLook(s flows.Step, h flows.StepHealth) look {
 	switch {
 	case h.Overdue > 0:
 		return lookStuck
+	case h.Unknown > 0:
+		return lookUnknown
 	case slow(s, h):
 		return lookLate
 	case h.Reached == 0 && h.Waiting == 0:
