@@ -30,7 +30,7 @@ type cli struct {
 	Demo     demoCmd     `cmd:"" help:"Run Throughline with simulated traffic of three example flows, faults included."`
 	Check    checkCmd    `cmd:"" help:"Check flow files and the configuration; print file:line:col and what to write instead."`
 	Test     testCmd     `cmd:"" help:"Run the test cases that stand in the flow files."`
-	Import   importCmd   `cmd:"" help:"Load history from an event log (CSV or XES, gzip too). The same file twice changes nothing."`
+	Import   importCmd   `cmd:"" help:"Load history from an event log (CSV or XES) or from traces and logs (OTLP/JSON), gzip too. The same file twice changes nothing."`
 	Backfill backfillCmd `cmd:"" help:"Fold the ended instances of a flow by the version of its file that is in force."`
 	Token    tokenCmd    `cmd:"" help:"Create, list and revoke the tokens that auth.mode local asks for."`
 	Migrate  migrateCmd  `cmd:"" help:"Apply the ClickHouse schema, or show what is applied."`

@@ -39,28 +39,35 @@ type importSummary struct {
 	Stuck    int        `json:"stuck"`
 }
 
-// importLog reads an event log twice: for its greatest time, then to publish its rows.
+// importLog reads an event log, or OTLP, twice: for its greatest time, then to publish it.
 // It returns when the engine has applied them and the result is stored.
-func (a *app) importLog(ctx context.Context, flowName, path, format string, o mining.Options, progress func(rows int)) (importSummary, error) {
+func (a *app) importLog(ctx context.Context, flowName, path, format string, o mining.Options, progress func(rows, of int)) (importSummary, error) {
 	s := importSummary{Flow: flowName, AsOf: flows.NoTime, Faults: []string{}}
 	flow, ok := a.rules.Set().Flow(flowName)
 	if !ok {
 		return s, fmt.Errorf("no flow %q in %s; write %s first", flowName, a.config.ConfigDir, filepath.Join(a.config.ConfigDir, "flows", flowName+".yaml"))
 	}
-	cases := map[string]struct{}{}
-	if err := readLog(path, format, o, &s, func(r *mining.Row) error {
-		s.AsOf = max(s.AsOf, r.Time)
-		cases[r.Case] = struct{}{}
-		return nil
-	}); err != nil {
+	spans, err := isOTLP(path, format, o)
+	if err != nil {
 		return s, err
 	}
-	s.Cases = len(cases)
+	all := 0
+	onward := func(rows int) { progress(rows, all) }
+	scan, publish := func() error { return scanLog(path, format, o, &s) }, func() error {
+		return a.publishLog(ctx, flow, path, format, o, &s, onward)
+	}
+	if spans {
+		scan, publish = func() error { return a.scanOTLP(flow, path, &s) }, func() error { return a.publishOTLP(ctx, path, &s, onward) }
+	}
+	if err := scan(); err != nil {
+		return s, err
+	}
+	all = s.Rows
 	before, err := a.applied(ctx)
 	if err != nil {
 		return s, err
 	}
-	if err := a.publishLog(ctx, flow, path, format, o, &s, progress); err != nil {
+	if err := publish(); err != nil {
 		return s, err
 	}
 	last, err := a.bus.LastSeq(ctx, bus.Signals)
@@ -74,13 +81,27 @@ func (a *app) importLog(ctx context.Context, flowName, path, format string, o mi
 	if err != nil {
 		return s, err
 	}
-	s.New = after - before
+	if s.New = after - before; s.AsOf == flows.NoTime { // spans of which no flow wants any
+		return s, nil
+	}
 	h, err := a.store.Health(ctx, flow, flows.Window{From: flows.NoTime, To: s.AsOf, Hindsight: true}, "")
 	if err != nil {
 		return s, fmt.Errorf("import: %w", err)
 	}
 	s.Started, s.InFlight, s.Stuck = h.Started, h.InFlight, h.Stuck
 	return s, nil
+}
+
+// scanLog finds the clock of a log and how many cases it has.
+func scanLog(path, format string, o mining.Options, s *importSummary) error {
+	cases := map[string]struct{}{}
+	err := readLog(path, format, o, s, func(r *mining.Row) error {
+		s.AsOf = max(s.AsOf, r.Time)
+		cases[r.Case] = struct{}{}
+		return nil
+	})
+	s.Cases = len(cases)
+	return err
 }
 
 // applied is how many occurrences the engine has taken in so far.
@@ -134,22 +155,12 @@ func (a *app) publishLog(ctx context.Context, flow *flows.Flow, path, format str
 		if len(batch) == 0 {
 			return nil
 		}
-		for {
-			err := a.bus.Publish(ctx, flows.Batch{Signals: batch})
-			if err == nil {
-				batch = batch[:0]
-				progress(s.Rows)
-				return nil
-			}
-			if !bus.Busy(err) {
-				return fmt.Errorf("import: %w", err)
-			}
-			select {
-			case <-time.After(time.Second): // the bus makes room as the store writes
-			case <-ctx.Done():
-				return fmt.Errorf("import: %w", ctx.Err())
-			}
+		if err := a.publishPatiently(ctx, flows.Batch{Signals: batch}); err != nil {
+			return err
 		}
+		batch = batch[:0]
+		progress(s.Rows)
+		return nil
 	}
 	err := readLog(path, format, o, s, func(r *mining.Row) error {
 		signal := mining.ToSignal(flow, r, counter.Next(r))
@@ -208,25 +219,26 @@ func (a *app) spoolImport(w http.ResponseWriter, r *http.Request) (s importSumma
 	}
 	q := r.URL.Query()
 	o := mining.Options{Case: q.Get("case"), Activity: q.Get("activity"), Time: q.Get("time"), Sequence: q.Get("sequence")}
-	return a.importLog(r.Context(), r.PathValue("flow"), file.Name(), q.Get("format"), o, func(int) {})
+	return a.importLog(r.Context(), r.PathValue("flow"), file.Name(), q.Get("format"), o, func(int, int) {})
 }
 
 type importCmd struct {
 	settingsFlags
 	Flow     string `required:"" help:"Flow whose history this is."`
-	File     string `arg:"" help:"Event log." type:"existingfile"`
+	File     string `arg:"" help:"Event log, or traces and logs in OTLP/JSON." type:"existingfile"`
 	Case     string `help:"Column of the case, the flow's key."`
 	Activity string `help:"Column of the activity, the event's name."`
 	Time     string `help:"Column of the time."`
 	Sequence string `help:"Column that orders rows of equal time."`
-	Format   string `help:"csv or xes; told by the content where not given." enum:",csv,xes" default:""`
+	Format   string `help:"csv, xes or otlp; told by the content where not given." enum:",csv,xes,otlp" default:""`
 	Server   string `help:"URL of a running Throughline; without it the data folder is opened here."`
 }
 
 // Help is shown below the flags.
 func (importCmd) Help() string {
 	return "Examples:\n  throughline import --flow receipt receipt.csv.gz --server http://127.0.0.1:8080\n" +
-		"  throughline import --flow receipt --case case_id --activity activity --time timestamp receipt.csv"
+		"  throughline import --flow receipt --case case_id --activity activity --time timestamp receipt.csv\n" +
+		"  throughline import --flow checkout traces.ndjson.gz"
 }
 
 // Run is the command.
@@ -242,8 +254,13 @@ func (i *importCmd) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w.stdout, "%s: %d rows of %d cases in %s, %d new; as of %s: %d started, %d in flight, %d stuck\n",
-		s.Flow, s.Rows, s.Cases, time.Since(began).Round(10*time.Millisecond), s.New, s.AsOf, s.Started, s.InFlight, s.Stuck)
+	if s.AsOf == flows.NoTime {
+		fmt.Fprintf(w.stdout, "%d spans and log records in %s are stored; no flow wants any of them as a step, and none carries a key\n",
+			s.Rows, time.Since(began).Round(10*time.Millisecond))
+	} else {
+		fmt.Fprintf(w.stdout, "%s: %d rows of %d cases in %s, %d new; as of %s: %d started, %d in flight, %d stuck\n",
+			s.Flow, s.Rows, s.Cases, time.Since(began).Round(10*time.Millisecond), s.New, s.AsOf, s.Started, s.InFlight, s.Stuck)
+	}
 	for _, fault := range s.Faults {
 		fmt.Fprintln(w.stderr, fault)
 	}
@@ -271,13 +288,16 @@ func (i *importCmd) here(w *world) (s importSummary, err error) {
 		return s, unreachable("%w", err)
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	rows := 0
-	if err := readLog(i.File, i.Format, i.options(), &s, func(*mining.Row) error { rows++; return nil }); err != nil {
-		return s, err
-	}
-	bar := newBar(w.stderr, "importing "+filepath.Base(i.File), int64(rows))
-	defer bar.end()
-	return a.importLog(w.ctx, i.Flow, i.File, i.Format, i.options(), func(done int) { bar.set(int64(done)) })
+	bar := newBar(w.stderr, "importing "+filepath.Base(i.File), 0)
+	defer func() {
+		if bar.done > 0 {
+			bar.end()
+		}
+	}()
+	return a.importLog(w.ctx, i.Flow, i.File, i.Format, i.options(), func(done, of int) {
+		bar.total = int64(of)
+		bar.set(int64(done))
+	})
 }
 
 // send gives the file to a running server.
