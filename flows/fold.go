@@ -62,7 +62,7 @@ func (d *folder) reset() {
 	in := d.in
 	*in = Instance{
 		ReasonStep: -1, EndStep: -1, StuckSince: NoTime, HeldSince: NoTime, HeldUntil: NoTime,
-		StartedAt: NoTime, LastAt: NoTime, EndedAt: NoTime, NextChange: NoTime,
+		StartedAt: NoTime, FirstAt: NoTime, LastAt: NoTime, EndedAt: NoTime, NextChange: NoTime,
 		Steps: in.Steps[:0], Path: in.Path[:0], Times: in.Times[:0], Failures: in.Failures[:0],
 		WaitingOn: in.WaitingOn[:0], Deviations: in.Deviations[:0],
 	}
@@ -83,6 +83,9 @@ func (d *folder) scan() int {
 	}
 	for i := range d.occurrences {
 		o := &d.occurrences[i]
+		if i == 0 || o.Start < in.FirstAt {
+			in.FirstAt = o.Start
+		}
 		if o.Step >= steps {
 			d.beside(o)
 			continue

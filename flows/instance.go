@@ -139,6 +139,7 @@ type Instance struct {
 	Reopened   bool          // had ended, and more children became expected at the end step
 	StartedAt  Time          // earliest start of any step
 	Began      bool          // has a signal of a step, if only failed tries: not of a hold alone
+	FirstAt    Time          // earliest start of any signal, of a hold too
 	LastAt     Time          // latest signal
 	EndedAt    Time          // NoTime while in flight
 	EndStep    int           // -1 while in flight, and where expired or resolved

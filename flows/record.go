@@ -28,11 +28,13 @@ type InstanceRecord struct {
 	HeldUntil   Time
 	Reopened    bool
 	StartedAt   Time
+	FirstAt     Time // start of its first signal, of a hold too
 	LastAt      Time
 	EndedAt     Time
 	EndStep     string
 	WaitingOn   []WaitingRecord
 	Path        []string
+	PathFor     time.Duration // from the first to the last of Path
 	Deviations  []Deviation
 	Conforming  bool
 	Amount      decimal.NullDecimal
@@ -78,7 +80,7 @@ func (f *Flow) RecordInto(r *InstanceRecord, key string, in *Instance, asOf Time
 		Flow: f.Name, Version: f.Version, Key: key, State: in.State, Reason: in.Reason,
 		StuckSince: in.StuckSince, StuckFor: in.StuckFor, Recovered: in.Recovered,
 		Hold: in.Hold, HeldSince: in.HeldSince, HeldUntil: in.HeldUntil, Reopened: in.Reopened,
-		StartedAt: in.StartedAt, LastAt: in.LastAt, EndedAt: in.EndedAt,
+		StartedAt: in.StartedAt, FirstAt: in.FirstAt, LastAt: in.LastAt, EndedAt: in.EndedAt,
 		Deviations: append(r.Deviations[:0], in.Deviations...), Conforming: in.Conforming,
 		Amount: in.Amount, Currency: in.Currency, Segments: byName(f.Segments, in.Segments), AsOf: asOf,
 	}
@@ -94,6 +96,9 @@ func (f *Flow) RecordInto(r *InstanceRecord, key string, in *Instance, asOf Time
 		r.WaitingOn = append(r.WaitingOn, WaitingRecord{s.ID, s.System, w.DueAt, w.Deadline, w.Expected, w.Seen})
 	}
 	r.Path = slices.Grow(path, len(in.Path))
+	if n := len(in.Times); n > 0 {
+		r.PathFor = in.Times[n-1].Sub(in.Times[0])
+	}
 	for _, s := range in.Path {
 		r.Path = append(r.Path, f.Steps[s].ID)
 	}
@@ -104,7 +109,7 @@ func (f *Flow) NoRecord(instanceKey string) InstanceRecord {
 	key, environment := SplitInstanceKey(instanceKey)
 	return InstanceRecord{
 		Flow: f.Name, Version: f.Version, Key: key, Environment: environment, Deleted: true,
-		StartedAt: NoTime, LastAt: NoTime, EndedAt: NoTime, StuckSince: NoTime, HeldSince: NoTime, HeldUntil: NoTime,
+		StartedAt: NoTime, FirstAt: NoTime, LastAt: NoTime, EndedAt: NoTime, StuckSince: NoTime, HeldSince: NoTime, HeldUntil: NoTime,
 	}
 }
 

@@ -102,13 +102,20 @@ type folded struct {
 func (s *Store) fold(ctx context.Context, q foldQuery, visit func(folded) error) error {
 	ctx, cancel := withTimeout(ctx, foldTimeout)
 	defer cancel()
-	condition := ""
-	if q.bound.set || q.segment.name != "" {
-		condition = sqlOccurrencesBetween
-	}
 	ls, err := s.lenses(ctx, q.flow)
 	if err != nil {
 		return err
+	}
+	if byTime, err := s.standsByTime(ctx, &q, ls); err != nil {
+		return err
+	} else if byTime {
+		if done, err := s.foldByTime(ctx, q, ls, visit); done || err != nil {
+			return err
+		}
+	}
+	condition := ""
+	if q.bound.set || q.segment.name != "" {
+		condition = sqlOccurrencesBetween
 	}
 	var bounds []any
 	if condition != "" {
@@ -125,14 +132,38 @@ func (s *Store) fold(ctx context.Context, q foldQuery, visit func(folded) error)
 	if err != nil {
 		return fmt.Errorf("read occurrences: %w", err)
 	}
+	var kept *keptRows
 	if len(ls.others) == 0 {
-		return errors.Join(foldRows(rows, q, ls, nil, visit), rows.Close())
+		return errors.Join(foldRows(rows, q, ls, kept, visit), rows.Close())
 	}
-	kept, err := s.keptVersions(ctx, q.flow, condition, bounds...)
+	kept, err = s.keptVersions(ctx, q.flow, condition, bounds...)
 	if err != nil {
 		return errors.Join(err, rows.Close())
 	}
-	return errors.Join(foldRows(rows, q, ls, kept, visit), rows.Close(), kept.rows.Close())
+	return errors.Join(foldRows(rows, q, ls, kept, visit), rows.Close(), kept.close())
+}
+
+// foldByTime is fold of the instances between two instants, from where their occurrences stand by time. It is not
+// done where they are too many for that.
+func (s *Store) foldByTime(ctx context.Context, q foldQuery, ls *lenses, visit func(folded) error) (done bool, err error) {
+	found, ok, err := s.candidates(ctx, &q)
+	if err != nil || !ok {
+		return false, err
+	}
+	parts, err := s.parts(ctx, q.flow.Name, found, q.until())
+	if err != nil {
+		return false, err
+	}
+	for _, p := range parts {
+		rows, kept, err := s.readPart(ctx, q.flow, ls, p, q.until())
+		if err != nil {
+			return true, err
+		}
+		if err := errors.Join(foldRows(rows, q, ls, kept, visit), rows.Close(), kept.close()); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
 }
 
 func (q *foldQuery) betweenArgs() []any {

@@ -36,14 +36,14 @@ func scanInstance(rows driver.Rows) (flows.InstanceRecord, error) {
 		asOf                                    int64
 		steps, systems, deviations              []string
 		due, deadlines                          []int64
-		heldSince, heldUntil                    int64
+		heldSince, heldUntil, first, pathFor    int64
 		expected, seen                          []uint32
 	)
 	err := rows.Scan(
 		&r.Flow, &r.Version, &r.Key, &state, &reason, &r.ReasonStep, &r.System, &stuckSince, &for64, &r.Recovered,
 		&started, &last, &ended, &r.EndStep, &steps, &systems, &due, &deadlines, &r.Path, &deviations, &r.Conforming,
 		&amount, &r.Currency, &r.Segments, &asOf, &r.Imported,
-		&r.Hold, &heldSince, &heldUntil, &r.Reopened, &expected, &seen,
+		&r.Hold, &heldSince, &heldUntil, &r.Reopened, &expected, &seen, &first, &pathFor,
 	)
 	if err != nil {
 		return r, fmt.Errorf("scan an instance: %w", err)
@@ -55,6 +55,7 @@ func scanInstance(rows driver.Rows) (flows.InstanceRecord, error) {
 	}
 	r.Reason, r.StuckSince, r.StuckFor = flows.Reason(reason), flows.Time(stuckSince), time.Duration(for64)
 	r.StartedAt, r.LastAt, r.EndedAt, r.AsOf = flows.Time(started), flows.Time(last), flows.Time(ended), flows.Time(asOf)
+	r.FirstAt, r.PathFor = flows.Time(first), time.Duration(pathFor)
 	r.HeldSince, r.HeldUntil = flows.Time(heldSince), flows.Time(heldUntil)
 	for i := range steps {
 		r.WaitingOn = append(r.WaitingOn, flows.WaitingRecord{

@@ -102,6 +102,14 @@ func (s *Store) keptVersions(ctx context.Context, f *flows.Flow, condition strin
 	return &keptRows{rows: rows}, nil
 }
 
+// close ends the reading; of nil it is nothing.
+func (k *keptRows) close() error {
+	if k == nil {
+		return nil
+	}
+	return k.rows.Close()
+}
+
 func (k *keptRows) next() bool {
 	if k.done || !k.rows.Next() {
 		k.done = true

@@ -43,7 +43,9 @@ func (s *Store) retention(r Retention) []string {
 		alter("signals", "toDateTime(received, 'UTC') + "+seconds(r.Signals)+" DELETE WHERE empty(keys) AND trace_id = '', "+
 			"toDateTime(received, 'UTC') + "+seconds(max(r.Instances, r.Signals))),
 		alter("instances", "written + "+seconds(r.Instances)+" DELETE WHERE isNotNull(ended_at)"),
+		alter("instances_by_time", "written + "+seconds(r.Instances)),
 		alter("steps", "written + "+seconds(2*r.Instances)),
+		alter("steps_by_time", "written + "+seconds(2*r.Instances)),
 		alter("engine_state", "written + "+seconds(r.Instances)+" DELETE WHERE kind = 'evicted'"),
 		alter("engine_left", "written + "+seconds(r.Instances)),
 	}

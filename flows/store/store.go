@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -33,6 +34,8 @@ type Store struct {
 	cluster  string
 	http     bool
 	versions sync.Map // *flows.Flow by flow and version; nil for one that cannot be read
+
+	allByTime atomic.Bool // steps_by_time has what steps has
 }
 
 const (

@@ -325,3 +325,105 @@ ALTER TABLE throughline.signals ON CLUSTER 'prod'
 ALTER TABLE throughline.steps ON CLUSTER 'prod'
     ADD COLUMN IF NOT EXISTS sampled Bool COMMENT 'of a producer that samples' CODEC(ZSTD(1)) AFTER hash
 
+-- 0024_steps_by_time
+-- The rows of steps again, by the hour in which they start: what is asked of a past instant lies together, where steps has it all
+-- over. start_time only ever gets earlier (of copies that differ the earliest counts), so that up to an hour the latest row of a
+-- signal is found with those it replaces. deleted rows stay, since they may replace a row of another hour: whoever reads takes
+-- the latest by (key, source, id, step).
+CREATE TABLE IF NOT EXISTS throughline.steps_by_time ON CLUSTER 'prod'
+(
+    flow        LowCardinality(String),
+    hour        Int32 COMMENT 'of start_time, since 1970' CODEC(Delta, ZSTD(1)),
+    key         String CODEC(ZSTD(1)),
+    source      String CODEC(ZSTD(1)),
+    id          String CODEC(ZSTD(1)),
+    step        LowCardinality(String),
+    time        DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    start_time  DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    outcome     Enum8('ok' = 0, 'error' = 1),
+    sequence    String CODEC(ZSTD(1)),
+    system      LowCardinality(String),
+    as_of       DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    hash        UInt64,
+    sampled     Bool,
+    amount      Nullable(String),
+    currency    LowCardinality(String),
+    segments    Map(LowCardinality(String), String),
+    child       String CODEC(ZSTD(1)),
+    expect      Map(LowCardinality(String), String),
+    row_version UInt64 CODEC(Delta, ZSTD(1)),
+    deleted     UInt8,
+    written     DateTime('UTC') CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplicatedReplacingMergeTree(row_version)
+ORDER BY (flow, hour, key, source, id, step)
+TTL written + INTERVAL 800 DAY
+
+-- 0025_steps_by_time_view
+-- Each row of steps, as it is inserted.
+CREATE MATERIALIZED VIEW IF NOT EXISTS throughline.steps_to_time ON CLUSTER 'prod' TO throughline.steps_by_time AS
+SELECT
+    flow, toInt32(intDiv(toUnixTimestamp64Nano(start_time), 3600000000000)) AS hour, key, source, id, step, time, start_time, outcome, sequence,
+    system, as_of, hash, sampled, amount, currency, segments, child, expect, row_version, deleted, written
+FROM throughline.steps
+
+-- 0026_steps_by_time_before
+-- What was stored before, where that takes seconds. Where it was more, steps alone goes on to be read: the oldest row tells.
+INSERT INTO throughline.steps_by_time
+SELECT
+    flow, toInt32(intDiv(toUnixTimestamp64Nano(start_time), 3600000000000)) AS hour, key, source, id, step, time, start_time, outcome, sequence,
+    system, as_of, hash, sampled, amount, currency, segments, child, expect, row_version, deleted, written
+FROM throughline.steps
+WHERE (SELECT count() FROM throughline.steps) <= 20000000
+
+-- 0027_instances_first
+-- When an instance began, for lists by time, and how long its path took. NULL and 0 in rows from before.
+ALTER TABLE throughline.instances ON CLUSTER 'prod'
+    ADD COLUMN IF NOT EXISTS first_at Nullable(DateTime64(9, 'UTC')) COMMENT 'start of its first signal, of a hold too' AFTER last_at,
+    ADD COLUMN IF NOT EXISTS path_for Int64 COMMENT 'nanoseconds from the first to the last of path' AFTER path
+
+-- 0028_instances_by_time
+-- Which instances ended, by how long they were there and since when: of one class, those of an instant began within 2^class s before
+-- it, so that all are found in a few narrow ranges. A place is of any row that an instance had: whoever reads looks at its signals.
+CREATE TABLE IF NOT EXISTS throughline.instances_by_time ON CLUSTER 'prod'
+(
+    flow        LowCardinality(String),
+    class       UInt8 COMMENT 'until is less than 2^class seconds after began; 64 more where first_at was not known',
+    began       DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    key         String CODEC(ZSTD(1)),
+    until       DateTime64(9, 'UTC') COMMENT 'its end, or a signal after it' CODEC(Delta, ZSTD(1)),
+    row_version UInt64 CODEC(Delta, ZSTD(1)),
+    written     DateTime('UTC') CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplicatedReplacingMergeTree(row_version)
+ORDER BY (flow, class, began, key)
+TTL written + INTERVAL 400 DAY
+
+-- 0029_instances_by_time_view
+-- Each row of instances that ended, as it is inserted.
+CREATE MATERIALIZED VIEW IF NOT EXISTS throughline.instances_to_time ON CLUSTER 'prod' TO throughline.instances_by_time AS
+SELECT
+    flow,
+    toUInt8(if(isNull(first_at), 64, 0) + least(63, ceil(log2(1 + intDiv(toUnixTimestamp64Nano(until) - toUnixTimestamp64Nano(began), 1000000000))))) AS class,
+    assumeNotNull(coalesce(first_at, started_at, ended_at)) AS began,
+    key,
+    greatest(assumeNotNull(ended_at), ifNull(last_at, assumeNotNull(ended_at)), began) AS until,
+    row_version,
+    written
+FROM throughline.instances
+WHERE isNotNull(ended_at)
+
+-- 0030_instances_by_time_before
+-- What was stored before, where that takes seconds, as with steps.
+INSERT INTO throughline.instances_by_time
+SELECT
+    flow,
+    toUInt8(if(isNull(first_at), 64, 0) + least(63, ceil(log2(1 + intDiv(toUnixTimestamp64Nano(until) - toUnixTimestamp64Nano(began), 1000000000))))) AS class,
+    assumeNotNull(coalesce(first_at, started_at, ended_at)) AS began,
+    key,
+    greatest(assumeNotNull(ended_at), ifNull(last_at, assumeNotNull(ended_at)), began) AS until,
+    row_version,
+    written
+FROM throughline.instances
+WHERE isNotNull(ended_at) AND (SELECT count() FROM throughline.steps) <= 20000000
+

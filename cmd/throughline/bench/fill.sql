@@ -38,7 +38,7 @@ SELECT
 FROM numbers({from:UInt64} * 5, {count:UInt64} * 5);
 
 INSERT INTO /*database*/.instances
-    (flow, key, version, state, started_at, last_at, ended_at, end_step, path, conforming, segments, as_of, row_version, deleted, written)
+    (flow, key, version, state, started_at, last_at, first_at, ended_at, end_step, path, path_for, conforming, segments, as_of, row_version, deleted, written)
 SELECT
     'bench-stored' AS flow,
     lower(hex(sipHash64(number))) AS key,
@@ -46,9 +46,11 @@ SELECT
     'completed' AS state,
     fromUnixTimestamp64Nano({since:Int64} + toInt64(number * intDiv({span:Int64}, {total:Int64})), 'UTC') AS started_at,
     addSeconds(started_at, 960) AS last_at,
+    started_at AS first_at,
     last_at AS ended_at,
     'arrived' AS end_step,
     ['begun', 'paid', 'packed', 'shipped', 'arrived'] AS path,
+    960000000000 AS path_for,
     true AS conforming,
     map('region', ['EU', 'US', 'APAC'][number % 3 + 1]) AS segments,
     ended_at AS as_of,

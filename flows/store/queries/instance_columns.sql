@@ -29,4 +29,6 @@
     ifNull(toUnixTimestamp64Nano(held_until), {none:Int64}),
     reopened,
     waiting_on.expected,
-    waiting_on.seen
+    waiting_on.seen,
+    ifNull(toUnixTimestamp64Nano(first_at), {none:Int64}),
+    path_for

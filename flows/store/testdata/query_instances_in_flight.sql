@@ -32,7 +32,9 @@ SELECT
     ifNull(toUnixTimestamp64Nano(held_until), {none:Int64}),
     reopened,
     waiting_on.expected,
-    waiting_on.seen
+    waiting_on.seen,
+    ifNull(toUnixTimestamp64Nano(first_at), {none:Int64}),
+    path_for
 FROM instances FINAL
 WHERE flow = {flow:String} AND key IN (
     SELECT key

@@ -1,0 +1,12 @@
+-- Each row of instances that ended, as it is inserted.
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.instances_to_time{{.OnCluster}} TO {{.Database}}.instances_by_time AS
+SELECT
+    flow,
+    toUInt8(if(isNull(first_at), 64, 0) + least(63, ceil(log2(1 + intDiv(toUnixTimestamp64Nano(until) - toUnixTimestamp64Nano(began), 1000000000))))) AS class,
+    assumeNotNull(coalesce(first_at, started_at, ended_at)) AS began,
+    key,
+    greatest(assumeNotNull(ended_at), ifNull(last_at, assumeNotNull(ended_at)), began) AS until,
+    row_version,
+    written
+FROM {{.Database}}.instances
+WHERE isNotNull(ended_at)
