@@ -206,7 +206,9 @@ func (v InstanceList) total() (int, bool) {
 	return 0, false
 }
 
-func (v InstanceList) onlyUnknown() bool { return sameStates(v.Query.States, []flows.State{flows.Unknown}) }
+func (v InstanceList) onlyUnknown() bool {
+	return sameStates(v.Query.States, []flows.State{flows.Unknown})
+}
 
 // shown says how much of the list is on the page, and in which order.
 func (v InstanceList) shown() string {

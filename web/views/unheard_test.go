@@ -28,6 +28,7 @@ func TestUnknownIsSaidWithItsReason(t *testing.T) {
 	}{
 		"list":     {render(t, ListPanel(list)), []string{"Nobody can tell", "proves nothing", "sampling: ok", `<span class="tag">sampled</span>`, "Unknown"}},
 		"instance": {render(t, InstanceVerdict(timeline)), []string{"Nobody can tell", "proves nothing", "Invoice posted", "the limit passed at"}},
+		"timeline": {render(t, InstanceWaterfall(timeline)), []string{"limit passed at"}},
 		"stuck":    {render(t, StuckPanel(detail)), []string{"12 unknown", "proves nothing", "state=unknown"}},
 		"stats":    {render(t, FlowStats(detail)), []string{"12 unknown: sampled"}},
 		"graph":    {render(t, FlowGraph(detail)), []string{"12 unknown", "node deaf"}},
@@ -38,7 +39,7 @@ func TestUnknownIsSaidWithItsReason(t *testing.T) {
 				t.Errorf("%s: no %q in %s", what, want, c.html)
 			}
 		}
-		if strings.Contains(c.html, "t-stuck") {
+		if strings.Contains(c.html, "t-stuck") || strings.Contains(c.html, `class="wait stuck"`) || strings.Contains(c.html, `wf-row sel`) {
 			t.Errorf("%s: something is drawn as stuck: %s", what, c.html)
 		}
 	}

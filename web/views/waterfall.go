@@ -252,7 +252,9 @@ func (v InstanceTimeline) waitingRow(s scale, w flows.WaitingRecord) wfRow {
 	}
 	r.limit = s.place(w.Deadline)
 	if now > w.Deadline {
-		r.class, r.tone = "sel", "stuck"
+		if v.Detail.State != flows.Unknown {
+			r.class, r.tone = "sel", "stuck"
+		}
 		r.about += ", limit passed at " + v.at(w.Deadline)
 		return r
 	}
