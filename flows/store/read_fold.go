@@ -63,10 +63,11 @@ const foldTimeout = time.Minute
 type foldQuery struct {
 	flow      *flows.Flow
 	now       flows.Time
-	hindsight bool     // only occurrences up to now exist, and all are judged at now
-	bound     bound    // instances that can matter; the zero value is all
-	segment   segment  // zero is none
-	keys      []string // of these alone; nil for all
+	hindsight bool          // only occurrences up to now exist, and all are judged at now
+	bound     bound         // instances that can matter; the zero value is all
+	segment   segment       // zero is none
+	keys      []string      // of these alone; nil for all
+	states    []flows.State // those in other states need not be visited; nil for all
 }
 
 // bound selects the instances that were in flight, ended or had a signal between two
@@ -146,6 +147,13 @@ func (s *Store) fold(ctx context.Context, q foldQuery, visit func(folded) error)
 // foldByTime is fold of the instances between two instants, from where their occurrences stand by time. It is not
 // done where they are too many for that.
 func (s *Store) foldByTime(ctx context.Context, q foldQuery, ls *lenses, visit func(folded) error) (done bool, err error) {
+	if q.hindsight {
+		if held, err := s.heldHour(ctx, q, ls); err != nil {
+			return true, err
+		} else if held != nil {
+			return true, held.fold(q, visit)
+		}
+	}
 	found, ok, err := s.candidates(ctx, &q)
 	if err != nil || !ok {
 		return false, err
@@ -188,23 +196,33 @@ func (q *foldQuery) until() flows.Time {
 // foldRows folds rows in which those of one key stand together, each key by the version
 // that kept says; nil where there is one only.
 func foldRows(rows driver.Rows, q foldQuery, ls *lenses, kept *keptRows, visit func(folded) error) error {
-	var (
-		occurrences []flows.Occurrence
-		key         string
-	)
 	f := folder{q: q, visit: visit}
-	flush := func() error {
+	return eachKey(rows, ls, kept, func(key, version string, occurrences []flows.Occurrence) error {
 		l := ls.inForce
-		if kept != nil && len(occurrences) > 0 {
-			version, err := kept.of(key)
-			if err != nil {
-				return err
-			}
-			if own := ls.others[version]; own != nil && !(q.hindsight && f.openBy(own, occurrences)) {
-				l = own
-			}
+		if own := ls.others[version]; own != nil && !(q.hindsight && f.openBy(own, occurrences)) {
+			l = own
 		}
 		return f.key(l.flow, key, l.see(occurrences))
+	})
+}
+
+// eachKey yields the occurrences of one key after the other, valid until the next, with the version that kept says.
+func eachKey(rows driver.Rows, ls *lenses, kept *keptRows, yield func(key, version string, occurrences []flows.Occurrence) error) error {
+	var (
+		occurrences  []flows.Occurrence
+		key, version string
+		err          error
+	)
+	flush := func() error {
+		if len(occurrences) == 0 {
+			return nil
+		}
+		if kept != nil {
+			if version, err = kept.of(key); err != nil {
+				return err
+			}
+		}
+		return yield(key, version, occurrences)
 	}
 	reader := occurrenceReader{segments: len(ls.segments), expects: len(ls.expecting)}
 	for rows.Next() {

@@ -171,7 +171,7 @@ func sortRecords(sort flows.Sort, records []flows.InstanceRecord) {
 func (s *Store) instancesFolded(
 	ctx context.Context, f *flows.Flow, q flows.InstanceQuery, asOf flows.Time, after *place,
 ) ([]flows.InstanceRecord, error) {
-	fq := foldQuery{flow: f, now: asOf, hindsight: q.At != flows.NoTime}
+	fq := foldQuery{flow: f, now: asOf, hindsight: q.At != flows.NoTime, states: q.States}
 	from := flows.NoTime
 	if q.Over > 0 {
 		from = asOf.Add(-q.Over)

@@ -75,3 +75,59 @@ func TestWhatStandsNotByTimeIsReadByKey(t *testing.T) {
 		t.Errorf("by time: %v; -want +got\n%s", s.allByTime.Load(), diff)
 	}
 }
+
+// TestARunOfInstantsReadsItsHourOnce steps through an hour in memory, to which a late signal comes.
+func TestARunOfInstantsReadsItsHourOnce(t *testing.T) {
+	s := openStore(t)
+	s.hours.least = 0
+	w := makeWorld(t, s, 400)
+	begin := epoch.Add(10 * 24 * time.Hour)
+	reads := map[*heldHour]bool{}
+	var held *heldHour
+	check := func(at flows.Time, region string) {
+		t.Helper()
+		window := flows.Window{From: at.Add(-time.Hour), To: at, Hindsight: true}
+		got, err := s.Health(t.Context(), w.flow, window, map[string]string{"EU": "region:EU"}[region])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(asJSON(t, w.health(window, region)), asJSON(t, got)); diff != "" {
+			t.Fatalf("at %s: -want +got\n%s", at, diff)
+		}
+		held = s.hours.list[len(s.hours.list)-1]
+		reads[held] = true
+	}
+	for i := range 30 {
+		check(begin.Add(time.Duration(i)*2*time.Minute), []string{"", "EU"}[i%2])
+	}
+	if len(reads) != 2 { // the first instant alone, and the hour
+		t.Errorf("the hour was read %d times", len(reads))
+	}
+	for _, at := range []flows.Time{begin.Add(4 * time.Minute), begin.Add(56 * time.Minute)} {
+		check(at, "")
+		for _, states := range [][]flows.State{{flows.Stuck}, {flows.Open, flows.Held}} {
+			checkPages(t, s, w, flows.InstanceQuery{Since: flows.NoTime, At: at, States: states})
+		}
+		series, err := s.Series(t.Context(), w.flow, at.Add(-time.Hour), at, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := w.health(flows.Window{From: series.From, To: at, Hindsight: true}, "")
+		equal(t, "started", series.Started[0]+series.Started[len(series.Started)-1]*(len(series.Started)-1), h.Started)
+	}
+	key := "late"
+	o := randomOccurrence(rand.New(rand.NewPCG(1, 1)), begin.Add(time.Minute), "late")
+	o.Step = 0
+	w.all[key] = []flows.Occurrence{o}
+	if err := s.WriteOccurrences(t.Context(), 5, []flows.OccurrenceRecord{w.flow.OccurrenceRecord(key, o)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.WriteInstances(t.Context(), 5, w.records(w.now, false)); err != nil {
+		t.Fatal(err)
+	}
+	before := held
+	check(begin.Add(30*time.Minute), "")
+	if held == before {
+		t.Error("what came late was not read")
+	}
+}

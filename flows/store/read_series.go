@@ -33,6 +33,11 @@ func (s *Store) Series(ctx context.Context, f *flows.Flow, from, to flows.Time, 
 	}
 	ctx, cancel := withTimeout(ctx, foldTimeout)
 	defer cancel()
+	if to.Sub(from) <= playedAtMost && time.Since(to.Std()) > playedBehind {
+		if series, ok, err := s.seriesPlayed(ctx, f, first, from, to, bucket); ok || err != nil {
+			return series, err
+		}
+	}
 	steps := make([]string, len(f.Steps))
 	for i := range f.Steps {
 		steps[i] = f.Steps[i].ID
@@ -76,6 +81,58 @@ func (s *Store) Series(ctx context.Context, f *flows.Flow, from, to flows.Time, 
 	}
 	slices.SortStableFunc(series.Left, func(a, b flows.LeftAt) int { return cmp.Compare(b.Count, a.Count) })
 	return series, nil
+}
+
+const (
+	playedAtMost = 2 * time.Hour // of which a series is made from the hour in memory
+	playedBehind = time.Minute   // what is younger is as it is now
+)
+
+// seriesPlayed is Series as it was at to, of the hour that the numbers beside it are read from. ok is false where there are
+// too many instances for that.
+func (s *Store) seriesPlayed(ctx context.Context, f *flows.Flow, first, from, to flows.Time, bucket time.Duration) (series flows.Series, ok bool, err error) {
+	q := foldQuery{flow: f, now: to, hindsight: true, bound: between(first, to)}
+	ls, err := s.lenses(ctx, f)
+	if err != nil {
+		return series, false, err
+	}
+	if byTime, err := s.standsByTime(ctx, &q, ls); err != nil || !byTime {
+		return series, false, err
+	}
+	held, err := s.heldHour(ctx, q, ls)
+	if err != nil || held == nil {
+		return series, false, err
+	}
+	n := int((to.Sub(first) + bucket - 1) / bucket)
+	series = flows.Series{From: first, Bucket: bucket, Started: make([]int, n), Ended: map[flows.State][]int{}}
+	left := map[flows.LeftAt]int{}
+	err = held.fold(q, func(c folded) error {
+		if in := c.in; in.Began && in.StartedAt >= first && in.StartedAt < to {
+			series.Started[in.StartedAt.Sub(first)/bucket]++
+		}
+		if in := c.in; !in.State.InFlight() && in.EndedAt >= first && in.EndedAt < to {
+			if series.Ended[in.State] == nil {
+				series.Ended[in.State] = make([]int, n)
+			}
+			series.Ended[in.State][in.EndedAt.Sub(first)/bucket]++
+			if in.State != flows.Completed && in.EndedAt >= from {
+				r := flows.LeftAt{State: in.State}
+				if in.EndStep >= 0 {
+					r.Step = c.flow.Steps[in.EndStep].ID
+				}
+				left[r]++
+			}
+		}
+		return nil
+	})
+	for l, n := range left {
+		l.Count = n
+		series.Left = append(series.Left, l)
+	}
+	slices.SortFunc(series.Left, func(a, b flows.LeftAt) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.State, b.State), cmp.Compare(a.Step, b.Step))
+	})
+	return series, true, err
 }
 
 // addLeft counts an end; rows of one way and step stand together.

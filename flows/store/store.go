@@ -36,6 +36,7 @@ type Store struct {
 	versions sync.Map // *flows.Flow by flow and version; nil for one that cannot be read
 
 	allByTime atomic.Bool // steps_by_time has what steps has
+	hours     hours
 }
 
 const (
@@ -68,7 +69,7 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open clickhouse: %w", err), root.Close())
 	}
-	return &Store{conn: conn, root: root, database: c.Database, cluster: c.Cluster, http: c.HTTP}, nil
+	return &Store{conn: conn, root: root, database: c.Database, cluster: c.Cluster, http: c.HTTP, hours: hours{least: leastHeld}}, nil
 }
 
 // options are those of one pool of connections, bound to a database or to none.
