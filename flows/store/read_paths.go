@@ -3,21 +3,31 @@ package store
 import (
 	"cmp"
 	"context"
+	_ "embed" // the query
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"throughline/flows"
 )
 
 // Variants lists the distinct paths of the instances of f, of all states, that started in
 // [from, to); NoTime at either end is no bound. Most frequent first, ties by step ids. At
-// most limit paths are listed (0 is 50); Total counts them all. Exact: it keeps one
-// duration per instance in memory.
+// most limit paths are listed (0 is 50); Total counts them all. Exact. Of a longer time than
+// two hours it is what the rows of instances say; else they are folded.
 func (s *Store) Variants(ctx context.Context, f *flows.Flow, from, to flows.Time, limit int) (flows.Variants, error) {
 	limit, err := pageLimit(limit)
 	if err != nil {
 		return flows.Variants{}, err
+	}
+	if from == flows.NoTime || to == flows.NoTime && wallClock().Sub(from) > foldedAtMost || to != flows.NoTime && to.Sub(from) > foldedAtMost {
+		if stored, ok, err := s.storedVariants(ctx, f, from, to, limit); ok || err != nil {
+			return stored, err
+		}
 	}
 	found := make(map[string]*variant)
 	instances := 0
@@ -46,6 +56,49 @@ func (s *Store) Variants(ctx context.Context, f *flows.Flow, from, to flows.Time
 		return flows.Variants{}, fmt.Errorf("variants of %s: %w", f.Name, err)
 	}
 	return topVariants(found, instances, limit), nil
+}
+
+// foldedAtMost is of how long a time instances are folded for their paths.
+const foldedAtMost = 2 * time.Hour
+
+//go:embed queries/variants.sql
+var sqlVariants string
+
+// storedVariants is Variants from the rows of instances. ok is false where some do not say yet how long a
+// path took.
+func (s *Store) storedVariants(ctx context.Context, f *flows.Flow, from, to flows.Time, limit int) (v flows.Variants, ok bool, err error) {
+	ctx, cancel := withTimeout(ctx, foldTimeout)
+	defer cancel()
+	until := int64(to)
+	if to == flows.NoTime {
+		until = math.MaxInt64
+	}
+	rows, err := s.conn.Query(ctx, sqlVariants, clickhouse.Named("flow", f.Name), clickhouse.Named("version", f.Version), clickhouse.Named("from", int64(from)),
+		clickhouse.Named("to", until), clickhouse.Named("limit", limit))
+	if err != nil {
+		return v, false, fmt.Errorf("variants of %s: %w", f.Name, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	v.Variants = []flows.Variant{}
+	for rows.Next() {
+		var (
+			one                              flows.Variant
+			count, unknown, instances, paths uint64
+			half                             int64
+		)
+		if err := rows.Scan(&one.Steps, &count, &half, &one.Conforming, &unknown, &instances, &paths); err != nil {
+			return v, false, fmt.Errorf("scan a variant: %w", err)
+		}
+		if unknown > 0 {
+			return v, false, nil
+		}
+		one.Count, one.Share, one.Median = int(count), float64(count)/float64(instances), time.Duration(half)
+		v.Variants, v.Total = append(v.Variants, one), int(paths)
+	}
+	if err := rows.Err(); err != nil {
+		return v, false, fmt.Errorf("variants of %s: %w", f.Name, err)
+	}
+	return v, true, nil
 }
 
 // idsOf are the ids of steps of a version.
