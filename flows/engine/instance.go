@@ -106,8 +106,11 @@ func (e *Engine) unpacked(in *instance, into []flows.Occurrence) []flows.Occurre
 		return e.names.unpack(in.packed, into)
 	}
 	p := &e.parcel
-	if err := e.names.read(e, string(e.cells.list[in.cell]), p); err != nil {
+	if err := e.names.look(e, string(e.cells.list[in.cell]), p); err != nil {
 		return into // not reached: it was read or written by this process
+	}
+	if len(p.instances) == 1 && p.instances[0].fs == in.fs {
+		return p.of(0, into)
 	}
 	value, environment := flows.SplitInstanceKey(in.key)
 	for i, other := range p.instances {

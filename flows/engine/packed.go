@@ -141,7 +141,13 @@ func packSpanIdentity(id string) (packed [24]byte, ok bool) {
 }
 
 func spanIdentity(packed string) string {
-	return hex.EncodeToString([]byte(packed[:16])) + ":" + hex.EncodeToString([]byte(packed[16:]))
+	var bytes [24]byte
+	var text [spanIDText]byte
+	copy(bytes[:], packed)
+	hex.Encode(text[:], bytes[:16])
+	text[32] = ':'
+	hex.Encode(text[33:], bytes[16:])
+	return string(text[:])
 }
 
 func lowerHex(s string) bool {
@@ -242,6 +248,8 @@ type unpacker struct {
 	names *names
 	rest  string
 	bad   bool
+
+	unhashed bool // hashes of signals are not asked for
 }
 
 const zeros = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" // 24, the most that is taken unseen

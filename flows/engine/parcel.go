@@ -15,6 +15,27 @@ type parcel struct {
 	instances []parcelInstance
 	signals   []parcelSignal
 	partial   bool // read without what was of flows that are no more or are filled anew
+
+	hits []parcelHit // memory of the lists above, given out piece by piece and used again by the next read
+	ints []int
+}
+
+// someHits is a list of n empty ones.
+func (p *parcel) someHits(n int) []parcelHit {
+	from := len(p.hits)
+	p.hits = slices.Grow(p.hits, n)[:from+n]
+	list := p.hits[from : from+n : from+n]
+	clear(list)
+	return list
+}
+
+// someInts is a list of n zeros.
+func (p *parcel) someInts(n int) []int {
+	from := len(p.ints)
+	p.ints = slices.Grow(p.ints, n)[:from+n]
+	list := p.ints[from : from+n : from+n]
+	clear(list)
+	return list
 }
 
 // parcelKey is a key; those of nodes come first, in the order of members.nodes.

@@ -157,8 +157,19 @@ func (n *names) writeHit(b []byte, p *parcel, h *parcelHit) []byte {
 // these. Its texts live as long as the text does. Nothing of it is taken for granted: it
 // comes from the store.
 func (n *names) read(e *Engine, text string, p *parcel) error {
-	*p = parcel{flows: p.flows[:0], keys: p.keys[:0], groups: p.groups[:0], instances: p.instances[:0], signals: p.signals[:0]}
-	r := unpacker{names: n, rest: text}
+	return unpacker{names: n, rest: text}.parcel(e, p)
+}
+
+// look is read without the hashes of the signals.
+func (n *names) look(e *Engine, text string, p *parcel) error {
+	return unpacker{names: n, rest: text, unhashed: true}.parcel(e, p)
+}
+
+func (r unpacker) parcel(e *Engine, p *parcel) error {
+	*p = parcel{
+		flows: p.flows[:0], keys: p.keys[:0], groups: p.groups[:0], instances: p.instances[:0], signals: p.signals[:0],
+		hits: p.hits[:0], ints: p.ints[:0],
+	}
 	if r.byte() != parcelFormat {
 		return errParcel
 	}
@@ -239,10 +250,8 @@ func (r *unpacker) flow(p *parcel) *flowState {
 	return nil
 }
 
-func (r *unpacker) ints(limit int) (list []int) {
-	if n := r.count(); n > 0 {
-		list = make([]int, n)
-	}
+func (r *unpacker) ints(p *parcel, limit int) (list []int) {
+	list = p.someInts(r.count())
 	for i := range list {
 		list[i] = r.index(limit)
 	}
@@ -278,12 +287,14 @@ func (r *unpacker) signal(e *Engine, p *parcel, s *parcelSignal, before flows.Ti
 		} else {
 			s.id.ID = r.text()
 		}
-		s.sig = e.copies.hash(s.id)
+		if !r.unhashed {
+			s.sig = e.copies.hash(s.id)
+		}
 	}
 	s.start = before + flows.Time(r.varint())
 	s.hash = r.hash()
 	if s.complex {
-		s.keys = r.ints(len(p.keys))
+		s.keys = r.ints(p, len(p.keys))
 	}
 	if flags&signalPlaced != 0 {
 		s.places = r.places(len(p.groups))
@@ -293,9 +304,7 @@ func (r *unpacker) signal(e *Engine, p *parcel, s *parcelSignal, before flows.Ti
 	if flags&signalHit == 0 {
 		n = r.count()
 	}
-	if n > 0 {
-		s.hits = make([]parcelHit, n)
-	}
+	s.hits = p.someHits(n)
 	for i := range s.hits {
 		if r.hit(p, s, &s.hits[i]); r.bad {
 			return
@@ -314,11 +323,11 @@ func (r *unpacker) hit(p *parcel, s *parcelSignal, h *parcelHit) {
 	step >>= 1
 	switch {
 	case flags&hitFirst == 0:
-		h.targets = r.ints(len(p.instances))
+		h.targets = r.ints(p, len(p.instances))
 	case len(p.instances) == 0:
 		r.bad = true
 	default:
-		h.targets = []int{0}
+		h.targets = p.someInts(1)
 	}
 	if len(h.targets) > 0 {
 		h.fs = p.instances[h.targets[0]].fs
@@ -343,6 +352,6 @@ func (r *unpacker) hit(p *parcel, s *parcelSignal, h *parcelHit) {
 		h.received = flows.Time(r.varint())
 	}
 	if h.traced = flags&hitTraced != 0; h.traced {
-		h.inherited = r.ints(len(p.keys))
+		h.inherited = r.ints(p, len(p.keys))
 	}
 }
