@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
-	"runtime/debug"
 
 	"github.com/alecthomas/kong"
 )
@@ -97,18 +96,14 @@ func (serveCmd) Help() string {
 	return "Examples:\n  throughline serve\n  throughline serve --data-dir /var/lib/throughline --config throughline.yaml"
 }
 
-// gcPercent bounds memory at full rate: what is on its way to ClickHouse counts one and a
-// half times instead of twice, for a few per cent more CPU (docs/performance.md).
-const gcPercent = 50
-
 // Run is the command.
 func (s *serveCmd) Run(w *world) error {
 	c, err := s.load(w)
 	if err != nil {
 		return err
 	}
-	if w.getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+	if w.getenv("GOGC") == "" && w.getenv("GOMEMLIMIT") == "" {
+		defer paceGC()()
 	}
 	return serve(w.ctx, c, w.getenv, w.log(level(s.Verbose)), printReady(w.stdout))
 }
