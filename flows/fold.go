@@ -62,7 +62,7 @@ func (d *folder) reset() {
 	in := d.in
 	*in = Instance{
 		ReasonStep: -1, EndStep: -1, StuckSince: NoTime, HeldSince: NoTime, HeldUntil: NoTime,
-		StartedAt: NoTime, FirstAt: NoTime, LastAt: NoTime, EndedAt: NoTime, NextChange: NoTime,
+		StartedAt: NoTime, FirstAt: NoTime, LastAt: NoTime, EndedAt: NoTime, NextChange: NoTime, ExpiresAt: NoTime,
 		Steps: in.Steps[:0], Path: in.Path[:0], Times: in.Times[:0], Failures: in.Failures[:0],
 		WaitingOn: in.WaitingOn[:0], Deviations: in.Deviations[:0],
 	}
@@ -264,6 +264,7 @@ func (d *folder) verdict() {
 	paused := d.paused()
 	if d.flow.Expire > 0 {
 		at := elapsed(in.LastAt, d.flow.Expire, nil, paused)
+		in.ExpiresAt = at
 		if at != NoTime && d.now > at {
 			in.State, in.EndedAt, in.WaitingOn = Expired, at, in.WaitingOn[:0]
 			return

@@ -154,4 +154,5 @@ type Instance struct {
 	Currency   string
 	Segments   []string // parallel to Flow.Segments
 	NextChange Time     // when the verdict changes if nothing arrives; NoTime for never
+	ExpiresAt  Time     // when it expires, or did, if nothing arrives; NoTime for never, and once it ended otherwise
 }

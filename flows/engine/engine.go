@@ -41,6 +41,7 @@ type Engine struct {
 	now       flows.Time // of the last Apply
 
 	save      saving
+	rolling   rolling
 	leaving   []leaving           // in the order of their times
 	evicting  map[uint64]struct{} // IDs of those that Leave was not told of yet
 	left      filter
@@ -110,6 +111,8 @@ type flowState struct {
 	later       map[*instance][]*instance // of a key's first instance, those that follow
 	firsts      map[*instance]*instance   // the way back
 	laterBefore map[*instance][]*instance // as before
+	rolled      *flows.RollUps            // since the last save that was done
+	rolledAnew  bool                      // they begin anew
 	kept        filter                    // primary keys of kept instances that may have left memory: see keep
 }
 
@@ -117,7 +120,7 @@ type flowState struct {
 func New(set *flows.Set) *Engine { return newEngine(set, newHasher()) }
 
 func newEngine(set *flows.Set, h hasher) *Engine {
-	e := &Engine{flows: map[string]*flowState{}, names: newNames(), limits: limits{maxWaiting, maxGroups, maxOccurrences, followingRows}}
+	e := &Engine{flows: map[string]*flowState{}, names: newNames(), rolling: rolling{base: map[*instance]packed{}}, limits: limits{maxWaiting, maxGroups, maxOccurrences, followingRows}}
 	e.reset(h)
 	e.Replace(set)
 	return e

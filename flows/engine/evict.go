@@ -134,6 +134,7 @@ func (e *Engine) leave(p *parcel, out *Evicted) {
 		}
 		delete(in.fs.later, in)
 		delete(in.fs.instances, in.key)
+		delete(e.rolling.base, in)
 	}
 	e.eachPrint(p, func(hash uint64) { e.cells.prints.remove(hash, out.cell) })
 	e.cells.remove(out.cell)

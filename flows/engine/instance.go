@@ -350,6 +350,7 @@ func (e *Engine) vanish(in *instance, before *flows.Instance) {
 	e.timers.remove(in)
 	if len(in.work.occurrences) == 0 { // else it waits for a step, as a resolution before its time does
 		delete(in.fs.instances, in.key)
+		e.rollVanished(in)
 		e.copies.leave(in)
 		if id := e.nodeOf(in); id != 0 { // what is linked to it is saved without it
 			e.touchPart(part{nodePart, uint32(id)})

@@ -16,7 +16,8 @@ type outbox struct {
 	occurrences []flows.OccurrenceRecord
 	states      []State
 	evicted     []Evicted
-	named       int                    // texts of Engine.names that were taken
+	named       int // texts of Engine.names that were taken
+	rolled      []Rolled
 	early       []flows.InstanceRecord // of instances that keep the version that was in force
 	whole       []InstanceID           // see Rows.Whole
 	spare       Rows                   // empty ones, whose memory the next Take leaves for what comes then
@@ -156,6 +157,7 @@ type Rows struct {
 	States      []State
 	Names       []string  // to be added to those taken before, and written before States
 	Evicted     []Evicted // written before States, and then told to Leave
+	Rolled      []Rolled  // kept with States, all or none of both, and then told to the roll-ups once
 
 	// Late are instances that keep another version than that in force, and of which signals
 	// are among Occurrences. They are to be folded by that version from what is stored.
@@ -197,6 +199,7 @@ func (e *Engine) Take() Rows {
 		rows.Names = e.names.texts[e.out.named:len(e.names.texts):len(e.names.texts)]
 		e.out.named = len(e.names.texts)
 	}
+	rows.Rolled, e.out.rolled = e.out.rolled, nil
 	e.out.occurrences, e.out.spare = e.out.spare.Occurrences, Rows{}
 	e.out.states, e.out.evicted, e.out.early, e.out.whole = nil, nil, nil, nil
 	return rows

@@ -29,7 +29,7 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 		}
 		kept[f.Name] = &flowState{
 			flow: f, shape: e.shape(f), positions: f.Positions(), instances: map[string]*instance{}, producers: make([]*producer, len(f.Positions())), gauges: flows.NewGauges(f), window: newWindow(f),
-			cohorts: map[cohortID]*cohort{}, changed: true, fresh: e.again,
+			cohorts: map[cohortID]*cohort{}, changed: true, fresh: e.again, rolled: flows.NewRollUps(f), rolledAnew: true,
 		}
 		empty = append(empty, f.Name)
 		if old := e.flows[f.Name]; old != nil && !rekeyed && old.flow.Keeps(f) {
@@ -59,6 +59,7 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 func (e *Engine) refold(fs *flowState, f *flows.Flow) {
 	before := fs.flow
 	fs.kept = e.left.clone() // what left memory had ended
+	e.rollAnew(fs, f)
 	for _, in := range fs.instances {
 		fs.flow = before
 		if in.kept || in.ended() {
@@ -67,6 +68,7 @@ func (e *Engine) refold(fs *flowState, f *flows.Flow) {
 		}
 		e.touch(in)
 		fs.flow = f
+		e.rollAll(in, in.work.occurrences)
 		e.judge(in, e.now)
 		e.rest(in)
 		e.opened = e.opened[:0]
@@ -156,6 +158,7 @@ func (e *Engine) forget(fs *flowState) {
 		e.out.drop(in)
 	}
 	e.forgetHeld(fs)
+	e.rollNoMore(fs)
 	for id := range e.producers {
 		if id.fs == fs {
 			delete(e.producers, id)

@@ -78,6 +78,7 @@ type saved struct {
 	frame   Frame
 	at      int // signals applied before that save began
 	begun   int // before the one that is under way; -1 for none
+	rolled  RolledSums
 }
 
 func (s *saved) step(e *Engine, rng *rand.Rand, applied int, now flows.Time) {
@@ -113,6 +114,9 @@ func (s *saved) write(rows Rows) {
 		} else {
 			s.evicted[out.ID] = out
 		}
+	}
+	if s.rolled != nil {
+		s.rolled.Take(rows.Rolled)
 	}
 	for _, state := range rows.States {
 		if state.Deleted {
@@ -163,7 +167,7 @@ func TestSavedStatesLaw(t *testing.T) {
 				now := flows.Time(rng.IntN(300)) * minute
 				e := New(s)
 				e.Roll(now)
-				store := &saved{states: map[uint64]State{}, begun: -1, frame: Frame{Key: e.Frame().Key}}
+				store := &saved{states: map[uint64]State{}, begun: -1, frame: Frame{Key: e.Frame().Key}, rolled: RolledSums{}}
 				if c.leaving {
 					store.evicted = map[uint64]Evicted{}
 				}
@@ -179,6 +183,7 @@ func TestSavedStatesLaw(t *testing.T) {
 						adopted += len(store.states)
 						idle := e.idle(signals[:store.at])
 						e = store.reopen(t, s, now)
+						store.recount(t, s, seed, now)
 						e.Apply(idle, now)
 						i, store.begun = store.at-1, -1
 					}
@@ -239,6 +244,7 @@ func (s *saved) reopen(t *testing.T, set *flows.Set, now flows.Time) *Engine {
 	if err := e.Adopt(states, now); err != nil {
 		t.Fatal(err)
 	}
+	e.RollOn()
 	for _, out := range s.evicted {
 		e.Left(out.Hashes)
 	}
@@ -262,13 +268,17 @@ func TestEachSaveIsTheState(t *testing.T) {
 				now := 300 * minute
 				e := New(s)
 				e.Roll(now)
-				store := &saved{states: map[uint64]State{}, begun: -1, frame: Frame{Key: e.Frame().Key}}
+				store := &saved{states: map[uint64]State{}, begun: -1, frame: Frame{Key: e.Frame().Key}, rolled: RolledSums{}}
 				for i := range signals {
 					e.Apply(signals[i:i+1], now)
 					for store.at <= i {
 						store.step(e, rng, i+1, now)
 					}
 					again := store.reopen(t, s, now)
+					equal(t, recounted(again), store.rolled.Clean())
+					if t.Failed() {
+						t.Fatalf("seed %d, signal %d", seed, i)
+					}
 					if diff := gocmp.Diff(found(e), found(again)); diff != "" {
 						t.Fatalf("seed %d, signal %d %v: -state +saved\n%s", seed, i, signals[i], diff)
 					}

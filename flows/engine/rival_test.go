@@ -64,6 +64,7 @@ type feed struct {
 	written int                             // rows of instances in all
 	kept    map[string]flows.InstanceRecord // what those are to be that keep their version
 	keeper  *keeper                         // nil where no definition changes
+	rolled  engine.RolledSums               // nil where nothing is saved
 }
 
 func newFeed(t *testing.T, set *flows.Set) *feed {
@@ -101,6 +102,9 @@ func (f *feed) take() {
 			continue
 		}
 		f.rows[r.Flow+"/"+r.Key] = r
+	}
+	if f.rolled != nil {
+		f.rolled.Take(rows.Rolled)
 	}
 	if f.keeper != nil {
 		f.keep(rows)

@@ -25,6 +25,7 @@ type saving struct {
 	gone                 []uint64 // rows that are no more, once what took their place is saved
 	orphans              []uint64 // rows that are no more since this round
 	states               []State
+	again                bool     // what changed since the save under way began goes with it
 	returned, unreturned []uint64 // rows of what came back: since this round, and once it is saved
 	quiet                []quietRound
 }
@@ -46,6 +47,9 @@ const restAfter = 60e9
 func (e *Engine) touchPart(p part) {
 	touched := e.touched(p)
 	if touched != nil && *touched != e.save.round {
+		if p.kind == instancePart {
+			e.noteBase(e.copies.instances[p.number])
+		}
 		*touched = e.save.round
 		e.save.changed = append(e.save.changed, p)
 	}
@@ -116,13 +120,17 @@ func (e *Engine) BeginSave() {
 	s.left, s.changed = append(s.changed, s.left...), nil // something is left where a save was not gone on with
 	s.gone, s.orphans = append(s.gone, s.orphans...), nil
 	s.unreturned, s.returned = append(s.unreturned, s.returned...), nil
-	s.round++
+	e.rolling.leftVanished, e.rolling.vanished = append(e.rolling.leftVanished, e.rolling.vanished...), nil
+	s.round, s.again = s.round+1, false
 }
 
 // Save writes down a part of what BeginSave meant, looking at about so many keys, signals
 // and links, and says whether that was all. Then Take returns it.
 func (e *Engine) Save(now flows.Time, work int) (done bool) {
 	s := &e.save
+	if s.again {
+		e.BeginSave()
+	}
 	if e.saveLeft(work); len(s.left) > 0 {
 		return false
 	}
@@ -135,6 +143,7 @@ func (e *Engine) Save(now flows.Time, work int) (done bool) {
 		e.out.evicted = append(e.out.evicted, Evicted{State: State{ID: id, Deleted: true}})
 	}
 	e.out.states = append(e.out.states, s.states...)
+	e.takeRolled()
 	if len(s.saved) > 0 {
 		s.quiet = append(s.quiet, quietRound{s.round - 1, now, s.saved})
 	}
@@ -170,7 +179,9 @@ func (e *Engine) savePart(p part) (work int) {
 	if m == nil {
 		return 0
 	}
+	e.roll(m)
 	e.markSaved(m)
+	e.rolledTo(m)
 	parcel := e.describe(m)
 	if len(parcel.signals) == 0 { // all it had turned out to belong elsewhere
 		return m.work
@@ -185,11 +196,10 @@ func (e *Engine) savePart(p part) (work int) {
 	return m.work
 }
 
-// markSaved notes of all parts of a component that what changed in the round is saved.
+// markSaved notes of all parts of a component that what changed before this round is saved.
 func (e *Engine) markSaved(m *members) {
-	round := e.save.round - 1
 	mark := func(touched *uint32) {
-		if *touched == round {
+		if *touched < e.save.round {
 			*touched = savedRound
 		}
 	}
