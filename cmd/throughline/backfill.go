@@ -187,6 +187,7 @@ func (a *app) moveSlice(ctx context.Context, f *flows.Flow, ids []engine.Instanc
 			}
 			clock := r.clock(time.Now())
 			r.takeBack(states, clock)
+			r.writer.tearMoved(turn)
 			for _, id := range turn {
 				if !r.engine.Move(id, clock) {
 					missing++

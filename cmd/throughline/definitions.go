@@ -102,6 +102,7 @@ func (r *runner) putInForce(set *flows.Set) {
 func (r *runner) keepVersions(set *flows.Set, names []string) {
 	for _, name := range names {
 		if f, ok := set.Flow(name); ok {
+			r.writer.rollUps.inForce(name, f.Version)
 			r.writer.versions = append(r.writer.versions, store.FlowVersion{Flow: name, Version: f.Version, Definition: r.source(name), Referred: f.Referred()})
 		}
 	}
@@ -202,6 +203,9 @@ func (r *runner) restore(ctx context.Context) (from uint64, err error) {
 	if r.writer.version, err = r.store.LatestVersion(ctx); err != nil {
 		return 0, fmt.Errorf("restore: %w", err)
 	}
+	if err := r.noteRan(ctx); err != nil {
+		return 0, err
+	}
 	stored, err := r.bus.Done(ctx, bus.Signals)
 	if err != nil {
 		return 0, fmt.Errorf("restore: %w", err)
@@ -230,6 +234,10 @@ func (r *runner) restore(ctx context.Context) (from uint64, err error) {
 		if err := r.forgetOtherKeys(ctx); err != nil {
 			return 0, err
 		}
+		if err := r.store.ForgetRollUps(ctx); err != nil {
+			return 0, fmt.Errorf("restore: %w", err)
+		}
+		r.writer.rollUps.generations = nil
 		if err := r.store.ForgetStates(ctx); err != nil {
 			return 0, fmt.Errorf("restore: %w", err)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -24,11 +25,13 @@ type rowWriter struct {
 	version  uint64              // of the last rows; the clock may go back, this does not
 	versions []store.FlowVersion // to be kept
 	frame    []store.StateRow
+	rollUps  rollUps
 	seq      uint64 // checkpoint to be saved with the next job
 	due      bool   // it is
 	saved    time.Time
 	rows     engine.Rows         // of the last job
 	reopened []engine.InstanceID // found by it: they are to be folded by the version in force
+	recalled []engine.InstanceID // found by it: of that version, though the engine took them for kept
 	cancel   context.CancelFunc  // of the running job
 }
 
@@ -39,16 +42,19 @@ const (
 
 // job is one write.
 type job struct {
-	rows     engine.Rows
-	set      *flows.Set
-	versions []store.FlowVersion
-	frame    []store.StateRow
-	name     int // number of the first name
-	seq      uint64
-	save     bool // the checkpoint seq: all up to it is in the rows until here
-	at       time.Time
-	version  uint64
-	alive    bool
+	rows        engine.Rows
+	set         *flows.Set
+	versions    []store.FlowVersion
+	frame       []store.StateRow
+	torn        []store.RollUpGeneration
+	rolled      []store.RollUpRow
+	generations []store.RollUpGeneration // all of them, where some changed
+	name        int                      // number of the first name
+	seq         uint64
+	save        bool // the checkpoint seq: all up to it is in the rows until here
+	at          time.Time
+	version     uint64
+	alive       bool
 }
 
 // save has the checkpoint saved with what is owed now.
@@ -78,7 +84,9 @@ func (w *rowWriter) take(e *engine.Engine, now time.Time, alive bool) job {
 		rows: rows, set: e.Set(), versions: w.versions, frame: w.frame, name: len(e.Frame().Names) - len(rows.Names),
 		seq: w.seq, save: w.due, at: now, version: w.version, alive: alive || w.due,
 	}
-	w.versions, w.frame, w.due, w.rows, w.reopened = nil, nil, false, rows, nil
+	j.rolled, j.generations = w.rollUps.take(rows.Rolled, w.version)
+	j.torn, w.rollUps.torn = w.rollUps.torn, nil
+	w.versions, w.frame, w.due, w.rows, w.reopened, w.recalled = nil, nil, false, rows, nil, nil
 	w.next = now.Add(min(flushEvery+time.Duration(len(rows.Occurrences)+len(rows.States))*flushRow, flushLatest))
 	if j.alive {
 		w.saved = now
@@ -130,6 +138,9 @@ func (w *rowWriter) once(ctx context.Context, j job) error {
 			return err
 		}
 	}
+	if err := w.store.WriteRollUpGenerations(ctx, version, j.torn); err != nil {
+		return err
+	}
 	occurrences, err := w.occurrences(ctx, &j)
 	if err != nil {
 		return err
@@ -147,8 +158,14 @@ func (w *rowWriter) once(ctx context.Context, j job) error {
 	if err := w.store.WriteInstances(ctx, version, late); err != nil {
 		return err
 	}
-	w.reopened = reopened
+	w.reopened, w.recalled = reopened, j.inForce(late)
 	if err := w.states(ctx, j, version); err != nil {
+		return err
+	}
+	if err := w.rollUp(ctx, j.rolled, version); err != nil {
+		return err
+	}
+	if err := w.store.WriteRollUpGenerations(ctx, version, j.generations); err != nil {
 		return err
 	}
 	checkpoints := map[string]uint64{}
@@ -180,11 +197,15 @@ func (w *rowWriter) states(ctx context.Context, j job, version uint64) error {
 	for _, state := range j.rows.States {
 		states = append(states, store.StateRow{Kind: kindComponent, ID: state.ID, Text: state.Text, Deleted: state.Deleted})
 	}
+	rolled, err := j.rolledStates()
+	if err != nil {
+		return err
+	}
 	if err := w.store.WriteLeft(ctx, left); err != nil {
 		return err
 	}
 	if err := w.store.WriteStates(ctx, version, before); err != nil {
 		return err
 	}
-	return w.store.WriteStates(ctx, version, append(states, j.frame...))
+	return w.store.WriteStates(ctx, version, slices.Concat(states, j.frame, rolled))
 }

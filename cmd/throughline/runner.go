@@ -206,6 +206,8 @@ func (r *runner) loop(ctx context.Context, followed chan error) error {
 		case <-r.writer.done:
 			r.writer.busy = false
 			r.engine.Leave(r.writer.rows.Evicted)
+			r.writer.tearMoved(r.writer.reopened)
+			r.writer.tearMoved(r.writer.recalled)
 			for _, id := range r.writer.reopened {
 				r.engine.Move(id, r.clock(time.Now()))
 			}

@@ -88,6 +88,9 @@ func (r *runner) frameSaved() {
 func (r *runner) saveUnfit() {
 	if r.saves.definitions != unfit {
 		r.saves.definitions = unfit
+		for _, f := range r.engine.Flows() {
+			r.writer.rollUps.tear(f)
+		}
 		r.writer.frame = []store.StateRow{
 			{Kind: kindFrame, ID: frameDefinitions, Text: unfit},
 			{Kind: kindFrame, ID: frameRules, Text: rulesOf(r.engine.Set())},
@@ -146,7 +149,7 @@ func (r *runner) forgetOtherKeys(ctx context.Context) error {
 // adopt makes the engine from its saved state; false where there is none for the
 // definitions in force.
 func (r *runner) adopt(ctx context.Context) (bool, error) {
-	frame, definitions, err := r.frame(ctx)
+	frame, definitions, rolled, err := r.frame(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -181,12 +184,15 @@ func (r *runner) adopt(ctx context.Context) (bool, error) {
 	if err := r.store.Left(ctx, func(hash uint64) { e.Left([]uint64{hash}) }); err != nil {
 		return false, fmt.Errorf("restore: %w", err)
 	}
+	if ok, err := r.rollOn(ctx, e, rolled); !ok || err != nil {
+		return false, err
+	}
 	r.engine, r.saves.definitions = e, definitions
 	return true, nil
 }
 
 // frame is what the saved states are read with.
-func (r *runner) frame(ctx context.Context) (f engine.Frame, definitions string, err error) {
+func (r *runner) frame(ctx context.Context) (f engine.Frame, definitions, rolled string, err error) {
 	err = r.store.States(ctx, kindFrame, func(row store.StateRow) error {
 		switch row.ID {
 		case frameKey:
@@ -195,6 +201,8 @@ func (r *runner) frame(ctx context.Context) (f engine.Frame, definitions string,
 			}
 		case frameDefinitions:
 			definitions = row.Text
+		case frameRolled:
+			rolled = row.Text
 		}
 		return nil
 	})
@@ -208,9 +216,9 @@ func (r *runner) frame(ctx context.Context) (f engine.Frame, definitions string,
 		})
 	}
 	if err != nil {
-		return f, "", fmt.Errorf("restore: %w", err)
+		return f, "", "", fmt.Errorf("restore: %w", err)
 	}
-	return f, definitions, nil
+	return f, definitions, rolled, nil
 }
 
 // done is the last message of which nothing waits for what left memory.

@@ -37,6 +37,8 @@ type Store struct {
 
 	allByTime atomic.Bool // steps_by_time has what steps has
 	hours     hours
+
+	rolledFrom int // see there
 }
 
 const (
@@ -69,7 +71,7 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open clickhouse: %w", err), root.Close())
 	}
-	return &Store{conn: conn, root: root, database: c.Database, cluster: c.Cluster, http: c.HTTP, hours: hours{least: leastHeld}}, nil
+	return &Store{conn: conn, root: root, database: c.Database, cluster: c.Cluster, http: c.HTTP, hours: hours{least: leastHeld}, rolledFrom: rolledFrom}, nil
 }
 
 // options are those of one pool of connections, bound to a database or to none.
