@@ -14,8 +14,12 @@ import (
 	"throughline/flows"
 )
 
-//go:embed queries/series.sql
-var sqlSeries string
+var (
+	//go:embed queries/series.sql
+	sqlSeries string
+	//go:embed queries/rollups_series.sql
+	sqlRollUpsSeries string
+)
 
 // maxBuckets bounds a series: a picture has no room for more.
 const maxBuckets = 2000
@@ -38,49 +42,136 @@ func (s *Store) Series(ctx context.Context, f *flows.Flow, from, to flows.Time, 
 			return series, err
 		}
 	}
-	steps := make([]string, len(f.Steps))
-	for i := range f.Steps {
-		steps[i] = f.Steps[i].ID
+	n := int((to.Sub(first) + bucket - 1) / bucket)
+	r := seriesReader{s: s, f: f, first: first, from: from, bucket: bucket, series: flows.Series{From: first, Bucket: bucket, Started: make([]int, n), Ended: map[flows.State][]int{}}}
+	rolled, err := r.rolled(ctx, to)
+	if err == nil && !rolled {
+		err = r.stored(ctx, first, to, "")
 	}
-	rows, err := s.conn.Query(
-		ctx, sqlSeries, clickhouse.Named("steps", steps), clickhouse.Named("flow", f.Name), clickhouse.Named("first", int64(first)), clickhouse.Named("from", int64(from)), clickhouse.Named("to", int64(to)), clickhouse.Named("step", int64(bucket)),
-	)
 	if err != nil {
 		return flows.Series{}, fmt.Errorf("series of %s: %w", f.Name, err)
 	}
+	r.series.Left = slices.DeleteFunc(r.series.Left, func(l flows.LeftAt) bool { return l.Count == 0 })
+	slices.SortStableFunc(r.series.Left, func(a, b flows.LeftAt) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.State, b.State), cmp.Compare(a.Step, b.Step))
+	})
+	return r.series, nil
+}
+
+// seriesReader adds up a series.
+type seriesReader struct {
+	s           *Store
+	f           *flows.Flow
+	first, from flows.Time
+	bucket      time.Duration
+	series      flows.Series
+}
+
+// rolled adds all from the roll-ups, as far as these go: whole minutes up to some time ago,
+// of the instances that keep no other version. It does so where they hold very many
+// instances; else it adds nothing, and says so.
+func (r *seriesReader) rolled(ctx context.Context, to flows.Time) (bool, error) {
+	until := rolledUntil(to)
+	if r.bucket%flows.RollUpMinute != 0 || until <= r.first {
+		return false, nil
+	}
+	generation, ok, err := r.s.rolledBy(ctx, r.f)
+	if !ok || err != nil {
+		return false, err
+	}
+	empty, whole := r.series, nextMinute(r.from)
+	r.series.Started = make([]int, len(empty.Started))
+	err = r.add(ctx, sqlRollUpsSeries, clickhouse.Named("flow", r.f.Name), clickhouse.Named("generation", generation),
+		clickhouse.Named("first", int64(r.first)/1e9), clickhouse.Named("from", int64(whole)/1e9), clickhouse.Named("to", int64(until)/1e9),
+		clickhouse.Named("step", int64(r.bucket)/1e9))
+	if err != nil {
+		return false, err
+	}
+	started := 0
+	for _, n := range r.series.Started {
+		started += n
+	}
+	if started < r.s.rolledFrom {
+		r.series = empty
+		clear(r.series.Ended)
+		return false, nil
+	}
+	if err := r.stored(ctx, until, to, ""); err != nil {
+		return false, err
+	}
+	if err := r.left(ctx, min(whole, until)); err != nil {
+		return false, err
+	}
+	return true, r.stored(ctx, r.first, until, r.f.Version)
+}
+
+// left adds to what left alone: what did in the minute that the roll-ups have from before on.
+func (r *seriesReader) left(ctx context.Context, to flows.Time) error {
+	edge := seriesReader{s: r.s, f: r.f, first: r.first, from: r.from, bucket: r.bucket, series: flows.Series{Started: make([]int, len(r.series.Started)), Ended: map[flows.State][]int{}}}
+	if err := edge.stored(ctx, r.from, to, ""); err != nil {
+		return err
+	}
+	kept := seriesReader{s: r.s, f: r.f, first: r.first, from: r.from, bucket: r.bucket, series: flows.Series{Started: make([]int, len(r.series.Started)), Ended: map[flows.State][]int{}}}
+	if err := kept.stored(ctx, r.from, to, r.f.Version); err != nil { // they are asked for with all their time
+		return err
+	}
+	for _, l := range edge.series.Left {
+		addLeft(&r.series, l.State, l.Step, l.Count)
+	}
+	for _, l := range kept.series.Left {
+		addLeft(&r.series, l.State, l.Step, -l.Count)
+	}
+	return nil
+}
+
+// stored adds what happened from since to to by the rows of the instances; with a version
+// only of those that ended under another.
+func (r *seriesReader) stored(ctx context.Context, since, to flows.Time, version string) error {
+	if to <= since {
+		return nil
+	}
+	steps := make([]string, len(r.f.Steps))
+	for i := range r.f.Steps {
+		steps[i] = r.f.Steps[i].ID
+	}
+	return r.add(ctx, sqlSeries, clickhouse.Named("steps", steps), clickhouse.Named("flow", r.f.Name), clickhouse.Named("first", int64(r.first)),
+		clickhouse.Named("since", int64(since)), clickhouse.Named("from", int64(r.from)), clickhouse.Named("to", int64(to)),
+		clickhouse.Named("step", int64(r.bucket)), clickhouse.Named("version", version))
+}
+
+// add adds the rows of a query.
+func (r *seriesReader) add(ctx context.Context, query string, args ...any) (err error) {
+	rows, err := r.s.conn.Query(ctx, query, args...)
+	if err != nil {
+		return err //nolint:wrapcheck // the caller does
+	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	n := int((to.Sub(first) + bucket - 1) / bucket)
-	series = flows.Series{From: first, Bucket: bucket, Started: make([]int, n), Ended: map[flows.State][]int{}}
 	for rows.Next() {
 		var (
 			what, step      string
 			at              uint32
-			counted, inside uint64
+			counted, inside int64
 		)
 		if err := rows.Scan(&what, &step, &at, &counted, &inside); err != nil {
-			return flows.Series{}, fmt.Errorf("scan a series of %s: %w", f.Name, err)
+			return err //nolint:wrapcheck // the caller does
 		}
 		if what == "" {
-			series.Started[at] += int(counted)
+			r.series.Started[at] += int(counted)
 			continue
 		}
 		state, ok := flows.ParseState(what)
 		if !ok || state.InFlight() {
 			continue // written by a version that knew another state
 		}
-		if series.Ended[state] == nil {
-			series.Ended[state] = make([]int, n)
+		if r.series.Ended[state] == nil {
+			r.series.Ended[state] = make([]int, len(r.series.Started))
 		}
-		series.Ended[state][at] += int(counted)
+		r.series.Ended[state][at] += int(counted)
 		if state != flows.Completed && inside > 0 {
-			addLeft(&series, state, step, int(inside))
+			addLeft(&r.series, state, step, int(inside))
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return flows.Series{}, fmt.Errorf("series of %s: %w", f.Name, err)
-	}
-	slices.SortStableFunc(series.Left, func(a, b flows.LeftAt) int { return cmp.Compare(b.Count, a.Count) })
-	return series, nil
+	return rows.Err() //nolint:wrapcheck // the caller does
 }
 
 const (
@@ -135,11 +226,13 @@ func (s *Store) seriesPlayed(ctx context.Context, f *flows.Flow, first, from, to
 	return series, true, err
 }
 
-// addLeft counts an end; rows of one way and step stand together.
+// addLeft counts an end.
 func addLeft(s *flows.Series, state flows.State, step string, n int) {
-	if last := len(s.Left) - 1; last >= 0 && s.Left[last].State == state && s.Left[last].Step == step {
-		s.Left[last].Count += n
-		return
+	for i := range s.Left {
+		if s.Left[i].State == state && s.Left[i].Step == step {
+			s.Left[i].Count += n
+			return
+		}
 	}
 	s.Left = append(s.Left, flows.LeftAt{State: state, Step: step, Count: n})
 }

@@ -1,0 +1,100 @@
+package store
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"throughline/flows"
+)
+
+// roll writes the roll-ups of a world, in several parts, some of which take back what others
+// said. Some of what ended keeps another version.
+func (w *world) roll(t *testing.T, s *Store) {
+	t.Helper()
+	kept := map[string]bool{}
+	var old []flows.InstanceRecord
+	for i, r := range w.records(w.now, false) {
+		if i%4 == 0 && !r.State.InFlight() {
+			r.Version = "old"
+			kept[r.Key] = true
+			old = append(old, r)
+		}
+	}
+	if err := s.WriteInstances(t.Context(), math.MaxInt64, old); err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(3, 4))
+	var first, second, third []RollUpRow
+	add := func(to *[]RollUpRow, generation uint64, before, after []flows.Occurrence) {
+		rolled := flows.NewRollUps(w.flow)
+		rolled.Change(&flows.Instance{}, slices.Clone(before), slices.Clone(after))
+		for _, change := range rolled.Take() {
+			*to = append(*to, RollUpRow{w.flow.Name, generation, change})
+		}
+	}
+	for key, occurrences := range w.all {
+		if kept[key] {
+			continue
+		}
+		some := occurrences[:rng.IntN(len(occurrences)+1)]
+		add(&first, 7, nil, some)
+		add(&second, 7, some, occurrences)
+		add(&third, 6, nil, occurrences) // of a generation that is no more
+	}
+	for i, part := range [][]RollUpRow{first, second, first, third} {
+		if err := s.WriteRollUps(t.Context(), []string{"a", "b", "a", "c"}[i], part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.WriteRollUpGenerations(t.Context(), 1, []RollUpGeneration{{w.flow.Name, 7, w.flow.Version, true}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSeriesOfRollUps asks for the same series with and without the roll-ups.
+func TestSeriesOfRollUps(t *testing.T) {
+	s := openStore(t)
+	w := makeWorld(t, s, 400)
+	w.roll(t, s)
+	rng := rand.New(rand.NewPCG(5, 6))
+	rolled := 0
+	for range 40 {
+		from := epoch.Add(time.Duration(rng.Int64N(int64(15 * 24 * time.Hour))))
+		to := min(from.Add(time.Duration(rng.Int64N(int64(10*24*time.Hour)))), w.now) // what is stored was judged then
+		bucket := []time.Duration{time.Hour, 7 * time.Hour, 24 * time.Hour, 30 * time.Minute, 90 * time.Second}[rng.IntN(5)]
+		if to.Sub(from)/bucket >= maxBuckets-1 {
+			continue
+		}
+		s.rolledFrom = math.MaxInt
+		want, err := s.Series(t.Context(), w.flow, from, to, bucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.rolledFrom = 1
+		got, err := s.Series(t.Context(), w.flow, from, to, bucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Fatalf("from %v to %v by %v: -counted +roll-ups\n%s", from, to, bucket, diff)
+		}
+		if slices.Max(got.Started) > 0 {
+			rolled++
+		}
+	}
+	if rolled < 20 {
+		t.Errorf("only %d series show something", rolled)
+	}
+	// Roll-ups of which something is known to be missing are not read.
+	if err := s.WriteRollUpGenerations(t.Context(), 2, []RollUpGeneration{{w.flow.Name, 7, w.flow.Version, false}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := s.rolledBy(t.Context(), w.flow); ok || err != nil {
+		t.Errorf("torn roll-ups are read: %v", err)
+	}
+}
