@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"throughline/flows"
+	"throughline/web/views"
 )
 
 // Timeouts for the http.Server that serves Handler. Websockets are hijacked and have their own.
@@ -49,11 +50,12 @@ type Options struct {
 	DeadLetters  http.Handler // GET /api/v1/dead-letters, POST /api/v1/dead-letters/replay
 	Met          func() Met   // what the engine met
 	Capabilities func() []flows.Capability
-	OnCall       OnCall       // nil: alerts cannot be acknowledged or silenced from the pages
-	Resolve      Resolve      // POST /api/v1/flows/{flow}/instances/{key}/resolve
-	Alertmanager http.Handler // Alertmanager's API, serves paths that begin with /api/v2/
-	Metrics      http.Handler // GET /metrics
-	Tokens       http.Handler // /api/v1/tokens
+	Backlog      func(context.Context) []views.Backlog // of the bus; nil where it cannot say
+	OnCall       OnCall                                // nil: alerts cannot be acknowledged or silenced from the pages
+	Resolve      Resolve                               // POST /api/v1/flows/{flow}/instances/{key}/resolve
+	Alertmanager http.Handler                          // Alertmanager's API, serves paths that begin with /api/v2/
+	Metrics      http.Handler                          // GET /metrics
+	Tokens       http.Handler                          // /api/v1/tokens
 
 	// Guard lets requests through from who may; it serves /login, too. nil lets in everybody.
 	Guard func(http.Handler) http.Handler

@@ -171,6 +171,9 @@ func (s *Server) loadSystems(ctx context.Context, t target) (loaded, error) {
 		return loaded{}, err
 	}
 	v := views.SystemList{Clock: t.clock(), Systems: list, Known: ok}
+	if s.Backlog != nil {
+		v.Bus = s.Backlog(ctx)
+	}
 	shell := s.shell(v.Clock, views.PlaceSystems, "Systems")
 	shell.Socket = t.socket()
 	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(), nil

@@ -22,6 +22,7 @@ import (
 	"throughline/ingest/event"
 	"throughline/ingest/otlp"
 	"throughline/web"
+	"throughline/web/views"
 )
 
 // readyLine is what serve prints once it takes requests (CONTRACT.md).
@@ -138,9 +139,9 @@ func (a *app) pages() (*web.Server, error) {
 		History: a.store, Rules: a.rules, Hub: a.hub, Log: a.log, Ready: a.parts, Intake: a.taken,
 		Events: event.NewHandler(a.intake), Alertmanager: a.alerts.Handler(), OnCall: a.alerts, Metrics: a.telemetry.handler(),
 		Import: http.HandlerFunc(a.serveImport), Backfill: http.HandlerFunc(a.serveBackfill), Resolve: a.resolve, Met: a.engineMet,
-		Capabilities: a.rules.Capabilities,
-		DeadLetters:  http.HandlerFunc(a.serveLetters),
-		Host:         c.HTTPAddr, OTLPHTTP: c.OTLPHTTPAddr, OTLPGRPC: c.OTLPGRPCAddr, ConfigDir: c.ConfigDir,
+		Capabilities: a.rules.Capabilities, Backlog: a.backlog,
+		DeadLetters: http.HandlerFunc(a.serveLetters),
+		Host:        c.HTTPAddr, OTLPHTTP: c.OTLPHTTPAddr, OTLPGRPC: c.OTLPGRPCAddr, ConfigDir: c.ConfigDir,
 		TracerProvider: a.telemetry.traces, MeterProvider: a.telemetry.meters, Propagator: a.telemetry.propagator,
 		Tokens: a.tokensAPI(),
 	}
@@ -209,6 +210,18 @@ func (a *app) busPart() web.Part {
 		}
 	}
 	return part
+}
+
+// backlog is what the streams hold; nil where one of them does not say.
+func (a *app) backlog(ctx context.Context) (all []views.Backlog) {
+	for _, stream := range []string{bus.Signals, bus.Spans} {
+		b, err := a.bus.Backlog(ctx, stream, time.Now())
+		if err != nil {
+			return nil // /readyz says why
+		}
+		all = append(all, views.Backlog{Stream: stream, Messages: b.Messages, Bytes: b.Bytes, Limit: b.Limit, Oldest: b.Oldest})
+	}
+	return all
 }
 
 // backlogText says what of a stream is owed for longer than it takes to be stored and

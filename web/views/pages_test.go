@@ -58,7 +58,7 @@ func samplePages(t testing.TB) []samplePage {
 		{"flow-played", sampleShell(PlaceFlows, "Web order to cash"), samplePlayed(t).Body(), samplePlayed(t).Parts()},
 		{"variants", sampleShell(PlaceFlows, "Variants"), variants.Body(), variants.Parts()},
 		{"step", sampleShell(PlaceFlows, "Invoice posted"), step.Body(), step.Parts()},
-		{"systems", sampleShell(PlaceSystems, "Systems"), SystemList{Clock: c, Systems: sampleSystems(t), Known: true}.Body(), SystemList{Clock: c, Systems: sampleSystems(t), Known: true}.Parts()},
+		{"systems", sampleShell(PlaceSystems, "Systems"), SystemList{Clock: c, Systems: sampleSystems(t), Known: true, Bus: sampleBacklog()}.Body(), SystemList{Clock: c, Systems: sampleSystems(t), Known: true, Bus: sampleBacklog()}.Parts()},
 		{"system", sampleShell(PlaceSystems, "ERP"), sampleSystem(t).Body(), sampleSystem(t).Parts()},
 		{"alerts", sampleShell(PlaceAlerts, "Alerts"), alerts.Body(), alerts.Parts()},
 		{"alert", sampleShell(PlaceAlerts, "Invoice posted is stuck"), alert.Body(), alert.Parts()},

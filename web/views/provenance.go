@@ -150,6 +150,12 @@ var meanings = map[string]meaning{
 		"",
 		"They are taken all the same.",
 	},
+	"bus-backlog": {
+		"How long the oldest of what stands on the bus is there, and how much stands there.",
+		"The age of the first message of each stream, the older one, and the bytes on disk; the same as throughline_bus_backlog on /metrics.",
+		"The limit of a stream, at which signals are refused.",
+		"What is stored goes twice a minute, and the last message stays: up to half a minute is no backlog. Dead letters, which wait for a replay.",
+	},
 	"system-heard": {
 		"How long ago its last signal arrived.",
 		"The latest reception of any signal of it, wanted by a flow or not; spans that no flow can use count by the second.",

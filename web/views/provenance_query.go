@@ -52,6 +52,7 @@ var unasked = map[string]string{
 	"needing":      "None: the flows whose health, in the answer for programs, is stuck, late or unknown.",
 	"step-latency": "None in one statement: the step's time is compared with that of its last predecessor, instance by instance, in the fold of the flow's steps.",
 	"skipped":      "None in one statement: what was skipped is found in the fold of each instance's steps; the list behind the number names them.",
+	"bus-backlog":  "None: the bus is asked, not ClickHouse.",
 	"limit":        "None: it stands in the flow file.",
 }
 

@@ -22,7 +22,7 @@ func TestEveryTileExplainsItself(t *testing.T) {
 	for name, list := range map[string][]stat{
 		"overview": Overview{Clock: c, Flows: all}.stats(), "flow": now.stats(), "step": StepDetail{Clock: c, Now: now, Step: 6}.stats(),
 		"alert": AlertDetail{Clock: c, Alert: sampleAlerts()[0], Now: &now}.stats(), "alert without its flow": AlertDetail{Clock: c, Alert: sampleAlerts()[0]}.stats(),
-		"systems": SystemList{Clock: c, Systems: sampleSystems(t), Known: true}.stats(), "system": sampleSystem(t).stats(),
+		"systems": SystemList{Clock: c, Systems: sampleSystems(t), Known: true, Bus: sampleBacklog()}.stats(), "system": sampleSystem(t).stats(),
 		"resolved alert": AlertDetail{Clock: c, Alert: over, Now: &now}.stats(),
 	} {
 		for _, s := range list {

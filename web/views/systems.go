@@ -2,6 +2,7 @@ package views
 
 import (
 	"cmp"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -70,6 +71,15 @@ type SystemList struct {
 	Clock
 	Systems []SystemNow // by name
 	Known   bool        // false where history cannot be read: then there is nothing but what waits
+	Bus     []Backlog   // of each stream; nil where the bus does not say
+}
+
+// Backlog is what a stream of the bus holds: what is not stored yet, and what was and is not trimmed yet.
+type Backlog struct {
+	Stream       string
+	Messages     uint64
+	Bytes, Limit uint64        // at Limit signals are refused
+	Oldest       time.Duration // age of its first message
 }
 
 // Body is the page without its frame.
@@ -231,7 +241,49 @@ func (v SystemList) stats() []stat {
 		due,
 		{means: "systems-skew", label: "Far off in time", value: count(skewed), note: "1 h early or 1 y late", href: here},
 	}
-	return sourced(list, "")
+	list = sourced(list, "")
+	if v.Bus != nil {
+		list = append(list, v.backlog())
+	}
+	return list
+}
+
+// backlog is what the bus holds, the oldest of all streams. The last message of a stream always stays in it.
+func (v SystemList) backlog() stat {
+	s := stat{
+		means: "bus-backlog", label: "Backlog on the bus", value: "none", href: safe("/metrics"), fresh: "Asked of the bus whenever the page is rendered.",
+		source: safe("/metrics"), covers: "The streams of signals and of spans.", unasked: unasked["bus-backlog"],
+	}
+	var oldest time.Duration
+	var sizes []string
+	for _, b := range v.Bus {
+		if b.Messages > 1 {
+			oldest = max(oldest, b.Oldest)
+		}
+		sizes = append(sizes, strings.ToLower(b.Stream)+" "+size(b.Bytes))
+		if b.Limit > 0 && b.Bytes > b.Limit/2 {
+			s.class = "late"
+		}
+	}
+	if oldest > 0 {
+		s.value = waited(oldest)
+	}
+	if oldest > 2*time.Minute { // what is stored is trimmed twice a minute
+		s.class = "late"
+	}
+	s.note = strings.Join(sizes, " · ")
+	return s
+}
+
+// size is so many bytes in words.
+func size(bytes uint64) string {
+	switch {
+	case bytes >= 1<<30:
+		return fmt.Sprintf("%.1f%sGB", float64(bytes)/(1<<30), nb)
+	case bytes >= 1<<20:
+		return fmt.Sprintf("%.1f%sMB", float64(bytes)/(1<<20), nb)
+	}
+	return fmt.Sprintf("%d%skB", (bytes+1023)>>10, nb)
 }
 
 // sourced gives tiles that rest on stored arrivals, of one system or of all, what explained gives

@@ -118,7 +118,8 @@ function tick() {
   show();
   if (lostAt > 0 || holding()) return; // waits stand still with the numbers beside them
   for (const wait of document.querySelectorAll('[data-since]')) {
-    const text = waited(serverNow() - Number(wait.dataset.since), document.documentElement.dataset.group);
+    const { group, two } = document.documentElement.dataset;
+    const text = waited(serverNow() - Number(wait.dataset.since), group, two);
     if (wait.textContent !== text) wait.textContent = text;
   }
 }
