@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -118,15 +119,17 @@ const (
 	restOfOne  = 10                     // renderings' time between two of a screen
 	restOfAll  = 3                      // the same, for each screen that is open
 	restOfSend = 125 * time.Microsecond // for each socket that is open
-	// A rendering that took long waited for history, or for a processor: no reason to show nothing.
+	// Renderings that take long wait for history: no reason to show nothing.
 	restAtMost = 150 * time.Millisecond
 )
 
-// rest is how long a screen rests after a rendering that took so long.
+// rest is how long a screen rests after a rendering that took so long. What a rendering costs is
+// what the shortest of the latest took: others waited for a processor.
 func (s *screens) rest(at *shown, took time.Duration) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	dear := min(took*time.Duration(max(restOfOne, restOfAll*len(s.open))), restAtMost)
+	at.took = append(at.took[max(0, len(at.took)-7):], took)
+	dear := min(slices.Min(at.took)*time.Duration(max(restOfOne, restOfAll*len(s.open))), restAtMost)
 	return max(at.rest, dear, restOfSend*time.Duration(s.watching))
 }
 
@@ -135,7 +138,8 @@ type shown struct {
 	screen
 	stop     context.CancelFunc
 	watchers map[*watcher]struct{}
-	latest   *frame // nil until the first rendering
+	latest   *frame          // nil until the first rendering
+	took     []time.Duration // the latest renderings, at most eight
 }
 
 // watcher is one socket's place at a screen. last belongs to the socket's writer.

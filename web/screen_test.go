@@ -231,8 +231,15 @@ func TestManyWatchersRestLonger(t *testing.T) {
 			s.open[fmt.Sprint(i)] = nil
 		}
 		s.watching = watching
-		if got := s.rest(&shown{screen: screen{rest: time.Millisecond}}, took); got != want {
+		at := &shown{screen: screen{rest: time.Millisecond}}
+		if got := s.rest(at, took); got != want {
 			t.Errorf("%d screens, %d watchers, %v a rendering: rests %v, want %v", screens, watching, took, got, want)
+		}
+		for n := range 9 { // one of eight waited for a processor; then all are dearer
+			got := s.rest(at, 2*took)
+			if dearer := s.rest(&shown{screen: at.screen}, 2*took); n < 7 && got != want || n == 8 && got != dearer {
+				t.Errorf("%d screens, %d watchers, %v a rendering, then %d twice as dear: rests %v, want %v, in the end %v", screens, watching, took, n+1, got, want, dearer)
+			}
 		}
 	}
 	f(1, 1, 10*time.Microsecond, time.Millisecond)
