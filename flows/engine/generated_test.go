@@ -412,7 +412,7 @@ func TestGeneratedFlowsComeToTheSameInEveryWay(t *testing.T) {
 		}
 	}
 	for what, n := range covered {
-		if n < int(seeds)/20 {
+		if n < int(seeds)/30 {
 			t.Errorf("%s is in %d of %d flows", what, n, seeds)
 		}
 	}
