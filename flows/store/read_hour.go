@@ -24,6 +24,8 @@ const (
 	leastHeld = 5_000
 	// An hour in memory is looked at anew after so long, whatever came meanwhile.
 	holdFor = time.Minute
+	// One that took longer to read is not read again at each signal that comes.
+	longRead = 200 * time.Millisecond
 )
 
 // hours are what was read for questions about the past, so that a run of instants in one hour reads it once.
@@ -31,6 +33,7 @@ type hours struct {
 	mu    sync.Mutex // guards list
 	list  []*heldHour
 	least int
+	long  time.Duration
 }
 
 // heldHour has the occurrences of the instances that may matter between two instants.
@@ -120,7 +123,7 @@ func (s *Store) stillHolds(ctx context.Context, flow string, held *heldHour) (bo
 	if age > holdFor {
 		return false, nil
 	}
-	if held.took > 200*time.Millisecond && age < min(10*held.took, 10*time.Second) {
+	if held.took > s.hours.long && age < min(10*held.took, 10*time.Second) {
 		return true, nil
 	}
 	version, err := s.hoursVersion(ctx, flow, held.first, held.last)

@@ -79,7 +79,7 @@ func TestWhatStandsNotByTimeIsReadByKey(t *testing.T) {
 // TestARunOfInstantsReadsItsHourOnce steps through an hour in memory, to which a late signal comes.
 func TestARunOfInstantsReadsItsHourOnce(t *testing.T) {
 	s := openStore(t)
-	s.hours.least = 0
+	s.hours.least, s.hours.long = 0, time.Hour
 	w := makeWorld(t, s, 400)
 	begin := epoch.Add(10 * 24 * time.Hour)
 	reads := map[*heldHour]bool{}

@@ -71,7 +71,7 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open clickhouse: %w", err), root.Close())
 	}
-	return &Store{conn: conn, root: root, database: c.Database, cluster: c.Cluster, http: c.HTTP, hours: hours{least: leastHeld}, rolledFrom: rolledFrom}, nil
+	return &Store{conn: conn, root: root, database: c.Database, cluster: c.Cluster, http: c.HTTP, hours: hours{least: leastHeld, long: longRead}, rolledFrom: rolledFrom}, nil
 }
 
 // options are those of one pool of connections, bound to a database or to none.
