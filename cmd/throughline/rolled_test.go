@@ -149,10 +149,11 @@ func TestRollUpsOverCrashes(t *testing.T) {
 			r.saveDue(now.Std())
 			proxy.inserts.Store(0)
 			proxy.at = at
-			err := r.writer.once(t.Context(), r.writer.take(r.engine, time.Now(), true))
+			_ = r.writer.once(t.Context(), r.writer.take(r.engine, time.Now(), true)) // dies at the insert
 			front.Close()
 			for range 2 {
 				r = savedRunner(t, set, tables)
+				var err error
 				if r.writer.version, err = tables.LatestVersion(t.Context()); err != nil {
 					t.Fatal(err)
 				}

@@ -186,8 +186,10 @@ func TestBenchIngest(t *testing.T) {
 	h := start(t, map[string]string{"bench": string(bench.FlowFile)})
 	h.awaitClickHouse()
 	for _, what := range []string{"spans", "events"} {
-		args := []string{"bench", "ingest", what, "--server", "http://" + h.addr.HTTP, "--otlp", "http://" + h.addr.OTLPHTTP,
-			"--rate", "2000", "--duration", "500ms", "--batch", "50", "--json"}
+		args := []string{
+			"bench", "ingest", what, "--server", "http://" + h.addr.HTTP, "--otlp", "http://" + h.addr.OTLPHTTP,
+			"--rate", "2000", "--duration", "500ms", "--batch", "50", "--json",
+		}
 		if what == "events" {
 			args = append(args, "--flow", "bench")
 		}

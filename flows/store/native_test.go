@@ -112,8 +112,10 @@ func TestFieldsAsColumns(t *testing.T) {
 	want(t, logs["SeverityNumber"], uint8(255), uint8(0))
 	want(t, logs["ResourceAttributes"], map[string]string{}, map[string]string{"a": "true"})
 	instances := columnsOf(t, instanceFields(3), []flows.InstanceRecord{
-		{Key: "k", Path: []string{"a", "b", "a"}, StuckSince: flows.NoTime, Amount: amount, Conforming: true,
-			WaitingOn: []flows.WaitingRecord{{Step: "s", DueAt: flows.NoTime, Deadline: 0, Expected: 2}}},
+		{
+			Key: "k", Path: []string{"a", "b", "a"}, StuckSince: flows.NoTime, Amount: amount, Conforming: true,
+			WaitingOn: []flows.WaitingRecord{{Step: "s", DueAt: flows.NoTime, Deadline: 0, Expected: 2}},
+		},
 		{StuckSince: 0, Deleted: true},
 	})
 	want(t, instances["path"], []string{"a", "b", "a"}, []string{})

@@ -40,6 +40,6 @@ func vacate(b []byte) {
 		return
 	}
 	if number, size := class(cap(b)); size == cap(b) { // others have grown
-		rooms[number].Put(b[:0]) //nolint:staticcheck // its head is nothing beside it
+		rooms[number].Put(b[:0]) //lint:ignore SA6002 its head is nothing beside it
 	}
 }

@@ -164,6 +164,12 @@ func (b *body) writeSpans(batch int) {
 }
 
 var benchAttributes = [...][2]string{
-	{"http.request.method", "POST"}, {"url.path", "/api/orders/"}, {"server.address", "shop-"}, {"http.response.status_code", "20"},
-	{"order.region", "EU-"}, {"customer.tier", "gold"}, {"cart.items", ""}, {"payment.provider", "provider-"},
+	{"http.request.method", "POST"},
+	{"url.path", "/api/orders/"},
+	{"server.address", "shop-"},
+	{"http.response.status_code", "20"},
+	{"order.region", "EU-"},
+	{"customer.tier", "gold"},
+	{"cart.items", ""},
+	{"payment.provider", "provider-"},
 }
