@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -10,8 +11,7 @@ import (
 // The garbage collector runs when half as much is garbage as lives, and earlier where that
 // keeps the process to gcRoom: at full rate of spans some 100 MB are blocks of the bus, which
 // are little work for it, and few other bytes are allocated (docs/performance.md). The state
-// of the engine may be larger. From there on each byte that lives brings one of garbage until
-// that is half again.
+// of the engine may be larger; a limit would then cost more than the memory that it keeps.
 const (
 	gcPercent = 50
 	gcRoom    = 170 << 20 // bytes of all that the Go runtime maps
@@ -64,9 +64,8 @@ func memoryNow() (live, beside int64) {
 }
 
 func memoryLimit(live, beside int64) int64 {
-	beyond := live + beside + gcLeast - gcRoom
-	if beyond <= 0 {
-		return gcRoom
+	if live+beside+gcLeast > gcRoom {
+		return math.MaxInt64
 	}
-	return live + beside + min(live/2, gcLeast+beyond)
+	return gcRoom
 }
