@@ -158,8 +158,8 @@ func (s *Store) foldByTime(ctx context.Context, q foldQuery, ls *lenses, visit f
 	if err != nil || !ok {
 		return false, err
 	}
-	parts, err := s.parts(ctx, q.flow.Name, found, q.until())
-	if err != nil {
+	parts, ok, err := s.parts(ctx, q.flow.Name, found, q.until())
+	if err != nil || !ok {
 		return false, err
 	}
 	for _, p := range parts {

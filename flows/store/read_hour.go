@@ -148,8 +148,8 @@ func (s *Store) readHour(ctx context.Context, name string, q foldQuery, ls *lens
 	}
 	h := &heldHour{name: name, from: q.bound.from, to: q.bound.to, last: hour(q.bound.to), read: began, ls: ls, judged: flows.NoTime}
 	h.first = h.last
-	parts, err := s.parts(ctx, q.flow.Name, found, q.bound.to)
-	if err != nil {
+	parts, ok, err := s.parts(ctx, q.flow.Name, found, q.bound.to)
+	if err != nil || !ok {
 		return nil, err
 	}
 	for _, p := range parts {

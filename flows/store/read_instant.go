@@ -35,6 +35,10 @@ const (
 	unknownFirst = 64
 	// rowsOfAKey is what ClickHouse reads to find one key: a granule.
 	rowsOfAKey = 8192
+	// fewRows are sorted by key in memory in a moment, and manyRows in what memory a question has. In between they
+	// are, where they are a third of all rows of the flow at most: else all are read in their own order.
+	fewRows  = 1_000_000
+	manyRows = 4_000_000
 )
 
 // candidate is an instance that may matter between two instants.
@@ -117,10 +121,10 @@ type part struct {
 }
 
 // parts says where the occurrences of candidates, the earliest first, are best read: most by time, and those
-// that began long before the others each by its key.
-func (s *Store) parts(ctx context.Context, flow string, found []candidate, until flows.Time) ([]part, error) {
+// that began long before the others each by its key. ok is false where that is no better than to read all.
+func (s *Store) parts(ctx context.Context, flow string, found []candidate, until flows.Time) (list []part, ok bool, err error) {
 	if len(found) == 0 {
-		return nil, nil
+		return nil, true, nil
 	}
 	var last flows.Time
 	for i := range found {
@@ -133,14 +137,16 @@ func (s *Store) parts(ctx context.Context, flow string, found []candidate, until
 		counts[i] = fmt.Sprintf("countIf(hour >= %d)", hour(found[cut].began))
 	}
 	rows := make([]uint64, len(cuts))
-	into := make([]any, len(cuts))
+	into := make([]any, len(cuts), len(cuts)+1)
 	for i := range rows {
 		into[i] = &rows[i]
 	}
+	var all uint64
+	into = append(into, &all)
 	row := s.conn.QueryRow(ctx, strings.Replace(sqlStoredHours, "/*counts*/", strings.Join(counts, ", "), 1),
 		clickhouse.Named("flow", flow), clickhouse.Named("first", hour(found[0].began)), clickhouse.Named("last", end))
 	if err := row.Scan(into...); err != nil {
-		return nil, fmt.Errorf("count rows by time: %w", err)
+		return nil, false, fmt.Errorf("count rows by time: %w", err)
 	}
 	best := 0
 	for i, cut := range cuts {
@@ -148,16 +154,19 @@ func (s *Store) parts(ctx context.Context, flow string, found []candidate, until
 			best = i
 		}
 	}
+	if rows[best] > min(max(fewRows, all/3), manyRows) {
+		return nil, false, nil
+	}
 	cut := cuts[best]
 	keys := make([]string, len(found))
 	for i := range found {
 		keys[i] = found[i].key
 	}
-	parts := []part{{keys: keys[cut:], byTime: true, first: hour(found[cut].began), last: end}}
+	list = []part{{keys: keys[cut:], byTime: true, first: hour(found[cut].began), last: end}}
 	if cut > 0 {
-		parts = append(parts, part{keys: keys[:cut]})
+		list = append(list, part{keys: keys[:cut]})
 	}
-	return parts, nil
+	return list, true, nil
 }
 
 // hour is that of steps_by_time in which an instant lies.
