@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -195,7 +197,11 @@ func (e *Engine) missing(hashes []uint64, environment, typ, value string) []uint
 func (e *Engine) Return(states []State, now flows.Time) error {
 	e.returning = true
 	defer func() { e.returning = false }()
-	if err := e.Adopt(states, now); err != nil {
+	latest, err := e.latest(states)
+	if err != nil {
+		return err
+	}
+	if err := e.Adopt(latest, now); err != nil {
 		return err
 	}
 	for i := range states { // it is not among the saved states now
@@ -210,6 +216,37 @@ func (e *Engine) Return(states []State, now flows.Time) error {
 	e.flush()
 	e.settle(now)
 	return nil
+}
+
+// latest leaves out states of which all signals are in memory, or in another one: where a
+// process ended before it was told to leave what it had stored as evicted, that stays in the
+// store, beside what the component became since.
+func (e *Engine) latest(states []State) ([]State, error) {
+	signals := make([][]uint64, len(states))
+	order := make([]int, len(states))
+	for i := range states {
+		order[i] = i
+		if err := e.names.read(e, states[i].Text, &e.parcel); err != nil {
+			return nil, fmt.Errorf("state %016x: %w", states[i].ID, err)
+		}
+		for j := range e.parcel.signals {
+			signals[i] = append(signals[i], e.parcel.signals[j].sig)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(signals[b]), len(signals[a])) })
+	known := map[uint64]bool{}
+	latest := make([]State, 0, len(states))
+	for _, i := range order {
+		if slices.ContainsFunc(signals[i], func(sig uint64) bool {
+			return !known[sig] && e.cells.prints.find(sig) == 0 && e.copies.seen.find(sig, nil) == nil
+		}) {
+			latest = append(latest, states[i])
+		}
+		for _, sig := range signals[i] {
+			known[sig] = true
+		}
+	}
+	return latest, nil
 }
 
 // touchSeen notes that the component of a signal changed.

@@ -160,7 +160,10 @@ func TestSavedStatesLaw(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := keyedSet(t, c.keys, c.files...)
 			rested, adopted, left := 0, 0, 0
-			for seed := range uint64(1500) {
+			for seed := range uint64(1520) {
+				if seed >= 1500 {
+					seed = 43 // hashes differ each time, and with some this one had what left beside what became of it
+				}
 				rng := rand.New(rand.NewPCG(seed, 11))
 				signals := lawHistory(t, rng, s, c.conflicts)
 				rng.Shuffle(len(signals), func(i, j int) { signals[i], signals[j] = signals[j], signals[i] })
