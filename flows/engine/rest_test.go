@@ -187,6 +187,9 @@ func TestSavedStatesLaw(t *testing.T) {
 						idle := e.idle(signals[:store.at])
 						e = store.reopen(t, s, now)
 						store.recount(t, s, seed, now)
+						if missing := e.Missing(idle); missing != nil {
+							store.comeBack(t, e, missing, now)
+						}
 						e.Apply(idle, now)
 						i, store.begun = store.at-1, -1
 					}
