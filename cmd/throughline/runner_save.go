@@ -319,9 +319,7 @@ func (r *runner) answered(a answer) {
 // a flow whose file has another shape now, stays where it is: what comes late for it makes
 // an instance anew.
 func (r *runner) takeBack(states []engine.State, now flows.Time) {
-	for i := range states {
-		if err := r.engine.Return(states[i:i+1], now); err != nil {
-			r.log.Warn("an ended instance could not be taken back for a late signal", "error", err)
-		}
+	if err := r.engine.Return(states, now); err != nil {
+		r.log.Warn("an ended instance could not be taken back for a late signal", "error", err)
 	}
 }

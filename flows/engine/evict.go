@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -193,14 +194,16 @@ func (e *Engine) missing(hashes []uint64, environment, typ, value string) []uint
 	return append(hashes, hash)
 }
 
-// Return takes back what left memory: as it was stored.
+// Return takes back what left memory: as it was stored. An error says which of it this build
+// cannot read: that is left out.
 func (e *Engine) Return(states []State, now flows.Time) error {
 	e.returning = true
 	defer func() { e.returning = false }()
-	latest, err := e.latest(states)
-	if err != nil {
-		return err
-	}
+	states = slices.DeleteFunc(slices.Clone(states), func(s State) bool {
+		_, here := e.evicting[s.ID]
+		return here
+	})
+	latest, unread := e.latest(states)
 	if err := e.Adopt(latest, now); err != nil {
 		return err
 	}
@@ -215,19 +218,20 @@ func (e *Engine) Return(states []State, now flows.Time) error {
 	}
 	e.flush()
 	e.settle(now)
-	return nil
+	return unread
 }
 
 // latest leaves out states of which all signals are in memory, or in another one: where a
 // process ended before it was told to leave what it had stored as evicted, that stays in the
 // store, beside what the component became since.
-func (e *Engine) latest(states []State) ([]State, error) {
+func (e *Engine) latest(states []State) (latest []State, unread error) {
 	signals := make([][]uint64, len(states))
 	order := make([]int, len(states))
 	for i := range states {
 		order[i] = i
 		if err := e.names.read(e, states[i].Text, &e.parcel); err != nil {
-			return nil, fmt.Errorf("state %016x: %w", states[i].ID, err)
+			unread = errors.Join(unread, fmt.Errorf("state %016x: %w", states[i].ID, err))
+			continue
 		}
 		for j := range e.parcel.signals {
 			signals[i] = append(signals[i], e.parcel.signals[j].sig)
@@ -235,7 +239,6 @@ func (e *Engine) latest(states []State) ([]State, error) {
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(signals[b]), len(signals[a])) })
 	known := map[uint64]bool{}
-	latest := make([]State, 0, len(states))
 	for _, i := range order {
 		if slices.ContainsFunc(signals[i], func(sig uint64) bool {
 			return !known[sig] && e.cells.prints.find(sig) == 0 && e.copies.seen.find(sig, nil) == nil
@@ -246,7 +249,7 @@ func (e *Engine) latest(states []State) ([]State, error) {
 			known[sig] = true
 		}
 	}
-	return latest, nil
+	return latest, unread
 }
 
 // touchSeen notes that the component of a signal changed.

@@ -131,7 +131,8 @@ func (s *saved) write(rows Rows) {
 func (s *saved) comeBack(t *testing.T, e *Engine, hashes []uint64, now flows.Time) {
 	t.Helper()
 	var states []State
-	for _, out := range s.evicted {
+	for _, id := range slices.Sorted(maps.Keys(s.evicted)) {
+		out := s.evicted[id]
 		here := e.cells.prints.find(out.ID) != 0 || e.copies.seen.find(out.ID, nil) != nil // it was not told to leave before a restart
 		if (hashes == nil && !here) || slices.ContainsFunc(out.Hashes, func(h uint64) bool { return slices.Contains(hashes, h) }) {
 			states = append(states, out.State)
@@ -160,15 +161,12 @@ func TestSavedStatesLaw(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := keyedSet(t, c.keys, c.files...)
 			rested, adopted, left := 0, 0, 0
-			for seed := range uint64(1520) {
-				if seed >= 1500 {
-					seed = 43 // hashes differ each time, and with some this one had what left beside what became of it
-				}
+			for seed := range uint64(1500) {
 				rng := rand.New(rand.NewPCG(seed, 11))
 				signals := lawHistory(t, rng, s, c.conflicts)
 				rng.Shuffle(len(signals), func(i, j int) { signals[i], signals[j] = signals[j], signals[i] })
 				now := flows.Time(rng.IntN(300)) * minute
-				e := New(s)
+				e := NewFramed(s, Frame{Key: seedKey}) // a failure comes again
 				e.Roll(now)
 				store := &saved{states: map[uint64]State{}, begun: -1, frame: Frame{Key: e.Frame().Key}, rolled: RolledSums{}}
 				if c.leaving {
@@ -246,7 +244,10 @@ func (s *saved) reopen(t *testing.T, set *flows.Set, now flows.Time) *Engine {
 	s.toLeave = nil
 	e := NewFramed(set, s.frame)
 	e.Roll(now)
-	states := slices.Collect(maps.Values(s.states))
+	var states []State
+	for _, id := range slices.Sorted(maps.Keys(s.states)) {
+		states = append(states, s.states[id])
+	}
 	if err := e.Adopt(states, now); err != nil {
 		t.Fatal(err)
 	}
@@ -354,3 +355,6 @@ func TestPrints(t *testing.T) {
 		}
 	}
 }
+
+// seedKey is that of the hashes of generated histories: what fails once fails again.
+var seedKey = [2]uint64{1, 1}
