@@ -178,7 +178,10 @@ describe('everybody', { timeout: 600_000 }, () => {
     await page.locator('#keys').waitFor({ state: 'hidden' }); // keys pressed before are the dialog's
     await page.keyboard.press('p');
     assert.notEqual(await live(page), 'paused', 'a key works though they are off');
-    await page.keyboard.press('?');
+    await until('the list opens again', 20, async () => {
+      if (!await page.locator('#keys').isVisible()) await page.keyboard.press('?');
+      return page.locator('#keys').isVisible();
+    });
     await page.locator('#keys-on').check();
     await close();
   });

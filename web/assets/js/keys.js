@@ -10,7 +10,7 @@ const rowLinks = 'main tbody tr .name[href], main .hit, main .rows .name[href], 
 
 function typing() {
   const at = document.activeElement;
-  return at?.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(at?.tagName ?? '');
+  return at?.isContentEditable || at?.matches('input:not([type=checkbox], [type=radio]), textarea, select');
 }
 
 /** Moves the focus by so many rows. */
