@@ -10,11 +10,12 @@ import (
 )
 
 type benchCmd struct {
-	Live   benchLiveCmd   `cmd:"" help:"Measure the time from sending an event to seeing it on a websocket."`
-	Pages  benchPagesCmd  `cmd:"" help:"Open the sockets of many pages at once; measure how old numbers are when they come, and the server's effort."`
-	Ingest benchIngestCmd `cmd:"" help:"Send spans or events for a while; measure what is accepted, what becomes visible, and when."`
-	Fill   benchFillCmd   `cmd:"" help:"Make stored history inside ClickHouse, to measure pages over it."`
-	Open   benchOpenCmd   `cmd:"" help:"Open many instances in a server of its own; measure its memory, a limit that passes for all, and a restart."`
+	Live     benchLiveCmd     `cmd:"" help:"Measure the time from sending an event to seeing it on a websocket."`
+	Pages    benchPagesCmd    `cmd:"" help:"Open the sockets of many pages at once; measure how old numbers are when they come, and the server's effort."`
+	Ingest   benchIngestCmd   `cmd:"" help:"Send spans or events for a while; measure what is accepted, what becomes visible, and when."`
+	Fill     benchFillCmd     `cmd:"" help:"Make stored history inside ClickHouse, to measure pages over it."`
+	Deadline benchDeadlineCmd `cmd:"" help:"Send cases of which some miss a limit; measure the time from the limit to seeing the verdict on a websocket."`
+	Open     benchOpenCmd     `cmd:"" help:"Open many instances in a server of its own; measure its memory, a limit that passes for all, and a restart."`
 }
 
 type benchIngestCmd struct {

@@ -13,9 +13,10 @@ type body struct {
 	bytes  []byte
 	events bool
 	run    uint64
-	step   int   // of the events of a case; -1 where each begins one
-	ids    []int // where each signal's own number goes
-	cases  []int // where that of an event's case goes
+	batch  uint64 // signals of a whole request: one of fewer lacks the last of them
+	step   int    // of the events of a case; -1 where each begins one
+	ids    []int  // where each signal's own number goes
+	cases  []int  // where that of an event's case goes
 	times  []int
 }
 
@@ -38,7 +39,7 @@ func newBodies(cfg *IngestConfig, run uint64) []*body {
 }
 
 func newBody(events bool, batch int, run uint64, step int) *body {
-	b := &body{events: events, run: run, step: step}
+	b := &body{events: events, run: run, batch: uint64(batch), step: step}
 	if events {
 		b.writeEvents(batch)
 	} else {
@@ -49,7 +50,6 @@ func newBody(events bool, batch int, run uint64, step int) *body {
 
 // of is the n-th request of a run, sent at now. It is good until the next call.
 func (b *body) of(n uint64, now time.Time) []byte {
-	signals := uint64(len(b.ids))
 	if b.events {
 		text := now.UTC().Format(rfc3339)
 		for _, at := range b.times {
@@ -60,15 +60,15 @@ func (b *body) of(n uint64, now time.Time) []byte {
 			block = n / uint64(len(benchSteps))
 		}
 		for i, at := range b.ids {
-			b.number(at, n*signals+uint64(i))
+			b.number(at, n*b.batch+uint64(i))
 		}
 		for i, at := range b.cases {
-			b.number(at, block*signals+uint64(i*len(b.ids)/len(b.cases)))
+			b.number(at, block*b.batch+uint64(i*len(b.ids)/len(b.cases)))
 		}
 		return b.bytes
 	}
 	for i, at := range b.ids {
-		number := n*signals + uint64(i)
+		number := n*b.batch + uint64(i)
 		binary.BigEndian.PutUint64(b.bytes[at+8:], number/spansOfTrace+1) // behind the run
 		binary.BigEndian.PutUint64(b.bytes[at+18:], number+1)
 	}

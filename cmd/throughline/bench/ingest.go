@@ -53,7 +53,11 @@ func Ingest(ctx context.Context, cfg IngestConfig) (IngestReport, error) {
 	var instances *watcher
 	if cfg.Flow != "" {
 		host := strings.TrimPrefix(strings.TrimPrefix(cfg.HTTP, "http://"), "https://")
-		if instances, err = watchStarted(ctx, LiveConfig{HTTP: host, Flow: cfg.Flow, Token: cfg.Token, ended: cfg.Steps}); err != nil {
+		watched := started
+		if cfg.Steps {
+			watched = completed
+		}
+		if instances, err = watchCount(ctx, LiveConfig{HTTP: host, Flow: cfg.Flow, Token: cfg.Token, counted: watched}); err != nil {
 			return IngestReport{}, fmt.Errorf("bench ingest: %w", err)
 		}
 	}
@@ -62,7 +66,7 @@ func Ingest(ctx context.Context, cfg IngestConfig) (IngestReport, error) {
 	var watch sync.WaitGroup
 	watch.Go(func() { l.watch(watching, base) })
 	began := time.Now()
-	l.send(ctx, began)
+	l.send(ctx, began, l.sendAll)
 	sending := time.Since(began)
 	l.settle(ctx)
 	stop()
@@ -116,15 +120,23 @@ func newLoad(cfg IngestConfig) *load {
 	}
 }
 
-// send keeps all connections busy for the duration.
-func (l *load) send(ctx context.Context, began time.Time) {
+// sendAll sends the requests of one connection, each when it is called with its number.
+func (l *load) sendAll() func(ctx context.Context, n uint64) error {
+	bodies := newBodies(&l.cfg, l.run)
+	return func(ctx context.Context, n uint64) error {
+		return l.post(ctx, bodies[n%uint64(len(bodies))].of(n, time.Now()), l.cfg.Batch)
+	}
+}
+
+// send keeps all connections busy for the duration, each with a sender of its own.
+func (l *load) send(ctx context.Context, began time.Time, sender func() func(context.Context, uint64) error) {
 	ctx, cancel := context.WithDeadline(ctx, began.Add(l.cfg.Duration))
 	defer cancel()
 	var connections sync.WaitGroup
 	defer connections.Wait()
 	for range l.cfg.Connections {
 		connections.Go(func() {
-			bodies := newBodies(&l.cfg, l.run)
+			send := sender()
 			timer := time.NewTimer(0)
 			defer timer.Stop()
 			for {
@@ -142,7 +154,7 @@ func (l *load) send(ctx context.Context, began time.Time) {
 					return
 				}
 				// What is under way at the end is waited for: it counts.
-				err := l.post(context.WithoutCancel(ctx), bodies[n%uint64(len(bodies))].of(n, time.Now()))
+				err := send(context.WithoutCancel(ctx), n)
 				if l.record(due, err); err != nil {
 					pause(ctx)
 				}
@@ -175,7 +187,8 @@ func (l *load) do(ctx context.Context, method, url, contentType string, body []b
 	return l.http.Do(r) //nolint:wrapcheck // as above
 }
 
-func (l *load) post(ctx context.Context, body []byte) error {
+// post sends a request of so many signals.
+func (l *load) post(ctx context.Context, body []byte, signals int) error {
 	contentType := "application/x-protobuf"
 	if l.cfg.Events {
 		contentType = "application/cloudevents-batch+json"
@@ -190,7 +203,7 @@ func (l *load) post(ctx context.Context, body []byte) error {
 	}
 	whole := len(answer) == 0 // an empty ExportTraceServiceResponse
 	if l.cfg.Events {
-		whole = bytes.Contains(answer, fmt.Appendf(nil, `"accepted":%d`, l.cfg.Batch))
+		whole = bytes.Contains(answer, fmt.Appendf(nil, `"accepted":%d`, signals))
 	}
 	if resp.StatusCode != http.StatusOK || !whole {
 		return fmt.Errorf("%w: %s: %.300q", errRefused, resp.Status, answer)

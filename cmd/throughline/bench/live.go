@@ -37,7 +37,7 @@ type LiveConfig struct {
 	Batch    int           // events a request; 1 where 0
 	Token    string        // of scope admin, for a server that asks for one: it sends and reads
 	Patience time.Duration // for the last events to show up; 10 s where 0
-	ended    bool          // what is completed is counted, not what was started
+	counted  func(*health) *int
 }
 
 // maxRequests under way. A server that is slower than the rate makes requests wait for
@@ -56,7 +56,8 @@ func Live(ctx context.Context, cfg LiveConfig) (LiveReport, error) {
 	if cfg.Rate <= 0 || cfg.Duration <= 0 {
 		return LiveReport{}, errors.New("bench live: rate and duration must be above 0")
 	}
-	w, err := watchStarted(ctx, cfg)
+	cfg.counted = started
+	w, err := watchCount(ctx, cfg)
 	if err != nil {
 		return LiveReport{}, fmt.Errorf("bench live: %w", err)
 	}
@@ -72,7 +73,7 @@ func Live(ctx context.Context, cfg LiveConfig) (LiveReport, error) {
 	return s.report(sending, counts), nil
 }
 
-// count is what `started` had grown by when a message came.
+// count is what the number that is watched had grown by when a message came.
 type count struct {
 	at      time.Time
 	started int
@@ -95,18 +96,16 @@ type health struct {
 	Flow      string `json:"flow"`
 	Started   *int   `json:"started"`
 	Completed *int   `json:"completed"`
+	Stuck     *int   `json:"stuck"`
 }
 
-// count is the number that is watched; nil where the message has none.
-func (h *health) count(ended bool) *int {
-	if ended {
-		return h.Completed
-	}
-	return h.Started
-}
+// The numbers that are watched; nil where a message has none.
+func started(h *health) *int   { return h.Started }
+func completed(h *health) *int { return h.Completed }
+func stuck(h *health) *int     { return h.Stuck }
 
-// watchStarted connects, and returns once the first message told what to count from.
-func watchStarted(ctx context.Context, cfg LiveConfig) (*watcher, error) {
+// watchCount connects, and returns once the first message told what to count from.
+func watchCount(ctx context.Context, cfg LiveConfig) (*watcher, error) {
 	url := "ws://" + cfg.HTTP + "/api/v1/live?flow=" + cfg.Flow
 	header := http.Header{}
 	if cfg.Token != "" {
@@ -123,13 +122,13 @@ func watchStarted(ctx context.Context, cfg LiveConfig) (*watcher, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	var first health
-	for first.count(cfg.ended) == nil {
+	for cfg.counted(&first) == nil {
 		if err := conn.ReadJSON(&first); err != nil {
 			return nil, errors.Join(fmt.Errorf("no health of flow %s came from %s: %w", cfg.Flow, url, err), conn.Close())
 		}
 	}
 	w := &watcher{conn: conn, done: make(chan struct{}), changed: make(chan struct{}, 1)}
-	go w.run(cfg, *first.count(cfg.ended)) // ends with the connection, awaited by close
+	go w.run(cfg, *cfg.counted(&first)) // ends with the connection, awaited by close
 	return w, nil
 }
 
@@ -140,11 +139,11 @@ func (w *watcher) run(cfg LiveConfig, from int) {
 		var m health
 		err = w.conn.ReadJSON(&m)
 		at := time.Now()
-		if err != nil || m.Type != "health" || m.Flow != cfg.Flow || m.count(cfg.ended) == nil {
+		if err != nil || m.Type != "health" || m.Flow != cfg.Flow || cfg.counted(&m) == nil {
 			continue
 		}
 		w.mu.Lock()
-		w.counts = append(w.counts, count{at, *m.count(cfg.ended) - from})
+		w.counts = append(w.counts, count{at, *cfg.counted(&m) - from})
 		w.mu.Unlock()
 		select {
 		case w.changed <- struct{}{}:

@@ -174,7 +174,7 @@ func (o *open) fill(ctx context.Context, r *OpenReport) error {
 func (o *open) deliver(ctx context.Context, body []byte) error {
 	for {
 		l := &load{cfg: IngestConfig{Events: true, Batch: o.cfg.Batch}, url: o.url + "/api/v1/events", http: http.DefaultClient}
-		err := l.post(ctx, body)
+		err := l.post(ctx, body, o.cfg.Batch)
 		if err == nil || ctx.Err() != nil || !errors.Is(err, errRefused) {
 			return err
 		}
