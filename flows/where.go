@@ -109,10 +109,33 @@ func compileWhere(source string) (*Where, error) {
 func explainWhere(err error) *whereError {
 	var at *file.Error
 	if errors.As(err, &at) {
-		return &whereError{max(at.Line, 1), at.Column + 1, "`where`: " + at.Message}
+		return &whereError{max(at.Line, 1), at.Column + 1, "`where`: " + at.Message + meantInWhere(at.Message)}
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
-	return &whereError{1, 1, "`where`: " + text}
+	return &whereError{1, 1, "`where`: " + text + meantInWhere(text)}
+}
+
+// whereSlips are what people write out of habit of another language, by words of the
+// expression library's error, and what they mean.
+var whereSlips = []struct{ message, meant string }{
+	{`Operator("=")`, "compare with `==`"},
+	{`Operator("&")`, "write `and` or `&&`"},
+	{"unexpected token EOF", "the condition ends too early"},
+	{"bad number syntax", "write a duration as duration(\"15m\"), and a text in quotes"},
+	{"time.Duration", "compare a duration with duration(\"15m\")"},
+	{"expected bool", "compare it with something, as in outcome == \"ok\""},
+	{"mismatched types string and int", "put a text in quotes"},
+}
+
+// meantInWhere is what to write instead, as the end of a sentence; empty where that is not
+// known.
+func meantInWhere(message string) string {
+	for _, slip := range whereSlips {
+		if strings.Contains(message, slip.message) {
+			return "; " + slip.meant
+		}
+	}
+	return ""
 }
 
 // String is the condition as it was written.

@@ -66,7 +66,7 @@ func (m *mark) problem() string {
 		return ""
 	}
 	if hint == "" {
-		hint = fmt.Sprintf("; for an attribute write attributes.%s", shortened(m.path[0]))
+		hint = fmt.Sprintf("; for an attribute write attributes.%[1]s, for a text \"%[1]s\"", shortened(m.path[0]))
 	}
 	return fmt.Sprintf("unknown name `%s`; there are %s%s", shortened(m.path[0]), quoted(whereWords), hint)
 }
