@@ -250,6 +250,13 @@ func TestOccurrencesReplaceEachOther(t *testing.T) {
 	if n := count(t, s, rows); n != 0 {
 		t.Errorf("%d rows after a late repeat, want 0", n)
 	}
+	write(5, failed, removed, o) // in one insert the last counts
+	if n, of := count(t, s, rows+" AND outcome = 'ok'"), count(t, s, rows); n != 1 || of != 1 {
+		t.Errorf("%d of %d rows after several of one insert, want 1 of 1", n, of)
+	}
+	if n := count(t, s, "SELECT count() FROM steps_by_time FINAL WHERE flow = 'f' AND deleted = 0 AND outcome = 'ok'"); n != 1 {
+		t.Errorf("%d rows by time after several of one insert, want 1", n)
+	}
 }
 
 func TestCheckpoints(t *testing.T) {
