@@ -48,6 +48,20 @@ func (s *Server) getCapabilities(r *http.Request) (any, error) {
 	return map[string]any{"capabilities": list}, nil
 }
 
+// capabilityTitles are the titles of what flows belong to, by the flow's name.
+func (s *Server) capabilityTitles() map[string]string {
+	if s.Capabilities == nil {
+		return nil
+	}
+	titles := map[string]string{}
+	for _, c := range s.Capabilities() {
+		for _, flow := range c.Flows {
+			titles[flow] = c.Title
+		}
+	}
+	return titles
+}
+
 func (s *Server) flowAnswer(r *http.Request, f *flows.Flow) flowJSON {
 	h, err := s.liveHealth(r.Context(), f)
 	if err != nil { // the list of flows does not depend on their numbers

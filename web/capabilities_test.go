@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,6 +39,11 @@ func TestCapabilities(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got.Capabilities); diff != "" {
 		t.Error(diff)
+	}
+	for _, page := range []string{"/", "/flows", "/flows/" + f.Name, "/search?q=" + f.Name} {
+		if body := h.get(t, page).Body.String(); !strings.Contains(body, ">Sales<") || strings.Contains(body, "Order fulfilment") {
+			t.Errorf("%s does not show the capability's title alone", page)
+		}
 	}
 	if w := h.get(t, "/api/v1/capabilities?x=1"); w.Code != 400 {
 		t.Errorf("an unknown parameter: %d", w.Code)

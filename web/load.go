@@ -189,9 +189,10 @@ func (s *Server) loadFlows(ctx context.Context, t target) (loaded, error) {
 }
 
 func (s *Server) flowsNow(ctx context.Context, all []*flows.Flow, rng views.Range) []views.FlowNow {
-	list := make([]views.FlowNow, len(all))
+	list, titles := make([]views.FlowNow, len(all)), s.capabilityTitles()
 	for i, f := range all {
 		list[i] = s.flowNow(ctx, f, rng)
+		list[i].Capability = titles[f.Name]
 	}
 	return list
 }

@@ -39,13 +39,13 @@ func (s *Server) flowAt(ctx context.Context, f *flows.Flow, rng views.Range, at 
 	if err == nil && !ok {
 		err = problem(http.StatusServiceUnavailable, "Stored history cannot be read now, and the past comes from it. What is live goes on; load this page again in a moment.")
 	}
-	return views.FlowNow{Flow: f, Health: h, Range: rng, At: at}, err
+	return views.FlowNow{Flow: f, Health: h, Range: rng, At: at, Capability: s.capabilityTitles()[f.Name]}, err
 }
 
 // flowFor are the numbers that a page about f shows: now, or at the instant it asks for.
 func (s *Server) flowFor(ctx context.Context, f *flows.Flow, t target) (views.FlowNow, error) {
 	if t.at == flows.NoTime {
-		return s.flowNow(ctx, f, t.rng), nil
+		return s.flowsNow(ctx, []*flows.Flow{f}, t.rng)[0], nil
 	}
 	return s.flowAt(ctx, f, t.rng, t.at)
 }

@@ -151,7 +151,7 @@ func (s *Server) loadSearch(r *http.Request) (loaded, error) {
 		}
 		for _, f := range all {
 			if holds(f, text) {
-				v.Flows = append(v.Flows, s.flowNow(ctx, f, views.RangeHour))
+				v.Flows = append(v.Flows, s.flowsNow(ctx, []*flows.Flow{f}, views.RangeHour)...)
 			}
 		}
 		v.Took = time.Since(began)

@@ -72,6 +72,14 @@ func (a Alert) why() string {
 	return "They wait longer than the step allows. A late signal clears it."
 }
 
+// capability is the title of what the flow belongs to; by the alert alone where the flow is gone.
+func (v AlertDetail) capability() string {
+	if v.Now != nil {
+		return v.Now.capability()
+	}
+	return capability(v.Alert.Capability)
+}
+
 func (v AlertDetail) stats() []stat {
 	if !v.Alert.open() {
 		return v.lastStats()

@@ -52,7 +52,7 @@ func (c chart) height() float64 {
 
 func (c chart) floor() float64 { return c.height() - chartAxis }
 
-// top is the end of the scale: 1, 2 or 5 times a power of ten, at least what is shown.
+// top is the end of the scale, at least what is shown; it and its half are easily read.
 func (c chart) top() float64 {
 	most := 1.0
 	for _, l := range c.lines {
@@ -61,9 +61,9 @@ func (c chart) top() float64 {
 		}
 	}
 	for power := 1.0; ; power *= 10 {
-		for _, step := range []float64{1, 2, 5} {
-			if step*power >= most {
-				return step * power
+		for _, step := range []float64{1, 1.2, 1.6, 2, 3, 4, 5, 6, 8} {
+			if top := step * power; top >= most && top == math.Trunc(top) {
+				return top
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
@@ -100,18 +101,15 @@ func rate(perMinute float64) string {
 var currencySigns = map[string]string{"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹"}
 
 func withCurrency(currency, number string) string {
-	if sign, ok := currencySigns[currency]; ok {
-		rest, negative := strings.CutPrefix(number, "−")
-		marked := markCurrency + sign + markAmount + rest + markEnd
-		if negative {
-			return "−" + marked
-		}
-		return marked
+	rest, negative := strings.CutPrefix(number, "−")
+	marked := markCurrency + cmp.Or(currencySigns[currency], currency) + markAmount + rest + markEnd
+	if negative {
+		return "−" + marked
 	}
-	return number + nb + currency
+	return marked
 }
 
-// money sums up per currency, by its code: "€31,880", "€310.20, 4,000 CHF". From a thousand
+// money sums up per currency, by its code: "€31,880", "€310.20, CHF 4,000". From a thousand
 // on, whole units. "" for nothing.
 func money(m flows.Money) string {
 	var texts []string

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/a-h/templ"
@@ -25,7 +26,7 @@ type numberStyle struct {
 type moneyPlace int
 
 const (
-	moneyTight  moneyPlace = iota // €1.20
+	moneyTight  moneyPlace = iota // €1.20, CHF 1.20
 	moneyBefore                   // € 1.20
 	moneyAfter                    // 1.20 €
 )
@@ -150,7 +151,7 @@ func (l Locale) Write(text []byte) []byte {
 				out, text = append(append(append(out, l.Write(amount)...), nb...), sign...), rest
 			}
 		case markAmount:
-			if style.money == moneyBefore {
+			if style.money == moneyBefore || len(out) > 0 && unicode.IsLetter(rune(out[len(out)-1])) { // a code, as CHF
 				out = append(out, nb...)
 			}
 		case markEnd:

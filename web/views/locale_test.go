@@ -15,12 +15,12 @@ func TestNumbersByLocale(t *testing.T) {
 	m := flows.Money{"EUR": decimal.RequireFromString("1234567.4"), "CHF": decimal.RequireFromString("-12.5")}
 	texts := []string{count(1234567), percent(0.984), money(m), withCurrency("USD", thousands("-0.5")), span(1310e6)}
 	for name, want := range map[string]string{
-		"":   "1,234,567|98.4 %|−12.50 CHF, €1,234,567|−$0.5|1.3 s",
-		"in": "12,34,567|98.4 %|−12.50 CHF, €12,34,567|−$0.5|1.3 s",
+		"":   "1,234,567|98.4 %|−CHF 12.50, €1,234,567|−$0.5|1.3 s",
+		"in": "12,34,567|98.4 %|−CHF 12.50, €12,34,567|−$0.5|1.3 s",
 		"de": "1.234.567|98,4 %|−12,50 CHF, 1.234.567 €|−0,5 $|1,3 s",
-		"nl": "1.234.567|98,4 %|−12,50 CHF, € 1.234.567|−$ 0,5|1,3 s",
+		"nl": "1.234.567|98,4 %|−CHF 12,50, € 1.234.567|−$ 0,5|1,3 s",
 		"fr": "1\u202f234\u202f567|98,4 %|−12,50 CHF, 1\u202f234\u202f567 €|−0,5 $|1,3 s",
-		"ch": "1’234’567|98.4 %|−12.50 CHF, € 1’234’567|−$ 0.5|1.3 s",
+		"ch": "1’234’567|98.4 %|−CHF 12.50, € 1’234’567|−$ 0.5|1.3 s",
 	} {
 		if got := strings.ReplaceAll(string(LocaleNamed(name).Write([]byte(strings.Join(texts, "|")))), nb, " "); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)

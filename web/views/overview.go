@@ -24,7 +24,7 @@ func groups(list []FlowNow) []flowGroup {
 	})
 	var out []flowGroup
 	for _, f := range sorted {
-		name := capability(f.Flow.Capability)
+		name := f.capability()
 		i := slices.IndexFunc(out, func(g flowGroup) bool { return g.name == name })
 		if i < 0 {
 			i = len(out)
@@ -39,6 +39,14 @@ func groups(list []FlowNow) []flowGroup {
 		out[len(out)-1].name = "No capability"
 	}
 	return out
+}
+
+// capability is the title of what the flow belongs to, or its id as one.
+func (f FlowNow) capability() string {
+	if f.Capability != "" && f.Capability != f.Flow.Capability {
+		return f.Capability
+	}
+	return capability(f.Flow.Capability)
 }
 
 // capability is an id as a title: order-fulfilment is "Order fulfilment".

@@ -87,6 +87,8 @@ type FlowNow struct {
 	// Had are the steps whose open alerts somebody has, or nobody is told of: they are drawn
 	// calm. "" stands for an alert of the whole flow.
 	Had map[string]bool
+	// Capability is the title of the one that it belongs to; "" where only its id is known, or there is none.
+	Capability string
 	// Coverage is how many of its signals found their instance; nil where not known.
 	Coverage *Coverage
 }

@@ -50,8 +50,9 @@ func TestChart(t *testing.T) {
 	f(0, 1)
 	f(1, 1)
 	f(1.5, 2)
-	f(7.9, 10)
-	f(10.1, 20)
+	f(7.9, 8)
+	f(10.1, 12)
+	f(206, 300)
 	f(474, 500)
 	c := chart{lines: []chartLine{{values: []float64{0, 10, 5}}}}
 	if got := c.points(c.lines[0]); got != "166.7,1000 500,0 833.3,500" {

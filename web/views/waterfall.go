@@ -99,6 +99,7 @@ func (v InstanceTimeline) waterfall() waterfall {
 		if len(group) > 1 {
 			said := v.triesRow(s, group)
 			said.mark, said.tries, said.w = markNone, nil, 0 // the ticks stand in the wait
+			said.x = max(0, min(said.x, 1-said.labelRoom()))
 			w.rows = append(w.rows, said)
 		}
 	}

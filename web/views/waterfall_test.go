@@ -81,3 +81,20 @@ func TestLastFailureAndAgainst(t *testing.T) {
 		t.Error("a completed instance can be resolved")
 	}
 }
+
+// What is said beside a mark stands where it has room, and is cut where it has none.
+func TestLabelPlace(t *testing.T) {
+	f := func(x, w float64, label, want string, wantLeft bool) {
+		t.Helper()
+		if got, left := (wfRow{x: x, w: w, label: label}).labelled(); got != want || left != wantLeft {
+			t.Errorf("%q at %v to %v: %q, left %v; want %q, %v", label, x, x+w, got, left, want, wantLeft)
+		}
+	}
+	said := strings.Repeat("x", 40) // 0.65 of the width
+	f(0.1, 0, said, said, false)
+	f(0.8, 0.1, said, said, true)
+	f(0.1, 0.65, said, strings.Repeat("x", 13)+"…", false)
+	f(0.4, 0.5, said, strings.Repeat("x", 22)+"…", true)
+	f(0.1, 0, "", "", false)
+	f(0.01, 0.98, said, "", false)
+}

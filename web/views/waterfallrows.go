@@ -28,6 +28,28 @@ func (v InstanceTimeline) triesRow(s scale, group []flows.Signal) wfRow {
 	return r
 }
 
+// labelled is what is said beside a row's mark, and whether to its left: to the right where it has room, else
+// to the left, else where it has more, cut. The row's description has all of it.
+func (r wfRow) labelled() (text string, left bool) {
+	need, right := r.labelRoom(), 1-r.x-r.w
+	switch {
+	case need <= right:
+		return r.label, false
+	case need <= r.x:
+		return r.label, true
+	}
+	left = r.x > right
+	if room := int((max(right, r.x) - labelApart) / labelLetter); room > 3 {
+		return cut(r.label, room), left
+	}
+	return "", false
+}
+
+// What a label stands apart and a letter of it takes, of the track's width on a desk.
+const labelApart, labelLetter = 0.03, 0.0155
+
+func (r wfRow) labelRoom() float64 { return float64(letters(r.label))*labelLetter + labelApart }
+
 // gapRow says that nothing was heard up to a signal, where that is a good part of the time.
 func (v InstanceTimeline) gapRow(s scale, heard flows.Time, next flows.Signal) (wfRow, bool) {
 	const part = 0.07
