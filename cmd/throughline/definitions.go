@@ -221,16 +221,13 @@ func (r *runner) restore(ctx context.Context) (from uint64, err error) {
 	if alive > 0 {
 		r.frozen = min(flows.Time(alive), flows.At(began)) // the clock may have been put back
 	}
-	n, since := 0, flows.Time(0)
-	adopted := false
+	n, adopted := 0, false
 	if r.applied > 0 {
 		if adopted, err = r.adopt(ctx); err != nil {
 			return 0, err
 		}
 	}
-	if adopted {
-		since = r.frozen.Add(-storedSince)
-	} else {
+	if !adopted {
 		if err := r.forgetOtherKeys(ctx); err != nil {
 			return 0, err
 		}
@@ -248,7 +245,9 @@ func (r *runner) restore(ctx context.Context) (from uint64, err error) {
 	if err := r.keepStored(ctx); err != nil {
 		return 0, err
 	}
-	if err := r.reconcile(ctx, since); err != nil {
+	if adopted {
+		r.comparing = &comparing{since: r.frozen.Add(-storedSince)}
+	} else if err := r.reconcile(ctx); err != nil {
 		return 0, err
 	}
 	// Taken after the load: what it found in the store is on the bus up to here at most, and
@@ -261,27 +260,4 @@ func (r *runner) restore(ctx context.Context) (from uint64, err error) {
 		r.log.InfoContext(ctx, "state restored", "signals", n, "took", took, "from", r.applied+1)
 	}
 	return r.applied + 1, nil
-}
-
-// reconcile owes the rows that the process before did not come to write; those of ended
-// instances that were written before since are right.
-func (r *runner) reconcile(ctx context.Context, since flows.Time) error {
-	for _, flow := range r.engine.Flows() {
-		definition, _ := r.engine.Set().Flow(flow)
-		seen, otherVersion := map[string]bool{}, false
-		err := r.store.InstanceStates(ctx, flow, since, func(stored flows.InstanceRecord) error {
-			otherVersion = otherVersion || (since == 0 && stored.Version != definition.Version && stored.State.InFlight())
-			r.engine.Reconcile(&stored, seen)
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("restore %s: %w", flow, err)
-		}
-		if otherVersion { // the file changed while nobody watched
-			r.engine.OweAll(flow)
-		} else {
-			r.engine.OweUnseen(flow, seen)
-		}
-	}
-	return nil
 }

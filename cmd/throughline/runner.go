@@ -33,6 +33,7 @@ const (
 	followMost    = 500  // rows of such verdicts that one turn makes
 	restoreLogged = 100 * time.Millisecond
 	storedSince   = 3 * time.Hour // before the process ended: rows written earlier were whole
+	compareBatch  = 500           // stored rows that one turn of the loop compares
 )
 
 // runner is the one owner of the engine: it feeds it from the bus, gives it the time, and
@@ -68,6 +69,7 @@ type runner struct {
 	alerted    time.Time
 	writer     rowWriter
 	saves      saves
+	comparing  *comparing // nil once what is stored was compared with the state
 	parked     parked
 	looking    bool // the store is asked for parked signals
 	lookups    sync.WaitGroup
@@ -129,7 +131,7 @@ func (r *runner) Settled(ctx context.Context, seq uint64) error {
 	for {
 		settled := false
 		if err := r.Ask(ctx, func(r *runner) {
-			settled = r.done() >= seq && r.engine.Owed() == 0 && !r.writer.busy
+			settled = r.done() >= seq && r.engine.Owed() == 0 && !r.writer.busy && r.comparing == nil
 		}); err != nil {
 			return fmt.Errorf("wait for message %d: %w", seq, err)
 		}
@@ -159,6 +161,7 @@ func (r *runner) run(ctx context.Context) error {
 	go func() {
 		followed <- r.bus.Follow(followCtx, bus.FollowConfig{Stream: bus.Signals, From: from}, r.deliver)
 	}()
+	r.compareLater(followCtx)
 	err = r.loop(ctx, followed)
 	stop()
 	<-followed
@@ -192,6 +195,8 @@ func (r *runner) loop(ctx context.Context, followed chan error) error {
 			deliveries = nil // the bus holds the rest; see promise 3
 		}
 		select {
+		case c := <-r.compares():
+			r.compare(c)
 		case <-ctx.Done():
 			return nil
 		case err := <-followed:

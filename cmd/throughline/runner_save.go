@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"throughline/flows"
@@ -65,7 +66,9 @@ func (r *runner) saveDue(now time.Time) {
 	}
 	if !r.judging() { // that comes first
 		r.engine.Rest(flows.At(now), saveWork)
-		r.engine.Evict(flows.At(now), evictMost)
+		if r.comparing == nil { // of what left memory nobody finds that its row is lacking
+			r.engine.Evict(flows.At(now), evictMost)
+		}
 	}
 }
 
@@ -160,24 +163,11 @@ func (r *runner) adopt(ctx context.Context) (bool, error) {
 	e := engine.NewFramed(set, frame)
 	now := time.Now()
 	e.Roll(flows.At(now))
-	var refused error
-	batch := make([]engine.State, 0, loadBatch)
-	take := func() {
-		if refused == nil {
-			refused = e.Adopt(batch, r.clock(now))
-		}
-		batch = batch[:0]
-	}
-	err = r.store.States(ctx, kindComponent, func(row store.StateRow) error {
-		if batch = append(batch, engine.State{ID: row.ID, Text: row.Text}); len(batch) == loadBatch {
-			take()
-		}
-		return nil
-	})
+	refused, err := r.adoptStates(ctx, e, r.clock(now))
 	if err != nil {
 		return false, fmt.Errorf("restore: %w", err)
 	}
-	if take(); refused != nil {
+	if refused != nil {
 		r.log.WarnContext(ctx, "the saved state is of another build; the stored signals are read instead", "error", refused)
 		return false, nil
 	}
@@ -189,6 +179,32 @@ func (r *runner) adopt(ctx context.Context) (bool, error) {
 	}
 	r.engine, r.saves.definitions = e, definitions
 	return true, nil
+}
+
+// adoptStates has an engine take the saved components while more of them are being read.
+func (r *runner) adoptStates(ctx context.Context, e *engine.Engine, clock flows.Time) (refused, err error) {
+	batches := make(chan []engine.State, 2)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(batches)
+		batch := make([]engine.State, 0, loadBatch)
+		if err = r.store.States(ctx, kindComponent, func(row store.StateRow) error {
+			if batch = append(batch, engine.State{ID: row.ID, Text: row.Text}); len(batch) == loadBatch {
+				batches <- batch
+				batch = make([]engine.State, 0, loadBatch)
+			}
+			return nil
+		}); err == nil {
+			batches <- batch
+		}
+	})
+	for batch := range batches { // to the end, so that the reader comes to its own
+		if refused == nil {
+			refused = e.Adopt(batch, clock)
+		}
+	}
+	reading.Wait()
+	return refused, err
 }
 
 // frame is what the saved states are read with.

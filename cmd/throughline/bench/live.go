@@ -37,6 +37,7 @@ type LiveConfig struct {
 	Batch    int           // events a request; 1 where 0
 	Token    string        // of scope admin, for a server that asks for one: it sends and reads
 	Patience time.Duration // for the last events to show up; 10 s where 0
+	first    time.Duration // patience for the first number; answerTime where 0
 	counted  func(*health) *int
 }
 
@@ -118,7 +119,7 @@ func watchCount(ctx context.Context, cfg LiveConfig) (*watcher, error) {
 		}
 		return nil, fmt.Errorf("connect to %s: %w", url, err)
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(answerTime)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(cmp.Or(cfg.first, answerTime))); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	var first health

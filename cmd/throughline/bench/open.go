@@ -219,10 +219,23 @@ func (o *open) again(ctx context.Context, r *OpenReport) error {
 		return err
 	}
 	r.AcceptSeconds = time.Since(o.started).Seconds()
-	_, err := o.await(ctx, func(h openHealth) bool { return h.InFlight == o.cfg.Instances && h.Stuck == o.cfg.Instances })
+	// On the socket: until there are live numbers, the API answers from history.
+	w, err := watchCount(ctx, LiveConfig{HTTP: strings.TrimPrefix(o.url, "http://"), Flow: "bench-open", first: restorePatience, counted: func(h *health) *int {
+		if h.Stuck == nil || *h.Stuck != o.cfg.Instances {
+			return nil
+		}
+		return h.Stuck
+	}})
+	if err != nil {
+		return err
+	}
 	r.RestoreSeconds = time.Since(o.started).Seconds()
+	_, err = w.close()
 	return err
 }
+
+// restorePatience bounds the wait for the live numbers after a restart.
+const restorePatience = 10 * time.Minute
 
 // openHealth is what Open looks at.
 type openHealth struct {
