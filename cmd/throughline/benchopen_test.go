@@ -26,7 +26,7 @@ func TestBenchOpen(t *testing.T) {
 		t.Fatalf("%v in %s", err, out)
 	}
 	if r.Instances != 400 || r.Signals != 2400 || r.FirstStuckSeconds < 0 || r.AllStuckSeconds < r.FirstStuckSeconds ||
-		r.ResidentBytes <= 0 || r.PeakResidentBytes < r.ResidentBytes || r.RestoreSeconds < r.ReadySeconds || r.ReadySeconds <= 0 {
+		r.ResidentBytes <= 0 || r.RestingBytes <= 0 || r.PeakResidentBytes < r.RestingBytes/2 || r.PeakFollowingBytes < r.PeakResidentBytes || r.RestoreSeconds < r.ReadySeconds || r.ReadySeconds <= 0 {
 		t.Errorf("%+v", r)
 	}
 }

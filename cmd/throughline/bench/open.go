@@ -185,8 +185,23 @@ func (o *open) deliver(ctx context.Context, body []byte) error {
 // late waits until all are stuck.
 func (o *open) late(ctx context.Context, r *OpenReport) error {
 	deadline := o.began.Truncate(0).Add(o.cfg.Deadline)
-	if wait := time.Until(deadline); wait < 0 {
+	wait := time.Until(deadline)
+	if wait < 0 {
 		return fmt.Errorf("the deadline passed %v before all were open; give a later one", -wait)
+	}
+	timer := time.NewTimer(wait - beforeDeadline)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	var err error
+	if r.RestingBytes, err = o.resident("VmRSS:"); err != nil {
+		return err
+	}
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", o.server.Process.Pid), []byte("5"), 0); err != nil { // the peak begins anew
+		return fmt.Errorf("have the server's peak of memory begin anew: %w", err)
 	}
 	var first time.Time
 	if _, err := o.await(ctx, func(h openHealth) bool {
@@ -198,10 +213,23 @@ func (o *open) late(ctx context.Context, r *OpenReport) error {
 		return err
 	}
 	r.FirstStuckSeconds, r.AllStuckSeconds = first.Sub(deadline).Seconds(), time.Since(deadline).Seconds()
-	var err error
-	r.PeakResidentBytes, err = o.resident("VmHWM:")
+	if r.PeakResidentBytes, err = o.resident("VmHWM:"); err != nil {
+		return err
+	}
+	timer.Reset(rowsFollow)
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	r.PeakFollowingBytes, err = o.resident("VmHWM:")
 	return err
 }
+
+const (
+	beforeDeadline = 200 * time.Millisecond // when the memory is looked at
+	rowsFollow     = 5 * time.Second        // how long rows of the verdicts are being written before the server is stopped
+)
 
 // again stops the server and starts it again.
 func (o *open) again(ctx context.Context, r *OpenReport) error {
@@ -309,26 +337,28 @@ func (o *open) resident(what string) (int64, error) {
 
 // OpenReport is the result of Open.
 type OpenReport struct {
-	Instances         int     `json:"instances"`
-	Signals           int     `json:"signals"`
-	FillSeconds       float64 `json:"fill_seconds"` // until all were counted
-	SignalsPerSecond  float64 `json:"signals_per_second"`
-	ResidentBytes     int64   `json:"resident_bytes"`      // then, without ClickHouse
-	FirstStuckSeconds float64 `json:"first_stuck_seconds"` // after the deadline
-	AllStuckSeconds   float64 `json:"all_stuck_seconds"`
-	PeakResidentBytes int64   `json:"peak_resident_bytes"`
-	StopSeconds       float64 `json:"stop_seconds"`
-	ReadySeconds      float64 `json:"ready_seconds"` // from the start of the process
-	AcceptSeconds     float64 `json:"accept_seconds"`
-	RestoreSeconds    float64 `json:"restore_seconds"` // to the live numbers of all instances
+	Instances          int     `json:"instances"`
+	Signals            int     `json:"signals"`
+	FillSeconds        float64 `json:"fill_seconds"` // until all were counted
+	SignalsPerSecond   float64 `json:"signals_per_second"`
+	ResidentBytes      int64   `json:"resident_bytes"`      // then, without ClickHouse
+	FirstStuckSeconds  float64 `json:"first_stuck_seconds"` // after the deadline
+	AllStuckSeconds    float64 `json:"all_stuck_seconds"`
+	RestingBytes       int64   `json:"resting_bytes"`        // resident right before the deadline
+	PeakResidentBytes  int64   `json:"peak_resident_bytes"`  // from the deadline until all were stuck
+	PeakFollowingBytes int64   `json:"peak_following_bytes"` // until 5 s later, while rows are written
+	StopSeconds        float64 `json:"stop_seconds"`
+	ReadySeconds       float64 `json:"ready_seconds"` // from the start of the process
+	AcceptSeconds      float64 `json:"accept_seconds"`
+	RestoreSeconds     float64 `json:"restore_seconds"` // to the live numbers of all instances
 }
 
 // String is the report for people.
 func (r OpenReport) String() string {
 	return fmt.Sprintf(`%d open instances of %d signals
   filled    in %.1f s, %.0f signals/s; resident %d MB
-  deadline  first stuck after %.2f s, all after %.2f s; peak %d MB
+  deadline  first stuck after %.2f s, all after %.2f s; resident %d MB before it, peak %d MB until then, %d MB while rows follow
   restart   ended in %.1f s; accepts after %.2f s, live numbers after %.2f s
 `, r.Instances, r.Signals, r.FillSeconds, r.SignalsPerSecond, r.ResidentBytes>>20, r.FirstStuckSeconds, r.AllStuckSeconds,
-		r.PeakResidentBytes>>20, r.StopSeconds, r.AcceptSeconds, r.RestoreSeconds)
+		r.RestingBytes>>20, r.PeakResidentBytes>>20, r.PeakFollowingBytes>>20, r.StopSeconds, r.AcceptSeconds, r.RestoreSeconds)
 }
