@@ -31,6 +31,7 @@ type rollUps struct {
 	torn        []store.RollUpGeneration          // to be told before anything else is written
 	ran         map[flowVersion]bool              // that were in force at some time
 	again       map[string]bool                   // flows whose version in force was so before
+	living      map[string][]uint64               // of flows that began anew: their generation, and the one before it, which somebody may be reading
 }
 
 type flowVersion struct{ flow, version string }
@@ -65,6 +66,10 @@ func (u *rollUps) take(rolled []engine.Rolled, version uint64) (rows []store.Rol
 			if u.generations == nil {
 				u.generations = map[string]store.RollUpGeneration{}
 			}
+			if u.living == nil {
+				u.living = map[string][]uint64{}
+			}
+			u.living[r.Flow] = []uint64{version, u.generations[r.Flow].Generation}
 			u.generations[r.Flow] = store.RollUpGeneration{Flow: r.Flow, Generation: version, Version: r.Version, Whole: !u.again[r.Flow]}
 			changed = true
 		}
@@ -157,6 +162,13 @@ func (r *runner) rollOn(ctx context.Context, e *engine.Engine, frame string) (bo
 	}
 	if err := r.store.WriteRollUpGenerations(ctx, r.writer.version, u.list()); err != nil {
 		return false, fmt.Errorf("restore: %w", err)
+	}
+	living := map[string][]uint64{} // nobody reads another in this process
+	for _, g := range list {
+		living[g.Flow] = []uint64{g.Generation}
+	}
+	if err := r.store.ForgetDeadRollUps(ctx, living); err != nil {
+		r.log.WarnContext(ctx, "roll-ups that count no more stay until the next start", "error", err)
 	}
 	e.RollOn()
 	return true, nil

@@ -181,3 +181,57 @@ func TestRollUpsOverCrashes(t *testing.T) {
 		}
 	}
 }
+
+// TestDeadRollUpsAreRemoved changes a flow's file again and again: of its roll-ups those of two
+// generations are kept at most, and after a restart those that count.
+func TestDeadRollUpsAreRemoved(t *testing.T) {
+	tables := newTables(t)
+	now := flows.At(time.Now())
+	set := func(title string) *flows.Set {
+		flow, faults := flows.Parse("orders.yaml", []byte(strings.Replace(ordersFlow, "title: Orders", "title: "+title, 1)))
+		if len(faults) > 0 {
+			t.Fatal(faults)
+		}
+		set, err := flows.NewSet([]*flows.Flow{flow})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return set
+	}
+	generations := func() (n int) {
+		row := tables.Root().QueryRow(t.Context(), "SELECT uniqExact(generation) FROM "+tables.Database()+".rollups")
+		var found uint64
+		if err := row.Scan(&found); err != nil {
+			t.Fatal(err)
+		}
+		return int(found)
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	await := func(most int) {
+		for i := 0; generations() > most; i++ {
+			if <-tick.C; i > 500 {
+				t.Fatalf("%d generations are kept, want %d", generations(), most)
+			}
+		}
+	}
+	r := savedRunner(t, set("T0"), tables)
+	r.apply(bus.Delivery{Batch: flows.Batch{Signals: []flows.Signal{orderSignal(t, r.engine.Set(), "order.placed", "A", now)}}, Last: 1})
+	r.settleSaved(t, now)
+	for i := range 4 {
+		changed := set(fmt.Sprint("T", i+1))
+		r.putInForce(changed)
+		r.settleSaved(t, now)
+		await(2)
+	}
+	want := rolledLines(t, tables, "orders")
+	again := savedRunner(t, r.engine.Set(), tables)
+	again.applied = 1
+	if ok, err := again.adopt(t.Context()); !ok || err != nil {
+		t.Fatalf("adopted %v: %v", ok, err)
+	}
+	await(1)
+	if diff := gocmp.Diff(want, rolledLines(t, tables, "orders")); diff != "" || len(want) == 0 {
+		t.Errorf("before the restart %d lines; -before +after\n%s", len(want), diff)
+	}
+}

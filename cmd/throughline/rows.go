@@ -49,6 +49,7 @@ type job struct {
 	torn        []store.RollUpGeneration
 	rolled      []store.RollUpRow
 	generations []store.RollUpGeneration // all of them, where some changed
+	living      map[string][]uint64      // see rollUps
 	name        int                      // number of the first name
 	seq         uint64
 	save        bool // the checkpoint seq: all up to it is in the rows until here
@@ -86,6 +87,7 @@ func (w *rowWriter) take(e *engine.Engine, now time.Time, alive bool) job {
 	}
 	j.rolled, j.generations = w.rollUps.take(rows.Rolled, w.version)
 	j.torn, w.rollUps.torn = w.rollUps.torn, nil
+	j.living, w.rollUps.living = w.rollUps.living, nil
 	w.versions, w.frame, w.due, w.rows, w.reopened, w.recalled = nil, nil, false, rows, nil, nil
 	w.next = now.Add(min(flushEvery+time.Duration(len(rows.Occurrences)+len(rows.States))*flushRow, flushLatest))
 	if j.alive {
@@ -167,6 +169,9 @@ func (w *rowWriter) once(ctx context.Context, j job) error {
 	}
 	if err := w.store.WriteRollUpGenerations(ctx, version, j.generations); err != nil {
 		return err
+	}
+	if err := w.store.ForgetDeadRollUps(ctx, j.living); err != nil { // they take disk, and harm nobody
+		w.log.WarnContext(ctx, "roll-ups that count no more stay until the next start", "error", err)
 	}
 	checkpoints := map[string]uint64{}
 	if j.save {

@@ -98,3 +98,37 @@ func TestSeriesOfRollUps(t *testing.T) {
 		t.Errorf("torn roll-ups are read: %v", err)
 	}
 }
+
+// TestForgetDeadRollUps removes what counts no more of a flow, and nothing else.
+func TestForgetDeadRollUps(t *testing.T) {
+	s := openStore(t)
+	var rows []RollUpRow
+	for _, flow := range []string{"a", "b", "gone's"} {
+		for generation := range uint64(5) {
+			rows = append(rows, RollUpRow{flow, generation, flows.RollUp{Span: flows.RollUpHour, Start: epoch, Measure: flows.MeasureStarted, Count: 1}})
+		}
+	}
+	if err := s.WriteRollUps(t.Context(), "x", rows); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time there is nothing to do
+		if err := s.ForgetDeadRollUps(t.Context(), map[string][]uint64{"a": {4, 3}, "gone's": {2}}); err != nil {
+			t.Fatal(err)
+		}
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for count(t, s, "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND NOT is_done") > 0 {
+			<-tick.C
+		}
+	}
+	var left []string
+	if err := s.conn.QueryRow(t.Context(), "SELECT arraySort(groupArray(concat(flow, toString(generation)))) FROM rollups").Scan(&left); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"a3", "a4", "b0", "b1", "b2", "b3", "b4", "gone's2"}; !slices.Equal(left, want) {
+		t.Errorf("left %q, want %q", left, want)
+	}
+	if n := count(t, s, "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = 'rollups'"); n != 2 {
+		t.Errorf("%d mutations for two flows", n)
+	}
+}

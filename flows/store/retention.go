@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -30,10 +29,7 @@ func (s *Store) SetRetention(ctx context.Context, r Retention) error {
 // in flight for as long as ended ones are kept.
 func (s *Store) retention(r Retention) []string {
 	seconds := func(d time.Duration) string { return fmt.Sprintf("toIntervalSecond(%d)", int64(d/time.Second)) }
-	cluster := ""
-	if s.cluster != "" {
-		cluster = " ON CLUSTER `" + strings.ReplaceAll(s.cluster, "`", "``") + "`"
-	}
+	cluster := s.onCluster()
 	alter := func(table, ttl string) string {
 		return "ALTER TABLE " + table + cluster + " MODIFY TTL " + ttl + " SETTINGS materialize_ttl_after_modify = 0"
 	}

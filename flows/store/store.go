@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -122,4 +123,12 @@ func (s *Store) Ping(ctx context.Context) error {
 // Close ends all connections. It may be called more than once.
 func (s *Store) Close() error {
 	return errors.Join(s.conn.Close(), s.root.Close())
+}
+
+// onCluster is what says in a change of the schema that it is for all servers.
+func (s *Store) onCluster() string {
+	if s.cluster == "" {
+		return ""
+	}
+	return " ON CLUSTER `" + strings.ReplaceAll(s.cluster, "`", "``") + "`"
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"strings"
 )
 
 // StateRow is a part of the engine's state, which the engine alone can read.
@@ -40,10 +39,7 @@ func (s *Store) WriteLeft(ctx context.Context, rows []LeftRow) error {
 
 // ForgetStates removes all of the engine's state: it is made from the signals anew.
 func (s *Store) ForgetStates(ctx context.Context) error {
-	cluster := ""
-	if s.cluster != "" {
-		cluster = " ON CLUSTER `" + strings.ReplaceAll(s.cluster, "`", "``") + "`"
-	}
+	cluster := s.onCluster()
 	for _, table := range []string{"engine_state", "engine_left"} {
 		if err := s.conn.Exec(ctx, "TRUNCATE TABLE "+table+cluster); err != nil {
 			return fmt.Errorf("forget %s: %w", table, err)

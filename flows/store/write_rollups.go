@@ -3,8 +3,13 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"throughline/flows"
 )
@@ -54,14 +59,44 @@ func (s *Store) WriteRollUpGenerations(ctx context.Context, version uint64, rows
 	})
 }
 
+// maxDead bounds the generations that one call of ForgetDeadRollUps removes of a flow.
+const maxDead = 1000
+
+// ForgetDeadRollUps has the roll-ups of some flows removed but those of the generations that
+// are named for each. ClickHouse does so in the background: when it returns, they may be there
+// still. What is left of very many goes with the next call.
+func (s *Store) ForgetDeadRollUps(ctx context.Context, living map[string][]uint64) error {
+	for flow, generations := range living {
+		rows, err := s.conn.Query(ctx, "SELECT DISTINCT generation FROM rollups WHERE flow = {flow:String} ORDER BY generation", clickhouse.Named("flow", flow))
+		if err != nil {
+			return fmt.Errorf("find dead roll-ups: %w", err)
+		}
+		var dead []string
+		for err == nil && rows.Next() {
+			var generation uint64
+			if err = rows.Scan(&generation); err == nil && !slices.Contains(generations, generation) && len(dead) < maxDead {
+				dead = append(dead, strconv.FormatUint(generation, 10))
+			}
+		}
+		if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
+			return fmt.Errorf("find dead roll-ups: %w", err)
+		}
+		if len(dead) == 0 {
+			continue
+		}
+		// By their own numbers: one that begins meanwhile is not among them.
+		query := "ALTER TABLE rollups" + s.onCluster() + " DELETE WHERE flow = $1 AND generation IN (" + strings.Join(dead, ", ") + ")"
+		if err := s.conn.Exec(ctx, query, flow); err != nil {
+			return fmt.Errorf("forget dead roll-ups: %w", err)
+		}
+	}
+	return nil
+}
+
 // ForgetRollUps removes all roll-ups: they are made from the signals anew.
 func (s *Store) ForgetRollUps(ctx context.Context) error {
-	cluster := ""
-	if s.cluster != "" {
-		cluster = " ON CLUSTER `" + strings.ReplaceAll(s.cluster, "`", "``") + "`"
-	}
 	for _, table := range []string{"rollup_generations", "rollups"} { // what none names counts no more
-		if err := s.conn.Exec(ctx, "TRUNCATE TABLE "+table+cluster); err != nil {
+		if err := s.conn.Exec(ctx, "TRUNCATE TABLE "+table+s.onCluster()); err != nil {
 			return fmt.Errorf("forget %s: %w", table, err)
 		}
 	}
