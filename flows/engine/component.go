@@ -214,6 +214,18 @@ func (e *Engine) keyOf(in *instance) (class uint32, value string) {
 	return e.graph.class(e.set, environment, in.fs.flow.Key), value
 }
 
+// joinFellows has a new instance be in one component with those of its key in other flows:
+// they leave memory together then.
+func (e *Engine) joinFellows(in *instance) {
+	class, value := e.keyOf(in)
+	for _, fs := range e.flowsOf(class) {
+		if fs.flow.Name != in.fs.flow.Name && fs.instances[in.key] != nil {
+			e.node(class, value)
+			return
+		}
+	}
+}
+
 // flowsOf are the flows whose instances have primary keys of a class.
 func (e *Engine) flowsOf(class uint32) []*flowState {
 	for int(class) >= len(e.primary) {

@@ -49,6 +49,7 @@ type Engine struct {
 	component members // scratch
 	packer    packer
 	parcel    parcel
+	other     parcel         // scratch of inMemory
 	primary   [][]*flowState // by class of key: see flowsOf
 
 	arrival   arrival // scratch
@@ -193,6 +194,7 @@ func (e *Engine) instance(fs *flowState, value, environment string) *instance {
 		in = &instance{fs: fs, key: strings.Clone(id), timer: -1, openAt: -1}
 		fs.instances[in.key] = in
 		e.copies.enter(in)
+		e.joinFellows(in)
 	}
 	if in.cell != 0 {
 		e.wake(in.cell)

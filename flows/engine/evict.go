@@ -81,6 +81,51 @@ func (e *Engine) atRest(p *parcel, want parcelInstance) *instance {
 	return want.fs.instances[flows.InstanceKey(k.value, e.graph.classes[k.class].environment)]
 }
 
+// gather makes one component of a parcel at rest and all in memory that has one of its keys;
+// false where there is nothing. Two that each came to rest by itself may name one key, as
+// those of two flows do. They leave, and come back, together: so where something of a key is
+// in memory, all of it is, and the store need not be asked.
+func (e *Engine) gather(p *parcel, number uint32) bool {
+	var shared []parcelKey
+	for _, k := range p.keys {
+		if !k.common && e.inMemory(k.class, k.value, number) {
+			shared = append(shared, k)
+		}
+	}
+	for _, k := range shared { // p is no more: the node wakes all that has the key, and joins it
+		e.touchPart(part{nodePart, uint32(e.node(k.class, k.value))})
+	}
+	return len(shared) > 0
+}
+
+// inMemory says whether something in memory has a key or a trace, but a component at rest.
+func (e *Engine) inMemory(class uint32, value string, but uint32) bool {
+	hash := e.graph.hash(class, value)
+	if e.graph.lookup(hash, class, value) != 0 || e.traces.byID[groupID{class, value}] != nil {
+		return true
+	}
+	id := flows.InstanceKey(value, e.graph.classes[class].environment)
+	for _, fs := range e.flowsOf(class) {
+		if in := fs.instances[id]; in != nil && (in.cell == 0 || in.cell != but) {
+			return true
+		}
+	}
+	found := false
+	e.cells.prints.each(hash, func(number uint32) {
+		found = found || number != but && e.has(number, hash)
+	})
+	return found
+}
+
+// has says whether a component at rest, which a print led to, has what a hash is of.
+func (e *Engine) has(number uint32, hash uint64) (has bool) {
+	if e.names.read(e, string(e.cells.list[number]), &e.other) != nil {
+		return false // not reached: it was read or written by this process
+	}
+	e.eachPrint(&e.other, func(h uint64) { has = has || h == hash })
+	return has
+}
+
 func (e *Engine) evicted(p *parcel, l leaving) Evicted {
 	out := Evicted{State: State{ID: p.rowID(), Text: string(l.text)}, cell: l.cell}
 	for i := range p.keys {
@@ -95,18 +140,22 @@ func (e *Engine) evicted(p *parcel, l leaving) Evicted {
 }
 
 // Leave takes out of memory what Take returned as evicted, now that it is stored. What came
-// back to life meanwhile stays.
+// back to life meanwhile, or is joined to what did, stays.
 func (e *Engine) Leave(stored []Evicted) {
 	for i := range stored {
-		out := &stored[i]
-		if !out.Deleted {
-			delete(e.evicting, out.ID)
+		out, p := &stored[i], &e.parcel
+		if out.Deleted {
+			continue
 		}
-		if p := &e.parcel; !out.Deleted && int(out.cell) < len(e.cells.list) && e.cells.list[out.cell] == cell(out.Text) &&
-			e.names.read(e, out.Text, p) == nil && e.ended(p) && !e.owes(p) {
+		delete(e.evicting, out.ID)
+		here := int(out.cell) < len(e.cells.list) && e.cells.list[out.cell] == cell(out.Text)
+		if here && e.names.read(e, out.Text, p) == nil && e.ended(p) && !e.owes(p) && !e.gather(p, out.cell) {
 			e.leave(p, out)
-		} else if !out.Deleted {
-			e.out.evicted = append(e.out.evicted, Evicted{State: State{ID: out.ID, Deleted: true}})
+			continue
+		}
+		e.out.evicted = append(e.out.evicted, Evicted{State: State{ID: out.ID, Deleted: true}})
+		if here && e.cells.list[out.cell] == cell(out.Text) {
+			e.leaveSoon(out.cell, e.now)
 		}
 	}
 }
@@ -180,16 +229,8 @@ func (e *Engine) Missing(signals []flows.Signal) (hashes []uint64) {
 func (e *Engine) missing(hashes []uint64, environment, typ, value string) []uint64 {
 	class := e.graph.class(e.set, environment, typ)
 	hash := e.graph.hash(class, value)
-	if !e.left.has(hash) || e.cells.prints.find(hash) != 0 || e.graph.byKey.find(hash, nil) != nil {
+	if !e.left.has(hash) || e.inMemory(class, value, 0) {
 		return hashes
-	}
-	if e.traces.byID[groupID{class, value}] != nil {
-		return hashes
-	}
-	for _, fs := range e.flowsOf(class) {
-		if fs.instances[flows.InstanceKey(value, environment)] != nil {
-			return hashes
-		}
 	}
 	return append(hashes, hash)
 }

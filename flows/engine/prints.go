@@ -42,6 +42,22 @@ func (p *prints) find(hash uint64) uint32 {
 	return 0
 }
 
+// each calls f with the cells that may have what a hash is of.
+func (p *prints) each(hash uint64, f func(cell uint32)) {
+	if p.parts == nil {
+		return
+	}
+	slots := p.parts[p.part(hash)]
+	if len(slots) == 0 {
+		return
+	}
+	for i := homeOf(uint32(hash), len(slots)); slots[i].cell != 0; i = after(i, len(slots)) {
+		if slots[i].hash == uint32(hash) {
+			f(slots[i].cell)
+		}
+	}
+}
+
 func after(i, slots int) int {
 	if i++; i == slots {
 		return 0

@@ -166,7 +166,7 @@ func TestSavedStatesLaw(t *testing.T) {
 				signals := lawHistory(t, rng, s, c.conflicts)
 				rng.Shuffle(len(signals), func(i, j int) { signals[i], signals[j] = signals[j], signals[i] })
 				now := flows.Time(rng.IntN(300)) * minute
-				e := NewFramed(s, Frame{Key: seedKey}) // a failure comes again
+				e := NewFramed(s, Frame{Key: [2]uint64{seed, 1}}) // a failure comes again
 				e.Roll(now)
 				store := &saved{states: map[uint64]State{}, begun: -1, frame: Frame{Key: e.Frame().Key}, rolled: RolledSums{}}
 				if c.leaving {
