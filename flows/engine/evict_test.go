@@ -266,6 +266,48 @@ func TestAPrintIsNoProof(t *testing.T) {
 	}
 }
 
+// A copy wakes what is at rest, and changes nothing: that goes to rest again, and leaves.
+func TestWhatACopyWokeRestsAgain(t *testing.T) {
+	for what, signal := range map[string]flows.Signal{
+		"an instance": event("1", "z", 0, map[string]any{"order": "p"}),
+		"keys":        event("1", "noise", 0, map[string]any{"invoice": "1", "parcel": "1"}),
+		"a trace":     span("t1", "s1", "", "other", nil),
+	} {
+		t.Run(what, func(t *testing.T) {
+			l := newLeavingScene(t, keyedSet(t, lawKeys, lawFile))
+			l.send(signal)
+			l.rest()
+			l.send(signal)
+			if s := l.e.Stats(); s.AtRest != 0 || s.Duplicates != 1 {
+				t.Fatalf("%+v", s)
+			}
+			l.rest()
+			if n := l.e.Stats().AtRest; n != 1 {
+				t.Errorf("%d at rest", n)
+			}
+			l.leave()
+			if s := l.e.Stats(); s.AtRest != 0 || s.Left == 0 {
+				t.Errorf("%d at rest, %d left", s.AtRest, s.Left)
+			}
+		})
+	}
+}
+
+// What may not leave yet, since its row is owed, does later.
+func TestWhatIsOwedLeavesLater(t *testing.T) {
+	l := newLeavingScene(t, keyedSet(t, "", leavingSale))
+	l.send(event("1", "sold", 0, map[string]any{"order": "p"}), event("2", "paid", 1, map[string]any{"order": "p"}))
+	l.rest()
+	out := l.evict()
+	for _, in := range l.e.flows["sale"].instances {
+		l.e.out.instance(in)
+	}
+	l.e.Leave(out)
+	l.inMemory(1)
+	l.leave()
+	l.inMemory(0)
+}
+
 // A process that ended before it was told to leave what it had stored as evicted finds that
 // again beside what the component became since: the roll-ups hold that once.
 func TestStaleEvictedIsLeftOut(t *testing.T) {

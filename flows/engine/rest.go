@@ -146,6 +146,7 @@ func (e *Engine) wake(number uint32) {
 	w.all()
 	if len(w.p.signals) > 0 {
 		w.noteRow()
+		w.noteWoken()
 	}
 	e.cells.remove(number)
 }

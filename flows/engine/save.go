@@ -27,6 +27,7 @@ type saving struct {
 	states               []State
 	again                bool     // what changed since the save under way began goes with it
 	returned, unreturned []uint64 // rows of what came back: since this round, and once it is saved
+	woken                []part   // since the last save that was done
 	quiet                []quietRound
 }
 
@@ -147,7 +148,10 @@ func (e *Engine) Save(now flows.Time, work int) (done bool) {
 	if len(s.saved) > 0 {
 		s.quiet = append(s.quiet, quietRound{s.round - 1, now, s.saved})
 	}
-	s.gone, s.states, s.saved, s.unreturned = nil, nil, nil, nil
+	if len(s.woken) > 0 { // for nothing, as by a copy, they are in no save
+		s.quiet = append(s.quiet, quietRound{savedRound, now, s.woken})
+	}
+	s.gone, s.states, s.saved, s.unreturned, s.woken = nil, nil, nil, nil, nil
 	return true
 }
 
@@ -255,6 +259,26 @@ func (e *Engine) setRow(sig, id uint64) {
 	case seen.small&isRow != 0:
 		seen.small &^= isRow
 		e.save.gone = append(e.save.gone, sig)
+	}
+}
+
+// noteWoken notes one part of the component that is woken.
+func (w *waking) noteWoken() {
+	woken := &w.e.save.woken
+	for _, in := range w.instances {
+		if in != nil {
+			*woken = append(*woken, part{instancePart, in.index})
+			return
+		}
+	}
+	for _, id := range w.nodes {
+		if id != 0 && !w.e.graph.at(id).common {
+			*woken = append(*woken, part{nodePart, uint32(id)})
+			return
+		}
+	}
+	if len(w.groups) > 0 {
+		*woken = append(*woken, part{groupPart, w.groups[0].index})
 	}
 }
 
