@@ -77,6 +77,7 @@ type Signal struct {
 	Data        map[string]any // an event's data, where it is a JSON object
 	Keys        []Key          // of the key types in use, sorted, without repeats
 	Packed      Packed         // Attributes and Data of a signal that came by the bus
+	Erased      bool           // stored without what it said: see Eraser
 }
 
 // Identity tells copies of one signal from different signals: (source, id) for events,

@@ -156,7 +156,7 @@ func (r *runner) load(ctx context.Context, set *flows.Set, only []string, apply 
 	r.engine.Roll(flows.At(time.Now()))
 	batch := make([]flows.Signal, 0, loadBatch)
 	err = r.store.Signals(ctx, store.SignalFilter{Names: matchedNames(wanted), KeyTypes: part.KeyTypes()}, func(s flows.Signal) error {
-		if err := set.AssignKeys(&s); err != nil {
+		if err := set.AssignStored(&s); err != nil {
 			return nil // refused at ingest since; it cannot belong to an instance
 		}
 		n++

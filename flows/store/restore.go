@@ -132,7 +132,7 @@ func scanSignal(rows driver.Rows) (flows.Signal, error) {
 	)
 	err := rows.Scan(
 		&received, &at, &duration, &kind, &g.Name, &g.Source, &g.ID, &g.System, &g.Environment, &outcome,
-		&g.Sequence, &g.TraceID, &g.SpanID, &g.ParentID, &keys, &attributes, &data, &asOf, &g.Sampled,
+		&g.Sequence, &g.TraceID, &g.SpanID, &g.ParentID, &keys, &attributes, &data, &asOf, &g.Sampled, &g.Erased,
 	)
 	if err != nil {
 		return g, fmt.Errorf("scan a signal: %w", err)

@@ -96,4 +96,5 @@ var signalFields = []field[flows.Signal]{
 	objects("data", (*flows.Signal).AppendData),
 	instants("as_of", func(g *flows.Signal) flows.Time { return g.AsOf }),
 	flags("sampled", "Bool", func(g *flows.Signal) bool { return g.Sampled }),
+	flags("erased", "Bool", func(g *flows.Signal) bool { return g.Erased }),
 }

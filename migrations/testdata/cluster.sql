@@ -463,3 +463,38 @@ CREATE TABLE IF NOT EXISTS throughline.rollup_generations ON CLUSTER 'prod'
 ENGINE = ReplicatedReplacingMergeTree(row_version)
 ORDER BY flow
 
+-- 0033_erased
+-- Signals of which a key was erased: what they said is gone, and their keys are those that they are stored with.
+ALTER TABLE throughline.signals ON CLUSTER 'prod'
+    ADD COLUMN IF NOT EXISTS erased Bool CODEC(ZSTD(1)) AFTER sampled
+
+-- 0034_erasures
+-- Keys that were erased, by whom and when: the log of it, and what the next start goes on with where it was not done. value is the
+-- key's until then, and empty after.
+CREATE TABLE IF NOT EXISTS throughline.erasures ON CLUSTER 'prod'
+(
+    token       String COMMENT 'what stands in place of the value',
+    type        LowCardinality(String),
+    value       String,
+    by          String COMMENT 'name of the token that asked; empty where nobody is asked who they are',
+    began       DateTime64(9, 'UTC'),
+    done        Bool,
+    signals     UInt64 COMMENT 'that carried the key',
+    cutoff      UInt64 COMMENT 'rows of instances with a smaller version are of before',
+    row_version UInt64
+)
+ENGINE = ReplicatedReplacingMergeTree(row_version)
+ORDER BY token
+
+-- 0035_erased_signals
+-- By what repeats of erased signals are known, as hashes of (source, id); of spans (trace id, span id).
+CREATE TABLE IF NOT EXISTS throughline.erased_signals ON CLUSTER 'prod'
+(
+    token    String,
+    identity UInt128 COMMENT 'the first half of its SHA-256',
+    written  DateTime('UTC') DEFAULT now()
+)
+ENGINE = ReplicatedReplacingMergeTree
+ORDER BY (token, identity)
+TTL written + INTERVAL 800 DAY
+

@@ -16,4 +16,5 @@
     attributes,
     data,
     toUnixTimestamp64Nano(as_of),
-    sampled
+    sampled,
+    erased
