@@ -1,8 +1,12 @@
 package flows
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Eraser takes the value of one key out of signals, and all that they carry besides what
@@ -166,4 +170,17 @@ func (s *Set) ErasableKey(text string) (Key, error) {
 		key.Value = typ.normal(key.Value)
 	}
 	return key, nil
+}
+
+// Erasable says what of a key cannot be erased; nil where it can.
+func (s *Set) Erasable(key Key) error {
+	switch {
+	case len(key.String()) > MaxKeyBytes+MaxNameBytes:
+		return fmt.Errorf("the key has %d bytes; no key has more than %d", len(key.String()), MaxKeyBytes+MaxNameBytes)
+	case !utf8.ValidString(key.String()) || strings.ContainsFunc(key.String(), unicode.IsControl):
+		return errors.New("the key is no text; write it as type:value, for example order_id:4711")
+	case !keyTypePattern.MatchString(key.Type):
+		return fmt.Errorf("%s is no type of key; write it as type:value, for example order_id:4711", shortened(key.Type))
+	}
+	return nil
 }

@@ -2,7 +2,7 @@
 CREATE TABLE IF NOT EXISTS {{.Database}}.erased_signals{{.OnCluster}}
 (
     token    String,
-    identity UInt128 COMMENT 'the first half of its SHA-256',
+    identity String COMMENT 'the first 16 bytes of its SHA-256',
     written  DateTime('UTC') DEFAULT now()
 )
 ENGINE = {{engine "ReplacingMergeTree"}}

@@ -45,7 +45,7 @@ func readDocument(t *testing.T, h *house) document {
 func TestDocumentedCallsAreServed(t *testing.T) {
 	taken := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	h := newHouse(t, func(o *Options) {
-		o.Events, o.Import, o.Backfill, o.DeadLetters, o.Alertmanager, o.Metrics, o.Tokens, o.OnCall = taken, taken, taken, taken, taken, taken, taken, &desk{}
+		o.Events, o.Import, o.Backfill, o.Erase, o.DeadLetters, o.Alertmanager, o.Metrics, o.Tokens, o.OnCall = taken, taken, taken, taken, taken, taken, taken, taken, &desk{}
 		o.Resolve = func(context.Context, *flows.Flow, *flows.InstanceRecord, string) error { return nil }
 	})
 	doc := readDocument(t, h)

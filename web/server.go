@@ -47,6 +47,7 @@ type Options struct {
 	Events       http.Handler // POST /api/v1/events
 	Import       http.Handler // POST /api/v1/flows/{flow}/import
 	Backfill     http.Handler // POST and GET /api/v1/flows/{flow}/backfill
+	Erase        http.Handler                          // DELETE /api/v1/keys/{key}
 	DeadLetters  http.Handler // GET /api/v1/dead-letters, POST /api/v1/dead-letters/replay
 	Met          func() Met   // what the engine met
 	Capabilities func() []flows.Capability
@@ -159,6 +160,9 @@ func (s *Server) routes() {
 	if s.Backfill != nil {
 		s.mux.Handle("POST /api/v1/flows/{flow}/backfill", s.Backfill)
 		s.mux.Handle("GET /api/v1/flows/{flow}/backfill", s.Backfill)
+	}
+	if s.Erase != nil {
+		s.mux.Handle("DELETE /api/v1/keys/{key}", s.Erase)
 	}
 	if s.DeadLetters != nil {
 		s.mux.Handle("GET /api/v1/dead-letters", s.DeadLetters)

@@ -44,6 +44,8 @@ type app struct {
 	hub        *web.Hub
 	runner     *runner
 	backfills  backfills
+	erased     erasedSignals
+	erasures   erasures
 	tokens     *auth.Tokens
 	guard      *auth.Guard // nil where nobody is asked
 	intake     *ingest.Intake
@@ -169,6 +171,7 @@ func (a *app) openAlerts(context.Context) (err error) {
 func (a *app) openEngine(context.Context) error {
 	a.hub = web.NewHub()
 	a.runner = newRunner(a.rules.Set(), a.bus, a.store, a.migrated, a.hub, a.alerts.Set, a.rules.Source, a.log)
+	a.runner.erased = &a.erased
 	a.onClose("work in hand", func(context.Context) error {
 		a.stop()
 		return a.work.Wait()
@@ -180,6 +183,7 @@ func (a *app) openEngine(context.Context) error {
 	a.work.Go(a.writeSpans)
 	a.work.Go(a.trim)
 	a.work.Go(a.resumeBackfills)
+	a.work.Go(a.resumeErasures)
 	a.work.Go(a.watchAlertmanager)
 	a.work.Go(func() error {
 		a.rules.Watch(a.ctx, func(set *flows.Set) {

@@ -86,6 +86,9 @@ func (a *app) migrate() error {
 			r := a.config.Retention
 			err = a.store.SetRetention(a.ctx, store.Retention{Spans: r.Spans, Signals: r.Signals, Instances: r.Instances})
 		}
+		if err == nil {
+			err = a.erased.load(a.ctx, a.store)
+		}
 		if err != nil && !store.Retryable(err) {
 			return nil, backoff.Permanent(err)
 		}

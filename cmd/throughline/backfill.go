@@ -92,6 +92,9 @@ func (a *app) startBackfill(ctx context.Context, flow string, since flows.Time) 
 	if !ok {
 		return backfillState{}, flows.ErrNotFound
 	}
+	if a.erased.erasing() {
+		return backfillState{}, errErasureRuns
+	}
 	total, err := a.store.CountKept(ctx, f, since, "")
 	if err != nil {
 		return backfillState{}, err //nolint:wrapcheck // says what it did

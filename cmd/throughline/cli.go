@@ -31,6 +31,7 @@ type cli struct {
 	Test     testCmd     `cmd:"" help:"Run the test cases that stand in the flow files."`
 	Import   importCmd   `cmd:"" help:"Load history from an event log (CSV or XES) or from traces and logs (OTLP/JSON), gzip too. The same file twice changes nothing."`
 	Backfill backfillCmd `cmd:"" help:"Fold the ended instances of a flow by the version of its file that is in force."`
+	Erase    eraseCmd    `cmd:"" help:"Forget a person or a case: its timeline is gone, the counts stay."`
 	Token    tokenCmd    `cmd:"" help:"Create, list and revoke the tokens that auth.mode local asks for."`
 	Migrate  migrateCmd  `cmd:"" help:"Apply the ClickHouse schema, or show what is applied."`
 	Letters  lettersCmd  `cmd:"" name:"dead-letters" help:"List what was set aside because ClickHouse refused it for good, or send it again."`

@@ -221,6 +221,10 @@ func (r *runner) restore(ctx context.Context) (from uint64, err error) {
 	if alive > 0 {
 		r.frozen = min(flows.Time(alive), flows.At(began)) // the clock may have been put back
 	}
+	under, err := r.resumeErasing(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("restore: %w", err)
+	}
 	n, adopted := 0, false
 	if r.applied > 0 {
 		if adopted, err = r.adopt(ctx); err != nil {
@@ -244,6 +248,11 @@ func (r *runner) restore(ctx context.Context) (from uint64, err error) {
 	}
 	if err := r.keepStored(ctx); err != nil {
 		return 0, err
+	}
+	for _, plan := range under {
+		if err := r.eraseHere(ctx, plan, r.clock(time.Now())); err != nil {
+			return 0, fmt.Errorf("restore: %w", err)
+		}
 	}
 	if adopted {
 		r.comparing = &comparing{since: r.frozen.Add(-storedSince)}

@@ -73,6 +73,8 @@ type runner struct {
 	parked     parked
 	looking    bool // the store is asked for parked signals
 	lookups    sync.WaitGroup
+	erased     *erasedSignals // nil where nothing can be
+	held       bool           // nothing more is applied, while a key is erased
 	ticked     time.Time
 	isRestored atomic.Bool
 	met        atomic.Pointer[engineMet]
@@ -191,7 +193,7 @@ func (r *runner) loop(ctx context.Context, followed chan error) error {
 	defer timer.Stop()
 	for {
 		deliveries := r.deliveries
-		if r.engine.Owed()-r.engine.Following() > maxOwed || len(r.parked.next) > maxParked {
+		if r.engine.Owed()-r.engine.Following() > maxOwed || len(r.parked.next) > maxParked || r.held {
 			deliveries = nil // the bus holds the rest; see promise 3
 		}
 		select {
@@ -240,6 +242,7 @@ func (r *runner) clock(now time.Time) flows.Time {
 
 func (r *runner) apply(d bus.Delivery) {
 	now := time.Now()
+	d.Signals = r.erased.keep(d.Signals)
 	r.engine.Roll(flows.At(now))
 	if clock := r.clock(now); r.engine.Missing(d.Signals) == nil {
 		r.engine.Apply(d.Signals, clock)
@@ -310,7 +313,7 @@ func (r *runner) settle(ctx context.Context, now time.Time) error {
 
 // replaceDue tries to put other definitions in force, again and again where the store is away.
 func (r *runner) replaceDue(ctx context.Context, now time.Time) {
-	if r.next == nil || now.Sub(r.tried) < replaceAgain {
+	if r.next == nil || now.Sub(r.tried) < replaceAgain || r.erased.erasing() {
 		return
 	}
 	err := r.replace(ctx, r.next)

@@ -138,7 +138,7 @@ func (a *app) pages() (*web.Server, error) {
 	options := web.Options{
 		History: a.store, Rules: a.rules, Hub: a.hub, Log: a.log, Ready: a.parts, Intake: a.taken,
 		Events: event.NewHandler(a.intake), Alertmanager: a.alerts.Handler(), OnCall: a.alerts, Metrics: a.telemetry.handler(),
-		Import: http.HandlerFunc(a.serveImport), Backfill: http.HandlerFunc(a.serveBackfill), Resolve: a.resolve, Met: a.engineMet,
+		Import: http.HandlerFunc(a.serveImport), Backfill: http.HandlerFunc(a.serveBackfill), Erase: http.HandlerFunc(a.serveErase), Resolve: a.resolve, Met: a.engineMet,
 		Capabilities: a.rules.Capabilities, Backlog: a.backlog,
 		DeadLetters: http.HandlerFunc(a.serveLetters),
 		Host:        c.HTTPAddr, OTLPHTTP: c.OTLPHTTPAddr, OTLPGRPC: c.OTLPGRPCAddr, ConfigDir: c.ConfigDir,

@@ -117,7 +117,9 @@ func (a *app) writeSignals() error {
 		return u.unload(ctx, &d, cargo{
 			table: tableSignals, rows: len(d.Signals),
 			insert: func(ctx context.Context, token string, from, to int) error {
-				return a.store.InsertSignals(ctx, token, d.Signals[from:to])
+				a.erased.lock.RLock()
+				defer a.erased.lock.RUnlock()
+				return a.store.InsertSignals(ctx, token, a.erased.keep(d.Signals[from:to]))
 			},
 			batch: func(from, to int) flows.Batch { return flows.Batch{Signals: d.Signals[from:to]} },
 		})
@@ -134,7 +136,9 @@ func (a *app) writeSpans() error {
 		spans := cargo{
 			table: tableSpans, rows: d.SpanCount(),
 			insert: func(ctx context.Context, token string, from, to int) error {
-				return a.repeats.Insert(cutSpans(d.Spans, from, to), d.LastReceived, func(fresh []flows.SpanBlock) error {
+				a.erased.lock.RLock()
+				defer a.erased.lock.RUnlock()
+				return a.repeats.Insert(a.erased.keepSpans(cutSpans(d.Spans, from, to)), d.LastReceived, func(fresh []flows.SpanBlock) error {
 					return a.store.InsertSpans(ctx, token, fresh, d.LastReceived)
 				})
 			},

@@ -491,7 +491,7 @@ ORDER BY token
 CREATE TABLE IF NOT EXISTS throughline.erased_signals ON CLUSTER 'prod'
 (
     token    String,
-    identity UInt128 COMMENT 'the first half of its SHA-256',
+    identity String COMMENT 'the first 16 bytes of its SHA-256',
     written  DateTime('UTC') DEFAULT now()
 )
 ENGINE = ReplicatedReplacingMergeTree

@@ -175,6 +175,15 @@ func (g *Guard) Known(r *http.Request) bool {
 
 var errOver = errors.New("the session is over; sign in again at /login, or send a token")
 
+// Name is the name of the token by which who asks comes in; "" for nobody.
+func (g *Guard) Name(r *http.Request) string {
+	token, _, err := g.who(r)
+	if err != nil {
+		return ""
+	}
+	return token.Name
+}
+
 // isPage says whether a person looks at the answer.
 func isPage(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept"), "text/html") && !strings.HasPrefix(r.URL.Path, "/api/")

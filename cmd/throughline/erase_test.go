@@ -1,0 +1,207 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"throughline/flows/store"
+)
+
+const erasableFlow = `flow: orders
+title: Orders
+key: order_id
+links: [customer_id]
+value: {amount: total, currency: currency}
+segments: [region]
+steps:
+  - {id: placed, match: {event: order.placed, where: 'attributes.channel == "web"'}, start: true}
+  - {id: paid, match: {event: order.paid}, after: placed, within: 1s}
+  - {id: packed, match: {event: item.packed}, each: item, expect: items, after: paid, within: 1s}
+  - {id: shipped, match: {event: order.shipped}, after: packed, within: 1h, end: completed}
+`
+
+const (
+	erasedOrder    = "SECRET-4711"
+	erasedCustomer = "anna.secret@example.com"
+)
+
+// sellErasable sends orders of one customer: whole, stuck and just begun.
+func sellErasable(h *house) {
+	at := time.Now().Add(-10 * time.Minute)
+	say := func(n int, order, name string, data map[string]any) cloudEvent {
+		data["order_id"] = order
+		return cloudEvent{ID: fmt.Sprintf("%s-%d", name, n), Type: name, Time: at.Add(time.Duration(n) * time.Second).UTC().Format(time.RFC3339Nano), Data: data}
+	}
+	var events []cloudEvent
+	for i, order := range []string{erasedOrder, "A-1", "A-2", "A-3"} {
+		n := 10 * i
+		events = append(
+			events,
+			say(n, order, "order.placed", map[string]any{"customer_id": erasedCustomer, "channel": "web", "region": "EU", "total": "12.50", "currency": "EUR", "items": 2, "address": "1 Secret Street"}),
+			say(n+1, order, "order.paid", map[string]any{"card": "secret card"}),
+		)
+		if order == "A-2" {
+			continue
+		}
+		events = append(
+			events,
+			say(n+2, order, "item.packed", map[string]any{"item": "x"}), say(n+3, order, "item.packed", map[string]any{"item": "y"}),
+			say(n+4, order, "order.shipped", map[string]any{"note": "to " + order}),
+		)
+	}
+	events = append(events, cloudEvent{ID: "bought", Type: "customer.rated", Data: map[string]any{"customer_id": erasedCustomer, "text": "my Secret Street"}})
+	h.send(events...)
+}
+
+// erase has a key erased, which must be there.
+func (h *house) erase(key string) (a eraseAnswer) {
+	h.t.Helper()
+	status, body := h.call(http.MethodDelete, "/api/v1/keys/"+url.PathEscape(key), "", nil)
+	if status != http.StatusOK {
+		h.t.Fatalf("erase %s: %d %s", key, status, body)
+	}
+	if err := json.Unmarshal(body, &a); err != nil {
+		h.t.Fatal(err)
+	}
+	return a
+}
+
+// numbers are all counts of the flow, less what differs each time.
+func (h *house) numbers() string {
+	h.t.Helper()
+	var all []string
+	for _, path := range []string{
+		"health?window=all", "health?window=1h", "health?window=all&segment=region:EU", "variants", "directly-follows",
+	} {
+		var a map[string]any
+		h.get("/api/v1/flows/orders/"+path, &a)
+		for _, name := range []string{"as_of", "restoring", "open_age", "estimate", "throughput_per_minute"} {
+			delete(a, name)
+		}
+		text, err := json.Marshal(a)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		all = append(all, path+" "+string(text))
+	}
+	return strings.Join(all, "\n")
+}
+
+// saysNothing looks for a text at all places where a person or a program may see it.
+func (h *house) saysNothing(texts ...string) {
+	h.t.Helper()
+	for _, path := range []string{
+		"/api/v1/flows/orders/instances?limit=1000", "/api/v1/search?q=secret", "/api/v1/alerts", "/alerts", "/flows/orders", "/flows/orders/steps/paid",
+		"/flows/orders/instances?format=csv", "/search?q=secret", "/", "/api/v1/timeline?key=order_id:A-1", "/api/v1/timeline?key=order_id:A-2",
+		"/instances/orders/A-1", "/entities/order_id/A-1", "/api/v1/dead-letters",
+	} {
+		_, body := h.call(http.MethodGet, path, "", nil)
+		for _, text := range texts {
+			shown := strings.ToLower(string(body))
+			if strings.Contains(shown, strings.ToLower(text)) && !strings.HasPrefix(path, "/search") {
+				h.t.Errorf("GET %s shows %q", path, text)
+			}
+		}
+	}
+}
+
+// storesNothing looks for a text in all tables.
+func storesNothing(t *testing.T, s *store.Store, texts ...string) {
+	t.Helper()
+	for _, table := range []string{
+		"signals", "spans", "logs", "instances", "instances_by_time", "steps", "steps_by_time", "engine_state", "engine_left", "erasures", "erased_signals",
+	} {
+		for _, text := range texts {
+			if n := askTable(t, s, fmt.Sprintf("SELECT count() FROM %s.%s WHERE positionCaseInsensitive(toString(tuple(*)), '%s') > 0", s.Database(), table, text)); n > 0 {
+				t.Errorf("%d rows of %s have %q", n, table, text)
+			}
+		}
+	}
+}
+
+// A person is erased: their timeline is 404, the counts unchanged. Over a restart, a kill and
+// a changed file too; a repeat brings nothing back, and what comes new begins anew.
+func TestErasedIsForgottenAndCounted(t *testing.T) {
+	t.Parallel()
+	dir := dataFolder(t, map[string]string{"orders": erasableFlow})
+	db := clickhouse(t, t.TempDir())
+	env := external(t, db.Addr(), db.Password)
+	p := runProgram(t, dir, env)
+	p.awaitClickHouse()
+	s := openTables(t, db)
+	sellErasable(&p.house)
+	p.eventually("all are stored, and one is stuck", 20*time.Second, func() bool {
+		a := p.health("orders", "window=all")
+		return a.Completed == 3 && a.Stuck == 1 && p.health("orders", "window=1h").Stuck == 1 && askTable(t, s, "SELECT count() FROM "+s.Database()+".signals") == 18
+	})
+	numbers := p.numbers()
+	unchanged := func(when string) {
+		t.Helper()
+		if got := p.numbers(); got != numbers {
+			t.Errorf("%s: the numbers were\n%s\nand are\n%s", when, numbers, got)
+		}
+	}
+	gone := func(when, key string) {
+		t.Helper()
+		if status, body := p.call(http.MethodGet, "/api/v1/timeline?key="+url.QueryEscape(key), "", nil); status != http.StatusNotFound {
+			t.Errorf("%s: the timeline of %s is %d %s", when, key, status, body)
+		}
+	}
+
+	if got := p.erase("order_id:" + erasedOrder); got.Signals != 5 || !strings.HasPrefix(got.Erased, "order_id:erased-") || got.State != "done" {
+		t.Errorf("erased: %+v", got)
+	}
+	gone("erased", "order_id:"+erasedOrder)
+	unchanged("erased")
+	p.saysNothing(erasedOrder)
+	storesNothing(t, s, erasedOrder)
+	if status, _ := p.call(http.MethodDelete, "/api/v1/keys/"+url.PathEscape("order_id:"+erasedOrder), "", nil); status != http.StatusNotFound {
+		t.Errorf("erased again: %d", status)
+	}
+
+	sellErasable(&p.house) // the same again: repeats
+	if got := p.erase("customer_id:" + erasedCustomer); got.Signals != 5 {
+		t.Errorf("erased: %+v", got)
+	}
+	gone("erased", "customer_id:"+erasedCustomer)
+	unchanged("the customer is erased")
+	p.saysNothing(erasedCustomer, "Secret Street", erasedOrder)
+	storesNothing(t, s, erasedCustomer, "Secret Street", erasedOrder)
+	if a, ok := p.instance("orders", "A-1"); !ok || a.State != "completed" || a.Value["EUR"] != "12.50" {
+		t.Errorf("an order of the customer: %+v", a)
+	}
+
+	p.kill()
+	p = runProgram(t, dir, env)
+	p.awaitClickHouse()
+	sellErasable(&p.house)
+	p.eventually("the state is whole", 60*time.Second, func() bool { state, _ := p.part("engine"); return state == "ok" })
+	gone("restarted", "customer_id:"+erasedCustomer)
+	unchanged("restarted")
+
+	writeFlow(t, dir, "orders", strings.Replace(erasableFlow, "title: Orders", "title: Sales\nidle: 300d", 1)+"  - {id: rated, match: {event: order.rated}, optional: true}\n")
+	p.eventually("the other file is in force", 10*time.Second, func() bool {
+		_, body := p.call(http.MethodGet, "/api/v1/flows", "", nil)
+		return strings.Contains(string(body), "Sales")
+	})
+	code, _, stderr := command(t, nil, "backfill", "orders", "--server", "http://"+p.addr.HTTP)
+	if code != 0 {
+		t.Fatalf("backfill: %d %s", code, stderr)
+	}
+	if a := p.health("orders", "window=all"); a.Started != 4 || a.Completed != 3 || a.Stuck != 1 {
+		t.Errorf("after another file and a backfill: %+v", a)
+	}
+	gone("another file", "order_id:"+erasedOrder)
+	storesNothing(t, s, erasedCustomer, "Secret Street", erasedOrder)
+
+	p.send(cloudEvent{ID: "new", Type: "order.placed", Data: map[string]any{"order_id": erasedOrder, "channel": "web"}})
+	p.eventually("it begins as something new", 10*time.Second, func() bool {
+		a, ok := p.instance("orders", erasedOrder)
+		return ok && len(a.Path) == 1 && p.health("orders", "window=all").Started == 5
+	})
+}
