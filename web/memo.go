@@ -218,6 +218,13 @@ func (p *memory) put(m *memo, load func(context.Context) (any, error)) {
 	m.told = nil
 }
 
+// forget drops all answers; those on their way serve only who waits for them now.
+func (p *memory) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.memos = make(map[string]*memo)
+}
+
 func (p *memory) last(name string) memo {
 	p.mu.Lock()
 	defer p.mu.Unlock()

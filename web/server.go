@@ -120,6 +120,12 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
+// Forget has pages ask history anew for all that they show: some of it was erased.
+func (s *Server) Forget() {
+	s.past.forget()
+	s.hub.Touch()
+}
+
 // Handler serves everything.
 func (s *Server) Handler() http.Handler { return s.handler }
 

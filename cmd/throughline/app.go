@@ -46,6 +46,7 @@ type app struct {
 	backfills  backfills
 	erased     erasedSignals
 	erasures   erasures
+	shown      atomic.Pointer[web.Server] // nil where no pages are served
 	tokens     *auth.Tokens
 	guard      *auth.Guard // nil where nobody is asked
 	intake     *ingest.Intake

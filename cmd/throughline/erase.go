@@ -304,6 +304,9 @@ func (a *app) eraseStored(ctx context.Context, plan *erasePlan) error {
 	if err := a.runner.eraseRows(ctx, plan); err != nil {
 		return err
 	}
+	if pages := a.shown.Load(); pages != nil {
+		pages.Forget()
+	}
 	if err := a.awaitSaved(ctx); err != nil {
 		return err
 	}

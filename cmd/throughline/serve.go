@@ -152,6 +152,7 @@ func (a *app) pages() (*web.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lay out pages: %w", err)
 	}
+	a.shown.Store(server)
 	return server, nil
 }
 
