@@ -47,7 +47,7 @@ type Options struct {
 	Events       http.Handler // POST /api/v1/events
 	Import       http.Handler // POST /api/v1/flows/{flow}/import
 	Backfill     http.Handler // POST and GET /api/v1/flows/{flow}/backfill
-	Erase        http.Handler                          // DELETE /api/v1/keys/{key}
+	Erase        http.Handler // DELETE /api/v1/keys/{key}
 	DeadLetters  http.Handler // GET /api/v1/dead-letters, POST /api/v1/dead-letters/replay
 	Met          func() Met   // what the engine met
 	Capabilities func() []flows.Capability
