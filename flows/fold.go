@@ -66,9 +66,7 @@ func (d *folder) reset() {
 		Steps: in.Steps[:0], Path: in.Path[:0], Times: in.Times[:0], Failures: in.Failures[:0],
 		WaitingOn: in.WaitingOn[:0], Deviations: in.Deviations[:0],
 	}
-	for range d.flow.Steps {
-		in.Steps = append(in.Steps, StepFold{At: NoTime, DueAt: NoTime, Deadline: NoTime, Passed: NoTime, Expected: 1})
-	}
+	in.Steps = append(in.Steps, d.plan.blank...)
 }
 
 // scan takes the occurrences in order and returns the position of the end, or -1.

@@ -94,6 +94,9 @@ func (h contentHash) part(packed string, m map[string]any) contentHash {
 // object adds up the hashes of its entries, which needs no order.
 func (h contentHash) object(m map[string]any) contentHash {
 	var all uint64
+	if len(m) == 0 {
+		return h.pair(0, 'm')
+	}
 	for name, v := range m {
 		all += contentHash(hashEntry).text(name).value(v).sum()
 	}

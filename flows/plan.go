@@ -4,10 +4,11 @@ import "slices"
 
 // plan is what the fold needs of a flow's shape, worked out once.
 type plan struct {
-	order      []int   // steps, predecessors before successors
-	successors [][]int // per step, the steps whose After names it
-	siblings   [][]int // per step, the other steps of its choice
-	fellows    [][]int // per step, the other members of every Any list it is in
+	order      []int      // steps, predecessors before successors
+	successors [][]int    // per step, the steps whose After names it
+	siblings   [][]int    // per step, the other steps of its choice
+	fellows    [][]int    // per step, the other members of every Any list it is in
+	blank      []StepFold // of no occurrence
 	expects    []string
 	expect     []int // per step, the position of its Expect in expects; -1 for none
 	hasStart   bool
@@ -31,6 +32,7 @@ func makePlan(steps []Step) plan {
 	missing := make([]int, n)
 	var fellow []bool // n for each step: without it the lists of a file of a megabyte would fill a gigabyte
 	for s := range steps {
+		p.blank = append(p.blank, StepFold{At: NoTime, DueAt: NoTime, Deadline: NoTime, Passed: NoTime, Expected: 1})
 		p.hasStart = p.hasStart || steps[s].Start
 		p.each = p.each || steps[s].Each != ""
 		p.eachEnd = p.eachEnd || steps[s].Each != "" && steps[s].End != Open

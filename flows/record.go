@@ -75,27 +75,26 @@ func (f *Flow) Record(key string, in *Instance, asOf Time) (r InstanceRecord) {
 
 // RecordInto is Record into one whose lists may be written over.
 func (f *Flow) RecordInto(r *InstanceRecord, key string, in *Instance, asOf Time) {
-	waiting, path := r.WaitingOn[:0], r.Path[:0]
-	*r = InstanceRecord{
-		Flow: f.Name, Version: f.Version, Key: key, State: in.State, Reason: in.Reason,
-		StuckSince: in.StuckSince, StuckFor: in.StuckFor, Recovered: in.Recovered,
-		Hold: in.Hold, HeldSince: in.HeldSince, HeldUntil: in.HeldUntil, Reopened: in.Reopened,
-		StartedAt: in.StartedAt, FirstAt: in.FirstAt, LastAt: in.LastAt, EndedAt: in.EndedAt,
-		Deviations: append(r.Deviations[:0], in.Deviations...), Conforming: in.Conforming,
-		Amount: in.Amount, Currency: in.Currency, Segments: byName(f.Segments, in.Segments), AsOf: asOf,
-	}
+	r.Flow, r.Version, r.Key, r.Environment = f.Name, f.Version, key, ""
+	r.State, r.Reason, r.ReasonStep, r.System = in.State, in.Reason, "", ""
+	r.StuckSince, r.StuckFor, r.Recovered = in.StuckSince, in.StuckFor, in.Recovered
+	r.Hold, r.HeldSince, r.HeldUntil, r.Reopened = in.Hold, in.HeldSince, in.HeldUntil, in.Reopened
+	r.StartedAt, r.FirstAt, r.LastAt, r.EndedAt, r.EndStep = in.StartedAt, in.FirstAt, in.LastAt, in.EndedAt, ""
+	r.PathFor, r.Deviations, r.Conforming = 0, append(r.Deviations[:0], in.Deviations...), in.Conforming
+	r.Amount, r.Currency, r.Segments = in.Amount, in.Currency, byName(f.Segments, in.Segments)
+	r.AsOf, r.Imported, r.Deleted = asOf, false, false
 	if in.ReasonStep >= 0 {
 		r.ReasonStep, r.System = f.Steps[in.ReasonStep].ID, f.Steps[in.ReasonStep].System
 	}
 	if in.EndStep >= 0 {
 		r.EndStep = f.Steps[in.EndStep].ID
 	}
-	r.WaitingOn = slices.Grow(waiting, len(in.WaitingOn))
+	r.WaitingOn = slices.Grow(r.WaitingOn[:0], len(in.WaitingOn))
 	for _, w := range in.WaitingOn {
 		s := &f.Steps[w.Step]
 		r.WaitingOn = append(r.WaitingOn, WaitingRecord{s.ID, s.System, w.DueAt, w.Deadline, w.Expected, w.Seen})
 	}
-	r.Path = slices.Grow(path, len(in.Path))
+	r.Path = slices.Grow(r.Path[:0], len(in.Path))
 	if n := len(in.Times); n > 0 {
 		r.PathFor = in.Times[n-1].Sub(in.Times[0])
 	}

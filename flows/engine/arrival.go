@@ -21,6 +21,7 @@ type arrival struct {
 	placed   bool      // in an instance, or for one, by its own keys
 	repeated bool      // a second copy of what counts
 	linked   bool      // and its keys are linked already
+	first    bool      // no copy of it is known
 }
 
 // key is the node of one of the signal's keys.
@@ -59,7 +60,7 @@ func (e *Engine) admit(a *arrival) bool {
 	if seen == nil && e.wakeAt(a.sig) {
 		seen = e.copies.seen.find(a.sig, nil)
 	}
-	if seen == nil {
+	if a.first = seen == nil; a.first {
 		return true
 	}
 	if seen.small&^isRow == smallOf(a.hash) {
@@ -196,12 +197,14 @@ func (e *Engine) remember(a *arrival) {
 			e.hangLink(a.sig, a.keys)
 		}
 	}
-	if seen := e.copies.seen.find(a.sig, nil); seen != nil {
-		if seen.ref != isRecord {
-			e.dropRecord(seen.ref)
+	if !a.first {
+		if seen := e.copies.seen.find(a.sig, nil); seen != nil {
+			if seen.ref != isRecord {
+				e.dropRecord(seen.ref)
+			}
+			seen.small, seen.ref = seen.small&isRow|smallOf(a.hash), ref
+			return
 		}
-		seen.small, seen.ref = seen.small&isRow|smallOf(a.hash), ref
-		return
 	}
 	e.copies.seen.add(entry{hash: a.sig, small: smallOf(a.hash), ref: ref})
 }

@@ -61,7 +61,7 @@ type effect uint32
 
 const isGroup = 1 << 31
 
-const recordChunk = 1 << 12
+const recordChunk = 1 << 10
 
 func newCopies(h hasher) copies {
 	return copies{hasher: h, long: map[uint32][]effect{}, records: [][]record{make([]record, recordChunk)}}

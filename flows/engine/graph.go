@@ -32,7 +32,6 @@ type graph struct {
 	classes []class
 	classOf map[classID]uint32
 	many    map[nodeID][]edge // of the nodes with more than few partners, sorted
-	hung    map[nodeID]*hung  // of the nodes with more than one signal hanging on them
 	touched []nodeID          // changed since the last flush
 	work    int               // keys and links looked at since the last flush
 	round   uint32            // of the last walk, so that marks need no clearing
@@ -41,7 +40,7 @@ type graph struct {
 }
 
 const (
-	nodeChunk = 1 << 12
+	nodeChunk = 1 << 10
 	few       = 2 // partners kept in the node itself
 )
 
@@ -51,9 +50,11 @@ type node struct {
 	class    uint32
 	mark     uint32 // round of the last walk that was here
 	partners [few]edge
-	held     *held  // the only signal that hangs here; else see graph.hung
+	held     *held  // the only signal that hangs here
+	hung     *hung  // else all of them
 	refs     uint32 // records that name it
 	touched  uint32 // save round of the last change
+	instance uint32 // a guess: the number of an instance of this key, plus 1
 	common   bool   // has more partners than its class allows: its links are void, and forgotten here
 	crowded  bool   // partners are in graph.many
 }
@@ -73,16 +74,23 @@ type class struct {
 
 type classID struct{ environment, typ string }
 
+// fewClasses are looked through before the map is asked, which takes longer.
+const fewClasses = 8
+
 func newGraph(h hasher) graph {
 	return graph{
 		hasher: h, classes: make([]class, 1), classOf: map[classID]uint32{}, many: map[nodeID][]edge{},
-		hung: map[nodeID]*hung{},
 	}
 }
 
 func (g *graph) at(id nodeID) *node { return &g.nodes[id/nodeChunk][id%nodeChunk] }
 
 func (g *graph) class(set *flows.Set, environment, typ string) uint32 {
+	for c := 1; c < min(len(g.classes), fewClasses); c++ {
+		if g.classes[c].typ == typ && g.classes[c].environment == environment {
+			return uint32(c)
+		}
+	}
 	id := classID{environment, typ}
 	if c, ok := g.classOf[id]; ok {
 		return c
@@ -134,7 +142,6 @@ func (g *graph) remove(id nodeID) {
 	n := g.at(id)
 	g.byKey.remove(g.byKey.find(g.hash(n.class, n.value), func(e *entry) bool { return e.ref == uint32(id) }))
 	delete(g.many, id)
-	delete(g.hung, id)
 	*n = node{}
 	g.free = append(g.free, id)
 }
@@ -344,9 +351,32 @@ func (g *graph) links(fs *flowState, ring []nodeID) (sum int) {
 	return sum
 }
 
+// nearPrimaries is primaries for a link key that has some among its partners, as most do;
+// false for others.
+func (g *graph) nearPrimaries(fs *flowState, from nodeID, found []nodeID) ([]nodeID, bool) {
+	n, before := g.at(from), len(found)
+	if n.common || fs.role(g, n.class) != roleLink {
+		return found, false
+	}
+	partners := g.partners(from, n)
+	if len(partners) > maxReach {
+		return found, false
+	}
+	for _, p := range partners {
+		if n := g.at(p.to); !n.common && fs.role(g, n.class) == rolePrimary {
+			found = append(found, p.to)
+		}
+	}
+	g.work += len(partners) + 1
+	return found, len(found) > before
+}
+
 // primaries appends the primary keys at the fewest hops from a key; far says that there
 // may be some beyond the bounds, which do not count.
 func (g *graph) primaries(fs *flowState, from nodeID, found []nodeID) (_ []nodeID, far bool) {
+	if found, ok := g.nearPrimaries(fs, from, found); ok {
+		return found, false
+	}
 	before, nearest := len(found), -1
 	end := g.walk(fs, []nodeID{from}, maxReach, func(id nodeID, hops int) bool {
 		if nearest >= 0 && hops > nearest {

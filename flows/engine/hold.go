@@ -52,11 +52,11 @@ type hung struct {
 // hang makes h hang on a key.
 func (g *graph) hang(h *held, id nodeID) {
 	n := g.at(id)
-	switch list := g.hung[id]; {
-	case list != nil:
-		list.list = append(list.list, h)
+	switch {
+	case n.hung != nil:
+		n.hung.list = append(n.hung.list, h)
 	case n.held != nil:
-		g.hung[id] = &hung{list: []*held{n.held, h}}
+		n.hung = &hung{list: []*held{n.held, h}}
 		n.held = nil
 	default:
 		n.held = h
@@ -66,7 +66,7 @@ func (g *graph) hang(h *held, id nodeID) {
 // unhang takes h off a key. Of many, those that are gone are taken off together.
 func (g *graph) unhang(h *held, id nodeID) {
 	n := g.at(id)
-	list := g.hung[id]
+	list := n.hung
 	switch {
 	case n.held == h:
 		n.held = nil
@@ -80,17 +80,18 @@ func (g *graph) unhang(h *held, id nodeID) {
 		list.list = slices.DeleteFunc(list.list, func(o *held) bool { return o == h })
 	}
 	if list != nil && len(list.list) == 0 {
-		delete(g.hung, id)
+		n.hung = nil
 	}
 }
 
 // hanging calls f with each that hangs on a key.
 func (g *graph) hanging(id nodeID, f func(*held)) {
-	if h := g.at(id).held; h != nil {
-		f(h)
+	n := g.at(id)
+	if n.held != nil {
+		f(n.held)
 	}
-	if list := g.hung[id]; list != nil {
-		for _, h := range list.list {
+	if n.hung != nil {
+		for _, h := range n.hung.list {
 			if !h.gone {
 				f(h)
 			}
@@ -285,7 +286,18 @@ func (e *Engine) occurrenceOf(h *held) flows.Occurrence {
 // target is the instance of a primary key.
 func (e *Engine) target(fs *flowState, id nodeID) *instance {
 	n := e.graph.at(id)
-	return e.instance(fs, n.value, e.graph.classes[n.class].environment)
+	environment := e.graph.classes[n.class].environment
+	if environment != "" {
+		return e.instance(fs, n.value, environment)
+	}
+	if i := int(n.instance) - 1; i >= 0 && i < len(e.copies.instances) {
+		if in := e.copies.instances[i]; in != nil && in.fs == fs && in.cell == 0 && in.key == n.value {
+			return in
+		}
+	}
+	in := e.instance(fs, n.value, "")
+	n.value, n.instance = in.key, in.index+1 // one text of both, which compares at once
+	return in
 }
 
 // retractHeld withdraws a signal that does not count, as if it had never been.

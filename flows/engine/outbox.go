@@ -67,7 +67,7 @@ func (o *outbox) judged(in *instance, folded *flows.Instance) {
 		if len(o.rows) < cap(o.rows) {
 			o.rows = o.rows[:len(o.rows)+1] // with lists to be used again
 		} else {
-			o.rows = append(o.rows, flows.InstanceRecord{})
+			o.rows = append(withRoom(o.rows), flows.InstanceRecord{})
 		}
 		in.row = int32(len(o.rows))
 		o.instances = append(o.instances, in)
@@ -126,9 +126,18 @@ func (e *Engine) Following() int { return len(e.out.following) }
 // Filling says whether Follow would make rows.
 func (e *Engine) Filling() bool { return len(e.out.following) > 0 && len(e.out.rows) < maxRows }
 
+// withRoom is a list with room for one more. Rows are large: lists of them grow fourfold as
+// long as they are short, which copies little.
+func withRoom[Row any](list []Row) []Row {
+	if len(list) < cap(list) {
+		return list
+	}
+	return slices.Grow(list, min(3*len(list)+64, maxRows))
+}
+
 func (o *outbox) add(in *instance, occurrence *flows.Occurrence) {
 	key, environment := flows.SplitInstanceKey(in.key)
-	o.occurrences = append(o.occurrences, flows.OccurrenceRecord{})
+	o.occurrences = append(withRoom(o.occurrences), flows.OccurrenceRecord{})
 	r := &o.occurrences[len(o.occurrences)-1]
 	in.fs.flow.RecordOccurrence(r, key, occurrence)
 	r.Environment = environment

@@ -34,6 +34,14 @@ const spanIDText = 32 + 1 + 16 // characters of "traceid:spanid"
 type names struct {
 	numbers map[string]uint64
 	texts   []string
+	recent  [recentNames]uint32 // numbers by recentOf, to spare looking them up
+}
+
+const recentNames = 64
+
+// recentOf is the place in recent of a text that is not empty.
+func recentOf(s string) int {
+	return (int(s[0]) + 7*int(s[len(s)-1]) + 31*int(s[len(s)/2]) + len(s)) % recentNames
 }
 
 // maxNames bounds the texts that are numbered; what comes later is written out.
@@ -43,7 +51,15 @@ func newNames() names { return names{numbers: map[string]uint64{"": 1}, texts: [
 
 // number is the number of a text; 0 where there are too many.
 func (n *names) number(s string) uint64 {
+	if s == "" {
+		return 1
+	}
+	recent := &n.recent[recentOf(s)]
+	if n.texts[*recent] == s {
+		return uint64(*recent)
+	}
 	if number, ok := n.numbers[s]; ok {
+		*recent = uint32(number)
 		return number
 	}
 	if len(n.texts) == maxNames {
@@ -218,7 +234,9 @@ func (n *names) unpack(p packed, into []flows.Occurrence) []flows.Occurrence {
 	before := flows.Time(0)
 	for len(r.rest) > 0 {
 		flags := r.byte()
-		o := flows.Occurrence{Failed: flags&packFailed != 0, Sampled: flags&packSampled != 0, Step: int(r.uvarint())}
+		into = append(into, flows.Occurrence{})
+		o := &into[len(into)-1]
+		o.Failed, o.Sampled, o.Step = flags&packFailed != 0, flags&packSampled != 0, int(r.uvarint())
 		o.At = before + flows.Time(r.varint())
 		before, o.Start = o.At, o.At
 		if flags&packSpan != 0 {
@@ -232,9 +250,8 @@ func (n *names) unpack(p packed, into []flows.Occurrence) []flows.Occurrence {
 			o.ID = r.text()
 		}
 		if flags&packRare != 0 {
-			r.rare(&o)
+			r.rare(o)
 		}
-		into = append(into, o)
 	}
 	return into
 }
@@ -267,6 +284,10 @@ func (r *unpacker) take(n int) string {
 func (r *unpacker) byte() byte { return r.take(1)[0] }
 
 func (r *unpacker) uvarint() (v uint64) {
+	if len(r.rest) > 0 && r.rest[0] < 0x80 { // as most are
+		v, r.rest = uint64(r.rest[0]), r.rest[1:]
+		return v
+	}
 	for shift := 0; shift < 64; shift += 7 {
 		b := r.byte()
 		v |= uint64(b&0x7f) << shift

@@ -71,8 +71,8 @@ func (p *prints) add(hash uint64, cell uint32) {
 		p.parts, p.used = make([][]print, printParts), make([]int, printParts)
 	}
 	part := p.part(hash)
-	if old := p.parts[part]; p.used[part] >= len(old)/8*7 {
-		grown := make([]print, len(old)+max(8, len(old)/4))
+	if old := p.parts[part]; p.used[part] >= len(old)*7/8 {
+		grown := make([]print, len(old)+max(4, len(old)/8))
 		for _, s := range old {
 			if s.cell != 0 {
 				putPrint(grown, s)
