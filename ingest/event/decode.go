@@ -252,6 +252,10 @@ func (r *result) add(index int, s flows.Signal, err error) {
 		r.batch.Signals = append(r.batch.Signals, s)
 		return
 	}
+	r.refuse(index, err)
+}
+
+func (r *result) refuse(index int, err error) {
 	reason := ingest.ReasonKey // what the rules refuse is a key
 	if f, ok := errors.AsType[*ingest.Fault](err); ok {
 		reason = f.Reason

@@ -109,8 +109,13 @@ func (f *fast) read() (s flows.Signal, ok bool) {
 
 // keep assigns the keys of an event and keeps it.
 func (f *fast) keep(res *result, index int, s flows.Signal) error {
-	err := f.mapper.rules.AssignKeys(&s)
-	res.add(index, s, err)
+	// It gets its keys where it is kept: s itself would have to be on the heap for that.
+	res.batch.Signals = append(res.batch.Signals, s)
+	last := len(res.batch.Signals) - 1
+	if err := f.mapper.rules.AssignKeys(&res.batch.Signals[last]); err != nil {
+		res.batch.Signals = res.batch.Signals[:last]
+		res.refuse(index, err)
+	}
 	return f.mapper.grow(ingest.SignalCost + ingest.AttributeCost*f.values)
 }
 
