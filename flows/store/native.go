@@ -15,6 +15,8 @@ type native struct {
 	buf    []byte  // what is written between the pieces that are borrowed
 	pieces []piece // in their order
 	words  []uint32
+	names  []string // of a map at hand
+	texts  []string // of all maps of a column
 }
 
 // piece is so many bytes of buf, then borrowed ones.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"maps"
+	"iter"
 	"slices"
 	"strings"
 
@@ -176,50 +176,69 @@ func nullTexts[R any](name string, get func(*R) (string, bool)) field[R] {
 	}}
 }
 
-// lists is a column of arrays, whose elements write writes for all rows at once.
-func lists[R, E any](name, typ string, get func(*R) []E, prefix func(*native), write func(n *native, all []E)) field[R] {
+// lists is a column of arrays, whose elements write writes, of one row after the other.
+func lists[R, E any](name, typ string, get func(*R) []E, write func(n *native, e *E)) field[R] {
 	return field[R]{name, typeArray + typ + ")", func(n *native, records []R) error {
-		if prefix != nil {
-			prefix(n)
+		n.listEnds(len(records), func(i int) int { return len(get(&records[i])) })
+		for e := range elements(records, get) {
+			write(n, e)
 		}
-		var all []E
-		for i := range records {
-			all = append(all, get(&records[i])...)
-			n.uint64(uint64(len(all)))
-		}
-		write(n, all)
 		return nil
 	}}
 }
 
+// listEnds writes where each row's array ends.
+func (n *native) listEnds(rows int, length func(i int) int) {
+	end := 0
+	for i := range rows {
+		end += length(i)
+		n.uint64(uint64(end))
+	}
+}
+
+// elements are those of the arrays of all rows.
+func elements[R, E any](records []R, get func(*R) []E) iter.Seq[*E] {
+	return func(yield func(*E) bool) {
+		for i := range records {
+			list := get(&records[i])
+			for j := range list {
+				if !yield(&list[j]) {
+					return
+				}
+			}
+		}
+	}
+}
+
 func wordLists[R, E any](name string, get func(*R) []E, word func(*E) string) field[R] {
-	return lists(name, typeWord, get, (*native).lowCardinalityPrefix, func(n *native, all []E) {
+	return field[R]{name, typeArray + typeWord + ")", func(n *native, records []R) error {
+		n.lowCardinalityPrefix()
+		n.listEnds(len(records), func(i int) int { return len(get(&records[i])) })
 		var d dictionary
 		n.words = n.words[:0]
-		for i := range all {
-			n.words = append(n.words, d.text(word(&all[i])))
+		for e := range elements(records, get) {
+			n.words = append(n.words, d.text(word(e)))
 		}
 		n.lowCardinality(&d, n.words)
-	})
+		return nil
+	}}
 }
 
 func nullInstantLists[R, E any](name string, get func(*R) []E, instant func(*E) flows.Time) field[R] {
-	return lists(name, typeNullInstant, get, nil, func(n *native, all []E) {
-		for i := range all {
-			n.null(instant(&all[i]) == flows.NoTime)
+	return field[R]{name, typeArray + typeNullInstant + ")", func(n *native, records []R) error {
+		n.listEnds(len(records), func(i int) int { return len(get(&records[i])) })
+		for e := range elements(records, get) {
+			n.null(instant(e) == flows.NoTime)
 		}
-		for i := range all {
-			n.instant(instant(&all[i]))
+		for e := range elements(records, get) {
+			n.instant(instant(e))
 		}
-	})
+		return nil
+	}}
 }
 
 func numberLists[R, E any](name string, get func(*R) []E, number func(*E) int) field[R] {
-	return lists(name, "UInt32", get, nil, func(n *native, all []E) {
-		for i := range all {
-			n.uint32(uint32(number(&all[i])))
-		}
-	})
+	return lists(name, "UInt32", get, func(n *native, e *E) { n.uint32(uint32(number(e))) })
 }
 
 // textMaps is a column of maps from words to texts.
@@ -227,22 +246,28 @@ func textMaps[R any](name string, get func(*R) (map[string]string, error)) field
 	return field[R]{name, typeMap, func(n *native, records []R) error {
 		n.lowCardinalityPrefix()
 		var d dictionary
-		var values []string
-		n.words = n.words[:0]
+		n.words, n.texts = n.words[:0], n.texts[:0]
 		for i := range records {
 			m, err := get(&records[i])
 			if err != nil {
 				return fmt.Errorf("record %d: %w", i, err)
 			}
-			for _, name := range slices.Sorted(maps.Keys(m)) {
-				n.words, values = append(n.words, d.text(name)), append(values, m[name])
+			n.names = n.names[:0]
+			for name := range m {
+				n.names = append(n.names, name)
 			}
-			n.uint64(uint64(len(values)))
+			slices.Sort(n.names)
+			for _, name := range n.names {
+				n.words, n.texts = append(n.words, d.text(name)), append(n.texts, m[name])
+			}
+			n.uint64(uint64(len(n.texts)))
 		}
 		n.lowCardinality(&d, n.words)
-		for _, v := range values {
+		for _, v := range n.texts {
 			n.text(v)
 		}
+		clear(n.names[:cap(n.names)]) // they would keep what is written
+		clear(n.texts)
 		return nil
 	}}
 }

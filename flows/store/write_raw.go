@@ -86,11 +86,9 @@ var signalFields = []field[flows.Signal]{
 	strs("trace_id", func(g *flows.Signal) string { return g.TraceID }),
 	strs("span_id", func(g *flows.Signal) string { return g.SpanID }),
 	strs("parent_id", func(g *flows.Signal) string { return g.ParentID }),
-	lists("keys", "String", func(g *flows.Signal) []flows.Key { return g.Keys }, nil, func(n *native, all []flows.Key) {
-		for _, k := range all {
-			n.buf = binary.AppendUvarint(n.buf, uint64(len(k.Type)+1+len(k.Value)))
-			n.buf = append(append(append(n.buf, k.Type...), ':'), k.Value...)
-		}
+	lists("keys", "String", func(g *flows.Signal) []flows.Key { return g.Keys }, func(n *native, k *flows.Key) {
+		n.buf = binary.AppendUvarint(n.buf, uint64(len(k.Type)+1+len(k.Value)))
+		n.buf = append(append(append(n.buf, k.Type...), ':'), k.Value...)
 	}),
 	objects("attributes", (*flows.Signal).AppendAttributes),
 	objects("data", (*flows.Signal).AppendData),
