@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 )
 
 // DecodeObject reads a JSON object into the value kinds that signals carry: string,
@@ -60,10 +61,13 @@ func canonical(v any, n *int) any {
 // Number is the exact value of a JSON number: int64 where it is a whole number that
 // fits, float64 where printing that gives the same text, else json.Number.
 func Number(text string) any {
-	if i, err := strconv.ParseInt(text, 10, 64); err == nil && strconv.FormatInt(i, 10) == text {
-		return i
+	var room [32]byte                     // longer ones go to the heap
+	if strings.IndexByte(text, '.') < 0 { // an error would be memory for nothing
+		if i, err := strconv.ParseInt(text, 10, 64); err == nil && string(strconv.AppendInt(room[:0], i, 10)) == text {
+			return i
+		}
 	}
-	if f, err := strconv.ParseFloat(text, 64); err == nil && strconv.FormatFloat(f, 'f', -1, 64) == text {
+	if f, err := strconv.ParseFloat(text, 64); err == nil && string(strconv.AppendFloat(room[:0], f, 'f', -1, 64)) == text {
 		return f
 	}
 	return json.Number(text)
