@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"encoding/binary"
 	"slices"
 	"time"
 
@@ -114,14 +115,49 @@ func (f *Flow) NoRecord(instanceKey string) InstanceRecord {
 
 // OccurrenceRecord turns an occurrence in this flow into what is stored.
 func (f *Flow) OccurrenceRecord(key string, o Occurrence) (r OccurrenceRecord) {
-	f.RecordOccurrence(&r, key, &o)
+	f.RecordOccurrence(&r, key, &o, nil)
 	return r
 }
 
-// RecordOccurrence is OccurrenceRecord into a record that is empty.
-func (f *Flow) RecordOccurrence(r *OccurrenceRecord, key string, o *Occurrence) {
+// RecordOccurrence is OccurrenceRecord into a record that is empty. Records that share named
+// share their maps, so that nobody may write to these; it may be nil.
+func (f *Flow) RecordOccurrence(r *OccurrenceRecord, key string, o *Occurrence, named *Named) {
 	r.Flow, r.Key, r.StepID, r.Occurrence = f.Name, key, f.Position(o.Step), *o
-	r.Segments, r.Expect = byName(f.Segments, o.Segments), byName(f.Expects(), o.Expect)
+	r.Segments, r.Expect = named.values(f.Segments, o.Segments), named.values(f.Expects(), o.Expect)
+}
+
+// Named are maps of what many records say alike. The zero value is ready; it is for one
+// goroutine.
+type Named struct {
+	maps map[string]map[string]string // by names and values
+	key  []byte
+}
+
+// values is byName.
+func (n *Named) values(names, values []string) map[string]string {
+	const most = 4096 // values that never repeat are not kept forever
+	if n == nil {
+		return byName(names, values)
+	}
+	n.key = n.key[:0]
+	for i, v := range values {
+		if v != "" {
+			n.key = append(binary.AppendUvarint(n.key, uint64(len(names[i]))), names[i]...)
+			n.key = append(binary.AppendUvarint(n.key, uint64(len(v))), v...)
+		}
+	}
+	if len(n.key) == 0 {
+		return nil
+	}
+	if m, ok := n.maps[string(n.key)]; ok {
+		return m
+	}
+	m := byName(names, values)
+	if len(n.maps) >= most || n.maps == nil {
+		n.maps = make(map[string]map[string]string)
+	}
+	n.maps[string(n.key)] = m
+	return m
 }
 
 // Occurrence is the way back, into this version of the flow; false where the flow no

@@ -50,3 +50,23 @@ func fill(v reflect.Value) {
 		v.Set(reflect.ValueOf(7).Convert(v.Type()))
 	}
 }
+
+// Records that share maps say what those with maps of their own say, also where names and
+// values run together to the same text.
+func TestRecordOccurrenceSharesMaps(t *testing.T) {
+	var named Named
+	f := &Flow{Name: "f", Segments: []string{"a", "ab"}, Steps: []Step{{ID: "s"}}}
+	for round := range 2 {
+		for _, values := range [][]string{nil, {"", ""}, {"bx", ""}, {"", "x"}, {"x", "x"}, {"x\x02abx", ""}, {"x", "y"}} {
+			o := Occurrence{Segments: values}
+			var r OccurrenceRecord
+			f.RecordOccurrence(&r, "1", &o, &named)
+			if diff := gocmp.Diff(f.OccurrenceRecord("1", o).Segments, r.Segments); diff != "" {
+				t.Errorf("round %d, %q: %s", round, values, diff)
+			}
+		}
+	}
+	if len(named.maps) != 5 {
+		t.Errorf("%d maps, want 5", len(named.maps))
+	}
+}

@@ -27,7 +27,7 @@ func NewFramed(set *flows.Set, f Frame) *Engine {
 		for i, text := range f.Names[1:] { // 0 is written out
 			e.names.numbers[text] = uint64(i + 1)
 		}
-		e.out.named = len(f.Names)
+		e.out.taken = len(f.Names)
 	}
 	return e
 }

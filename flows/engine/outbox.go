@@ -16,7 +16,8 @@ type outbox struct {
 	occurrences []flows.OccurrenceRecord
 	states      []State
 	evicted     []Evicted
-	named       int // texts of Engine.names that were taken
+	taken       int // texts of Engine.names that were
+	named       flows.Named
 	rolled      []Rolled
 	early       []flows.InstanceRecord // of instances that keep the version that was in force
 	whole       []InstanceID           // see Rows.Whole
@@ -139,7 +140,7 @@ func (o *outbox) add(in *instance, occurrence *flows.Occurrence) {
 	key, environment := flows.SplitInstanceKey(in.key)
 	o.occurrences = append(withRoom(o.occurrences), flows.OccurrenceRecord{})
 	r := &o.occurrences[len(o.occurrences)-1]
-	in.fs.flow.RecordOccurrence(r, key, occurrence)
+	in.fs.flow.RecordOccurrence(r, key, occurrence, &o.named)
 	r.Environment = environment
 }
 
@@ -205,8 +206,8 @@ func (e *Engine) Take() Rows {
 	e.out.instances, e.out.rows, e.out.void = e.out.instances[:0], e.out.spare.Instances, 0
 	rows.Evicted = e.out.evicted
 	if rows.States = e.out.states; len(rows.States)+len(rows.Evicted) > 0 {
-		rows.Names = e.names.texts[e.out.named:len(e.names.texts):len(e.names.texts)]
-		e.out.named = len(e.names.texts)
+		rows.Names = e.names.texts[e.out.taken:len(e.names.texts):len(e.names.texts)]
+		e.out.taken = len(e.names.texts)
 	}
 	rows.Rolled, e.out.rolled = e.out.rolled, nil
 	e.out.occurrences, e.out.spare = e.out.spare.Occurrences, Rows{}
@@ -214,13 +215,16 @@ func (e *Engine) Take() Rows {
 	return rows
 }
 
+// roomy is how many times the memory that rows take may be kept for the next ones.
+const roomy = 4
+
 // Reuse gives back rows that Take returned, once nobody reads them any more: their memory
 // is that of the next ones.
 func (e *Engine) Reuse(rows Rows) {
-	if cap(rows.Instances) <= 2*maxRows {
+	if cap(rows.Instances) <= max(2*maxRows, roomy*len(rows.Instances)) {
 		e.out.spare.Instances = rows.Instances[:0]
 	}
-	if cap(rows.Occurrences) <= 2*maxRows {
+	if cap(rows.Occurrences) <= max(2*maxRows, roomy*len(rows.Occurrences)) {
 		clear(rows.Occurrences)
 		e.out.spare.Occurrences = rows.Occurrences[:0]
 	}
