@@ -252,6 +252,7 @@ func (r *runner) apply(d bus.Delivery) {
 	r.applied = d.Last
 	r.fresh.heard(d.Signals)
 	r.skew.count(d.Signals)
+	d.Free()
 }
 
 // step does all that is due at now.

@@ -17,8 +17,8 @@ import (
 )
 
 // Delivery is the content of the messages First to Last of a stream, in order. It is
-// read-only; a handler of Follow may keep it. What Ranges hands out is in memory that is
-// used again when its handler has returned.
+// read-only; a handler of Follow may keep it, until it calls Free. What Ranges hands out is
+// in memory that is used again when its handler has returned.
 type Delivery struct {
 	Stream       string
 	First, Last  uint64
@@ -28,10 +28,8 @@ type Delivery struct {
 	// Refused are the parts of the range that its handler called so, in that order.
 	Refused []Refusal
 
-	epoch   int64
-	parts   [][]flows.Signal // of the messages, until join
-	waiting int              // signals in them
-	rooms   [][]byte         // that texts and spans are in, to be used again
+	epoch int64
+	rooms [][]byte // that texts and spans are in, to be used again
 }
 
 // Token names the range for good: equal tokens are equal content, also over restarts, and
@@ -47,49 +45,31 @@ func (d *Delivery) RefusedAs(part string) int {
 	return slices.IndexFunc(d.Refused, func(r Refusal) bool { return r.Part == part })
 }
 
-func (d *Delivery) items() int { return d.waiting + len(d.Signals) + d.SpanCount() + len(d.Logs) }
+func (d *Delivery) items() int { return len(d.Signals) + d.SpanCount() + len(d.Logs) }
 
 func (d *Delivery) add(m message) {
 	if d.First == 0 {
 		d.First = m.seq
 	}
 	d.Last, d.LastReceived, d.Pending = m.seq, m.stored, m.pending
-	d.waiting += len(m.batch.Signals)
-	d.parts = append(d.parts, m.batch.Signals)
+	d.Signals = moved(d.Signals, m.batch.Signals)
 	d.Spans = append(d.Spans, m.batch.Spans...)
 	d.Logs = append(d.Logs, m.batch.Logs...)
 	d.rooms = append(d.rooms, m.room)
 }
 
-// vacate gives up the memory that all of the delivery is in.
+// Free gives the array of the signals to other deliveries. Nobody may look at it then; what
+// was copied out of it stays as it is.
+func (d *Delivery) Free() {
+	vacateSignals(d.Signals)
+	d.Signals = nil
+}
+
+// vacate gives up the memory that texts and spans are in.
 func (d *Delivery) vacate() {
 	for _, room := range d.rooms {
 		vacate(room)
 	}
-}
-
-// join makes the signals of all messages one slice. Where they share an array they are one
-// already.
-func (d *Delivery) join() {
-	for i, part := range d.parts {
-		switch n := len(d.Signals); {
-		case n == 0:
-			d.Signals = part
-		case len(part) == 0:
-		case cap(d.Signals) > n && &d.Signals[:n+1][n] == &part[0]:
-			d.Signals = d.Signals[:n+len(part)]
-		default:
-			all := append(make([]flows.Signal, 0, d.waiting), d.Signals...)
-			for _, part := range d.parts[i:] {
-				all = append(all, part...)
-			}
-			d.Signals = all
-			d.parts, d.waiting = nil, 0
-			return
-		}
-	}
-	d.Signals = slices.Clip(d.Signals)
-	d.parts, d.waiting = nil, 0
 }
 
 // message is one message as it came.
@@ -145,7 +125,6 @@ func (b *Bus) Follow(ctx context.Context, cfg FollowConfig, handle func(context.
 				more = false
 			}
 		}
-		d.join()
 		if err := handle(ctx, d); err != nil {
 			return ended(ctx, fmt.Errorf("handle %s: %w", d.Token(), err))
 		}

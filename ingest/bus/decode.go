@@ -20,8 +20,8 @@ func decode(frame []byte, borrow bool) (flows.Batch, error) {
 	return d.decode(frame)
 }
 
-// decode reads a message, as decode does. Those of one decoder share arrays: who appends to
-// the signals of one overwrites the next.
+// decode reads a message, as decode does. Its signals are in an array of their own, which
+// may be given to vacateSignals.
 func (d *decoder) decode(frame []byte) (flows.Batch, error) {
 	var b flows.Batch
 	d.room = nil
@@ -63,10 +63,9 @@ func (d *decoder) body(body []byte) (flows.Batch, error) {
 	if signals > maxItems {
 		return b, fmt.Errorf("decode message: %w", errMalformed)
 	}
-	if cap(d.signals)-len(d.signals) < signals {
-		d.signals = make([]flows.Signal, 0, max(signals, signalsTogether))
+	if signals > 0 {
+		b.Signals = signalRoom(signals)
 	}
-	from := len(d.signals)
 	err := fields(body, func(fc *easyproto.FieldContext) error {
 		item, ok := fc.MessageData()
 		if items++; !ok || items > maxItems {
@@ -74,8 +73,8 @@ func (d *decoder) body(body []byte) (flows.Batch, error) {
 		}
 		switch fc.FieldNum {
 		case bodySignal:
-			d.signals = append(d.signals, flows.Signal{})
-			return d.signal(item, &d.signals[len(d.signals)-1])
+			b.Signals = append(b.Signals, flows.Signal{})
+			return d.signal(item, &b.Signals[len(b.Signals)-1])
 		case bodySpans:
 			block, err := flows.ParseSpanBlock(item)
 			if err != nil {
@@ -90,11 +89,8 @@ func (d *decoder) body(body []byte) (flows.Batch, error) {
 		return errMalformed
 	})
 	if err != nil {
-		d.signals = d.signals[:from]
+		vacateSignals(b.Signals)
 		return flows.Batch{}, fmt.Errorf("decode message: %w", err)
-	}
-	if signals > 0 {
-		b.Signals = d.signals[from:]
 	}
 	return b, nil
 }

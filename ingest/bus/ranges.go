@@ -13,6 +13,8 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"throughline/flows"
 )
 
 // RangesConfig says what Ranges reads.
@@ -77,8 +79,9 @@ type ranger struct {
 	at       position
 	revision uint64
 	owner    string
-	over     *message  // read, but belongs to the next range
-	gathered time.Time // the last range
+	signals  []flows.Signal // the array for the next range; nil where it gets one of its own
+	over     *message       // read, but belongs to the next range
+	gathered time.Time      // the last range
 	pause    time.Duration
 }
 
@@ -94,7 +97,6 @@ func (r *ranger) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.join()
 	if d.Last > r.at.Last {
 		if err := r.record(ctx, position{Done: r.at.Done, Last: d.Last}); err != nil {
 			return err
@@ -122,8 +124,24 @@ func (r *ranger) step(ctx context.Context) error {
 	}
 	if calls == 1 { // a request that was given up may still be read from
 		d.vacate()
+		r.keep(d.Signals)
 	}
 	return r.record(ctx, position{Done: r.at.Last, Last: r.at.Last})
+}
+
+// keep keeps an array for the next range, where this one took a good part of it.
+func (r *ranger) keep(signals []flows.Signal) {
+	if r.signals = nil; cap(signals) <= 4*len(signals) {
+		clear(signals)
+		r.signals = signals[:0]
+	}
+}
+
+// delivery begins one.
+func (r *ranger) delivery() Delivery {
+	d := r.bus.delivery(r.cfg.Stream)
+	d.Signals, r.signals = r.signals, nil
+	return d
 }
 
 func (r *ranger) call(ctx context.Context, d Delivery) error {
@@ -144,7 +162,7 @@ func (r *ranger) next(ctx context.Context) (message, error) {
 
 // again reads the recorded range.
 func (r *ranger) again(ctx context.Context) (Delivery, error) {
-	d := r.bus.delivery(r.cfg.Stream)
+	d := r.delivery()
 	for d.Last < r.at.Last {
 		m, err := r.next(ctx)
 		if err != nil {
@@ -165,7 +183,7 @@ func (r *ranger) again(ctx context.Context) (Delivery, error) {
 // full ranges.
 func (r *ranger) gather(ctx context.Context) (Delivery, error) {
 	const onItsWay = time.Second // what the stream has already; bounded, since someone may remove it by hand
-	d := r.bus.delivery(r.cfg.Stream)
+	d := r.delivery()
 	m, err := r.next(ctx)
 	if err != nil {
 		return d, err

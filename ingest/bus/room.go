@@ -3,6 +3,8 @@ package bus
 import (
 	"math/bits"
 	"sync"
+
+	"throughline/flows"
 )
 
 // rooms are the buffers of bodies and messages that are done with, by their size. Without
@@ -42,4 +44,52 @@ func vacate(b []byte) {
 	if number, size := class(cap(b)); size == cap(b) { // others have grown
 		rooms[number].Put(b[:0]) //lint:ignore SA6002 its head is nothing beside it
 	}
+}
+
+// signalRooms are the arrays of signals that are done with, by their size. They would be a
+// sixth of all garbage at full rate of events.
+var signalRooms [4 * 16]sync.Pool
+
+const (
+	leastSignals = 1 << 6
+	mostSignals  = 1 << 14 // some 4 MB; a larger array is rare, and not kept
+)
+
+// signalRoom is an empty array for n signals.
+func signalRoom(n int) []flows.Signal {
+	if n > mostSignals {
+		return make([]flows.Signal, 0, n)
+	}
+	number, size := class(max(n, leastSignals))
+	if kept, ok := signalRooms[number].Get().(*[]flows.Signal); ok {
+		return *kept
+	}
+	return make([]flows.Signal, 0, size)
+}
+
+// vacateSignals gives an array to who wants one next. Nobody may look at it then.
+func vacateSignals(signals []flows.Signal) {
+	if cap(signals) < leastSignals || cap(signals) > mostSignals {
+		return
+	}
+	if number, size := class(cap(signals)); size == cap(signals) {
+		clear(signals) // it would keep what they refer to
+		signals = signals[:0]
+		signalRooms[number].Put(&signals)
+	}
+}
+
+// moved puts more signals behind those that a reader has; both arrays are its own.
+func moved(have, more []flows.Signal) []flows.Signal {
+	if cap(have) == 0 {
+		return more
+	}
+	if n := len(have) + len(more); n > cap(have) {
+		all := append(signalRoom(max(n, cap(have)+cap(have)/2)), have...)
+		vacateSignals(have)
+		have = all
+	}
+	have = append(have, more...)
+	vacateSignals(more)
+	return have
 }

@@ -248,11 +248,8 @@ func (d *decoder) wordTo(fc *easyproto.FieldContext, to *string) error {
 	return nil
 }
 
-// So many keys and signals share an array, of whatever messages they are.
-const (
-	keysTogether    = 128
-	signalsTogether = 512
-)
+// keysTogether share an array, of whatever messages they are.
+const keysTogether = 128
 
 // keyTo adds a key.
 func (d *decoder) keyTo(fc *easyproto.FieldContext, keys *[]flows.Key) error {

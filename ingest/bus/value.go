@@ -92,11 +92,9 @@ type decoder struct {
 	names map[string]string
 	last  [signalEnvironment + 1]string // words of the signal before, by field
 
-	// The arrays that the next keys and signals go into, behind those that were read.
-	keys    []flows.Key
-	signals []flows.Signal
-	room    []byte // of what was unpacked and is referred to; nil where nothing is
-	borrow  bool   // texts share the message's memory, for who keeps none of them
+	keys   []flows.Key // the array that the next ones go into, behind those that were read
+	room   []byte      // of what was unpacked and is referred to; nil where nothing is
+	borrow bool        // texts share the message's memory, for who keeps none of them
 }
 
 // clone is a copy of s, unless texts are borrowed.
