@@ -205,3 +205,109 @@ func TestErasedIsForgottenAndCounted(t *testing.T) {
 		return ok && len(a.Path) == 1 && p.health("orders", "window=all").Started == 5
 	})
 }
+
+// A process that is killed at any step of an erasure goes on with it when it starts again:
+// nothing is seen of the key any more, and every number is what it was.
+func TestKilledWhileErasing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits until the state counts as whole again, a few times")
+	}
+	t.Parallel()
+	dir := dataFolder(t, map[string]string{"orders": erasableFlow})
+	db := clickhouse(t, t.TempDir())
+	env := external(t, db.Addr(), db.Password)
+	p := runProgram(t, dir, env)
+	p.awaitClickHouse()
+	s := openTables(t, db)
+	sellErasable(&p.house)
+	p.eventually("all are stored, and one is stuck", 20*time.Second, func() bool {
+		a := p.health("orders", "window=all")
+		return a.Completed == 3 && a.Stuck == 1 && p.health("orders", "window=1h").Stuck == 1
+	})
+	numbers := p.numbers()
+	key, values := "order_id:"+erasedOrder, []string{erasedOrder}
+	for i, killAt := range []string{
+		"SELECT max(cutoff) FROM %s.erasures",
+		"SELECT count() FROM %s.steps WHERE startsWith(key, 'erased-') AND NOT deleted",
+		"SELECT count() FROM %s.signals WHERE erased AND has(keys, 'order_id:A-3') AND arrayExists(k -> startsWith(k, 'customer_id:erased-'), keys)",
+		"SELECT count() FROM %s.engine_state WHERE position(text, 'erased-') > 0",
+	} {
+		switch i {
+		case 1:
+			key, values = "order_id:A-1", append(values, "A-1")
+		case 2:
+			key, values = "customer_id:"+erasedCustomer, append(values, erasedCustomer, "Secret Street")
+		case 3:
+			key, values = "order_id:A-2", append(values, "A-2")
+		}
+		step := fmt.Sprintf(killAt, s.Database())
+		before := askTable(t, s, step)
+		asked := make(chan struct{})
+		go func() {
+			defer close(asked)
+			r, err := http.NewRequest(http.MethodDelete, "http://"+p.addr.HTTP+"/api/v1/keys/"+url.PathEscape(key), nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if response, err := http.DefaultClient.Do(r); err == nil { // it is killed
+				_ = response.Body.Close()
+			}
+		}()
+		p.eventually(fmt.Sprintf("step %d", i), 90*time.Second, func() bool { return askTable(t, s, step) > before })
+		p.kill()
+		<-asked
+		p = runProgram(t, dir, env)
+		p.awaitClickHouse()
+		sellErasable(&p.house) // repeats, at once
+		p.eventually(fmt.Sprintf("killed at step %d: it is erased", i), 60*time.Second, func() bool {
+			status, _ := p.call(http.MethodGet, "/api/v1/timeline?key="+url.QueryEscape(key), "", nil)
+			return status == http.StatusNotFound && askTable(t, s, "SELECT count() FROM "+s.Database()+".erasures FINAL WHERE NOT done") == 0
+		})
+		p.eventually("the state is whole", 60*time.Second, func() bool { state, _ := p.part("engine"); return state == "ok" })
+		if got := p.numbers(); got != numbers {
+			t.Errorf("killed at step %d: the numbers were\n%s\nand are\n%s", i, numbers, got)
+		}
+		storesNothing(t, s, values...)
+	}
+}
+
+// What may be erased, and by whom.
+func TestEraseRefuses(t *testing.T) {
+	t.Parallel()
+	dir := dataFolder(t, map[string]string{"orders": ordersFlow})
+	operator, admin := makeToken(t, dir, "--name", "anna", "--scope", "operate"), makeToken(t, dir, "--name", "dpo", "--scope", "admin")
+	h := startIn(t, dir, map[string]string{"THROUGHLINE_AUTH_MODE": "local"})
+	for _, c := range []struct {
+		token, key string
+		status     int
+		says       string
+	}{
+		{"", "order_id:1", http.StatusUnauthorized, "token"},
+		{operator, "order_id:1", http.StatusForbidden, "admin"},
+		{admin, "order_id:1", http.StatusNotFound, "No signal carries"},
+		{admin, "4711", http.StatusBadRequest, "type:value"},
+		{admin, "order_id:", http.StatusBadRequest, "type:value"},
+		{admin, "Order'id:1", http.StatusBadRequest, "no type of key"},
+		{admin, "order_id:" + strings.Repeat("x", 5000), http.StatusBadRequest, "bytes"},
+		{admin, "order_id:a\x00b", http.StatusBadRequest, "no text"},
+	} {
+		status, _, body := h.as(c.token, http.MethodDelete, "/api/v1/keys/"+url.PathEscape(c.key), "", nil)
+		if status != c.status || !strings.Contains(body, c.says) {
+			t.Errorf("%.30q: %d %s, want %d", c.key, status, body, c.status)
+		}
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, "http://"+h.addr.HTTP+"/api/v1/keys/order_id:1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Origin", "https://elsewhere.example")
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.Body.Close(); response.StatusCode != http.StatusForbidden {
+		t.Errorf("from another site: %d", response.StatusCode)
+	}
+}
