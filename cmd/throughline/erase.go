@@ -304,6 +304,11 @@ func (a *app) eraseStored(ctx context.Context, plan *erasePlan) error {
 	if err := a.runner.eraseRows(ctx, plan); err != nil {
 		return err
 	}
+	var named []string
+	for _, f := range plan.flows {
+		named = append(named, f.Name)
+	}
+	a.alerts.Forget(named, plan.Key.Value, plan.Token)
 	if pages := a.shown.Load(); pages != nil {
 		pages.Forget()
 	}
