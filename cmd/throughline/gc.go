@@ -41,7 +41,8 @@ func paceGC() (stop func()) {
 				now := memoryNow()
 				debug.SetMemoryLimit(now.limit())
 				want := now.percent(now.allocated - before.allocated)
-				if before = now; want == gcPercent || max(want-percent, percent-want) > percent/4 { // each change stops the process for a moment
+				before = now
+				if off := max(want-percent, percent-want); off > percent/4 || off > 0 && want == gcPercent { // each change stops the process for a moment
 					percent = want
 					debug.SetGCPercent(percent)
 				}
