@@ -232,6 +232,7 @@ func (r *runner) restore(ctx context.Context) (from uint64, err error) {
 		}
 	}
 	if !adopted {
+		r.isLive()
 		if err := r.forgetOtherKeys(ctx); err != nil {
 			return 0, err
 		}

@@ -76,6 +76,8 @@ type runner struct {
 	erased     *erasedSignals // nil where nothing can be
 	held       bool           // nothing more is applied, while a key is erased
 	ticked     time.Time
+	live       chan struct{} // closed once there are live numbers, or these take as long as reading all signals does
+	isLive     func()        // closes it
 	isRestored atomic.Bool
 	met        atomic.Pointer[engineMet]
 }
@@ -97,6 +99,8 @@ func newRunner(set *flows.Set, b *bus.Bus, s *store.Store, ready <-chan struct{}
 		restoring: true, frozen: flows.NoTime, judge: judgement{at: flows.NoTime},
 		shows: newShows(), fresh: freshness{oldest: flows.NoTime, since: map[string]flows.Time{}},
 	}
+	r.live = make(chan struct{})
+	r.isLive = sync.OnceFunc(func() { close(r.live) })
 	r.writer = rowWriter{store: s, log: log, done: make(chan struct{}, 1)}
 	r.parked.answers = make(chan answer, 1) // one is under way at most, and nobody may be left to take it
 	r.keepVersions(set, r.engine.Flows())

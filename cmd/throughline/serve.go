@@ -136,7 +136,7 @@ func stopGRPC(ctx context.Context, s *grpc.Server) error {
 func (a *app) pages() (*web.Server, error) {
 	c := a.config
 	options := web.Options{
-		History: a.store, Rules: a.rules, Hub: a.hub, Log: a.log, Ready: a.parts, Intake: a.taken,
+		History: livePast{a.store, a.hub, a.runner}, Rules: a.rules, Hub: a.hub, Log: a.log, Ready: a.parts, Intake: a.taken,
 		Events: event.NewHandler(a.intake), Alertmanager: a.alerts.Handler(), OnCall: a.alerts, Metrics: a.telemetry.handler(),
 		Import: http.HandlerFunc(a.serveImport), Backfill: http.HandlerFunc(a.serveBackfill), Erase: http.HandlerFunc(a.serveErase), Resolve: a.resolve, Met: a.engineMet,
 		Capabilities: a.rules.Capabilities, Backlog: a.backlog,

@@ -50,6 +50,7 @@ func (r *runner) publish(now time.Time) {
 		}
 		clear(s.changed)
 		r.hub.Show(updates...)
+		r.isLive()
 	}
 	for flow, due := range s.owed {
 		if now.Before(due) {
