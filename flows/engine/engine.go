@@ -49,7 +49,7 @@ type Engine struct {
 	component members // scratch
 	packer    packer
 	parcel    parcel
-	other     parcel         // scratch of inMemory
+	other     parcel         // scratch of atRestBut
 	primary   [][]*flowState // by class of key: see flowsOf
 
 	arrival   arrival // scratch

@@ -110,20 +110,18 @@ func (e *Engine) inMemory(class uint32, value string, but uint32) bool {
 			return true
 		}
 	}
-	found := false
-	e.cells.prints.each(hash, func(number uint32) {
-		found = found || number != but && e.has(number, hash)
-	})
-	return found
+	return e.atRestBut(hash, but)
 }
 
-// has says whether a component at rest, which a print led to, has what a hash is of.
-func (e *Engine) has(number uint32, hash uint64) (has bool) {
-	if e.names.read(e, string(e.cells.list[number]), &e.other) != nil {
-		return false // not reached: it was read or written by this process
-	}
-	e.eachPrint(&e.other, func(h uint64) { has = has || h == hash })
-	return has
+// atRestBut says whether a component at rest, but one, has what a hash is of: a print alone
+// may lead to another.
+func (e *Engine) atRestBut(hash uint64, but uint32) (found bool) {
+	e.cells.prints.each(hash, func(number uint32) {
+		if !found && number != but && e.names.read(e, string(e.cells.list[number]), &e.other) == nil {
+			e.eachPrint(&e.other, func(h uint64) { found = found || h == hash })
+		}
+	})
+	return found
 }
 
 func (e *Engine) evicted(p *parcel, l leaving) Evicted {
@@ -249,9 +247,7 @@ func (e *Engine) Return(states []State, now flows.Time) error {
 		return err
 	}
 	for i := range states { // it is not among the saved states now
-		for number := e.cells.prints.find(states[i].ID); number != 0; number = e.cells.prints.find(states[i].ID) {
-			e.wake(number)
-		}
+		e.wakeAt(states[i].ID)
 		if seen := e.copies.seen.find(states[i].ID, nil); seen != nil {
 			e.touchSeen(seen)
 			e.save.returned = append(e.save.returned, states[i].ID)
@@ -282,7 +278,7 @@ func (e *Engine) latest(states []State) (latest []State, unread error) {
 	known := map[uint64]bool{}
 	for _, i := range order {
 		if slices.ContainsFunc(signals[i], func(sig uint64) bool {
-			return !known[sig] && e.cells.prints.find(sig) == 0 && e.copies.seen.find(sig, nil) == nil
+			return !known[sig] && !e.atRestBut(sig, 0) && e.copies.seen.find(sig, nil) == nil
 		}) {
 			latest = append(latest, states[i])
 		}

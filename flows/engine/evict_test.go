@@ -264,6 +264,12 @@ func TestAPrintIsNoProof(t *testing.T) {
 	if missing := l.e.Missing([]flows.Signal{late}); !slices.Equal(missing, []uint64{hash}) {
 		t.Errorf("missing %x", missing)
 	}
+	for i := range l.all[:2] {
+		l.e.cells.prints.add(l.e.copies.hash(l.all[i].Identity()), 1)
+	}
+	l.store.comeBack(t, l.e, []uint64{hash}, l.now)
+	l.inMemory(2)
+	l.holds()
 }
 
 // A copy wakes what is at rest, and changes nothing: that goes to rest again, and leaves.
