@@ -1,9 +1,12 @@
 package flows
 
 import (
+	"hash/maphash"
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/shopspring/decimal"
 )
@@ -11,18 +14,18 @@ import (
 // children tells the distinct children of the steps with Each apart.
 type children struct {
 	flow  *Flow
-	few   []*Occurrence // looked through while they are few
-	known map[child]struct{}
-	most  int // there may be, for the map's size
+	list  []*Occurrence // the first of each
+	slots []childSlot   // by hash, a power of two; none while they are few
+	most  int           // there may be, for the first room
 }
 
-type child struct {
-	step int
-	name string
-}
+// childSlot is where a child stands in the list, from 1; 0 is free.
+type childSlot struct{ hash, at uint32 }
 
-// fewChildren is where looking through the list costs more than a map.
+// fewChildren is where looking through the list costs more than a hash.
 const fewChildren = 12
+
+var childSeed = maphash.MakeSeed()
 
 // of says whether a step has children.
 func (c *children) of(step int) bool { return c.flow.Steps[step].Each != "" }
@@ -35,26 +38,62 @@ func (c *children) add(o *Occurrence) bool {
 	if o.Child == "" { // without the attribute a signal is a child of its own
 		return true
 	}
-	if c.known == nil {
-		for _, k := range c.few {
+	if len(c.slots) == 0 {
+		for _, k := range c.list {
 			if k.Step == o.Step && k.Child == o.Child {
 				return false
 			}
 		}
-		if c.few = append(c.few, o); len(c.few) > fewChildren {
-			c.known = make(map[child]struct{}, max(c.most, 4*fewChildren))
-			for _, k := range c.few {
-				c.known[child{k.Step, k.Child}] = struct{}{}
-			}
+		if c.list = append(c.list, o); len(c.list) > fewChildren {
+			c.grow(max(c.most, 4*fewChildren))
 		}
 		return true
 	}
-	name := child{o.Step, o.Child}
-	if _, ok := c.known[name]; ok {
-		return false
+	hash := childHash(o)
+	at := hash & uint32(len(c.slots)-1)
+	for ; c.slots[at].at != 0; at = (at + 1) & uint32(len(c.slots)-1) {
+		if known := c.slots[at]; known.hash == hash && c.list[known.at-1].Step == o.Step && c.list[known.at-1].Child == o.Child {
+			return false
+		}
 	}
-	c.known[name] = struct{}{}
+	c.list = append(c.list, o)
+	c.slots[at] = childSlot{hash, uint32(len(c.list))}
+	if len(c.list) > len(c.slots)/2 {
+		c.grow(len(c.list))
+	}
 	return true
+}
+
+// grow makes room for twice as many children as n, at least.
+func (c *children) grow(n int) {
+	size := 1 << bits.Len(uint(2*n))
+	if cap(c.slots) < size {
+		c.slots = make([]childSlot, size)
+	}
+	c.slots = c.slots[:size]
+	clear(c.slots)
+	for i, o := range c.list {
+		hash := childHash(o)
+		at := hash & uint32(size-1)
+		for c.slots[at].at != 0 {
+			at = (at + 1) & uint32(size-1)
+		}
+		c.slots[at] = childSlot{hash, uint32(i + 1)}
+	}
+}
+
+func childHash(o *Occurrence) uint32 {
+	return uint32(maphash.String(childSeed, o.Child)) ^ uint32(o.Step)*0x9e3779b1
+}
+
+// usedChildren are those of folds that are done, whose room the next ones take.
+var usedChildren = sync.Pool{New: func() any { return new(children) }}
+
+// release gives the room back. Of nothing in it may be asked any more.
+func (c *children) release() {
+	clear(c.list)
+	*c = children{list: c.list[:0], slots: c.slots[:0]}
+	usedChildren.Put(c)
 }
 
 // expectations sets how many children of each step are due: the last value in order, one
@@ -85,7 +124,9 @@ func (d *folder) expectations() *children {
 			ended = now
 		}
 	}
-	return &children{flow: d.flow, most: len(d.occurrences)}
+	kids := usedChildren.Get().(*children)
+	kids.flow, kids.most = d.flow, len(d.occurrences)
+	return kids
 }
 
 // endings follow whether an instance has ended, signal by signal.

@@ -114,6 +114,9 @@ func (d *folder) scan() int {
 			end, in.State, in.EndedAt, in.EndStep = i, outcome, o.At, o.Step
 		}
 	}
+	if kids != nil {
+		kids.release()
+	}
 	if in.StartedAt == NoTime { // so far a hold alone
 		in.StartedAt = d.heldFrom
 	}

@@ -44,12 +44,13 @@ func CountInstance(in *Instance, sign int, at func(Time) *Tally) {
 
 // CountChange is CountInstance of before, taken out, and of after, added, both of one flow.
 // It leaves alone what both contribute to the same tally: an instance of many steps changes
-// in few. was tells the tallies that before was counted in, is those of now.
-func CountChange(before, after *Instance, was, is func(Time) *Tally) {
+// in few. was tells the tallies that before was counted in, is those of now; up to the instant
+// agreed both tell the same.
+func CountChange(before, after *Instance, agreed Time, was, is func(Time) *Tally) {
 	countEnds(before, -1, was)
 	countEnds(after, 1, is)
 	for s := range after.Steps {
-		if !sameStep(before, after, s, was, is) {
+		if !sameStep(before, after, s, agreed, was, is) {
 			countStep(before, s, -1, was)
 			countStep(after, s, 1, is)
 		}
@@ -57,7 +58,7 @@ func CountChange(before, after *Instance, was, is func(Time) *Tally) {
 	countFailures(before.Failures, -1, was)
 	countFailures(after.Failures, 1, is)
 	for i := 1; i < max(len(before.Path), len(after.Path)); i++ {
-		if sameEdge(before, after, i, was, is) {
+		if sameEdge(before, after, i, agreed, was, is) {
 			continue
 		}
 		if i < len(before.Path) {
@@ -97,19 +98,19 @@ func countFailures(failures []Failure, sign int, at func(Time) *Tally) {
 	}
 }
 
-func sameStep(before, after *Instance, s int, was, is func(Time) *Tally) bool {
+func sameStep(before, after *Instance, s int, agreed Time, was, is func(Time) *Tally) bool {
 	b, a := &before.Steps[s], &after.Steps[s]
 	if b.Skipped || a.Skipped || b.At != a.At || b.Latency != a.Latency || (b.DueAt == NoTime) != (a.DueAt == NoTime) {
 		return false
 	}
-	return a.At == NoTime || was(a.At) == is(a.At)
+	return a.At == NoTime || a.At <= agreed || was(a.At) == is(a.At)
 }
 
-func sameEdge(before, after *Instance, i int, was, is func(Time) *Tally) bool {
+func sameEdge(before, after *Instance, i int, agreed Time, was, is func(Time) *Tally) bool {
 	return i < len(before.Path) && i < len(after.Path) &&
 		before.Path[i-1] == after.Path[i-1] && before.Path[i] == after.Path[i] &&
 		before.Times[i-1] == after.Times[i-1] && before.Times[i] == after.Times[i] &&
-		was(after.Times[i]) == is(after.Times[i])
+		(after.Times[i] <= agreed || was(after.Times[i]) == is(after.Times[i]))
 }
 
 func countEdge(in *Instance, i, sign int, at func(Time) *Tally) {

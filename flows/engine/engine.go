@@ -26,7 +26,9 @@ type Engine struct {
 	timers    timers
 	opened    []*instance // unpacked since the last settle
 	spare     []*work
-	spareRoom int                // for occurrences in these
+	spareRoom int // for occurrences in these
+	large     map[*instance]large
+	largeRoom int                // for occurrences in these
 	read      []flows.Occurrence // scratch of occurrences
 	buffer    []byte             // scratch of rest
 	quiet     bool               // loading what is stored already: emit no rows
@@ -67,7 +69,7 @@ type Engine struct {
 }
 
 // limits are the bounds that a test may want nearer.
-type limits struct{ waiting, groups, occurrences, following int }
+type limits struct{ waiting, groups, occurrences, following, large int }
 
 // Stats count what the engine met, since it was made. Those that are not zero tell of
 // bounds that were reached: beyond them the state depends on the order of arrival.
@@ -121,7 +123,7 @@ type flowState struct {
 func New(set *flows.Set) *Engine { return newEngine(set, newHasher()) }
 
 func newEngine(set *flows.Set, h hasher) *Engine {
-	e := &Engine{flows: map[string]*flowState{}, names: newNames(), rolling: rolling{base: map[*instance]packed{}}, limits: limits{maxWaiting, maxGroups, maxOccurrences, followingRows}}
+	e := &Engine{flows: map[string]*flowState{}, names: newNames(), rolling: rolling{base: map[*instance]packed{}}, limits: limits{maxWaiting, maxGroups, maxOccurrences, followingRows, largeFrom}}
 	e.reset(h)
 	e.Replace(set)
 	return e

@@ -39,6 +39,7 @@ type work struct {
 	seen        map[flows.Identity]struct{} // of all, where they are many
 	dirty       bool
 	counted     flows.Instance // what the numbers hold of an instance that is counted and dirty
+	folding     folding        // of counted, where it is known before that
 	kept        int            // how many of the first occurrences are all that in.packed holds; 0 for none
 }
 
@@ -49,6 +50,10 @@ const manyOccurrences = 256
 func (e *Engine) open(in *instance) *work {
 	if in.work != nil {
 		return in.work
+	}
+	if w := e.openLarge(in); w != nil {
+		w.kept = len(w.occurrences)
+		return w
 	}
 	w := e.opens(in)
 	w.occurrences = e.unpacked(in, w.occurrences)
@@ -83,10 +88,13 @@ func (e *Engine) rest(in *instance) {
 		in.packed = packed(e.buffer)
 	}
 	in.work = nil
+	if e.keepLarge(in, w) {
+		return
+	}
 	if room := cap(w.occurrences); room <= manyOccurrences && e.spareRoom+room <= maxSpare {
 		e.spareRoom += room
 		clear(w.occurrences)
-		w.occurrences, w.seen, w.dirty, w.kept = w.occurrences[:0], nil, false, 0
+		w.occurrences, w.seen, w.dirty, w.kept, w.folding = w.occurrences[:0], nil, false, 0, folding{}
 		e.spare = append(e.spare, w)
 	}
 }
@@ -148,9 +156,12 @@ func (e *Engine) touch(in *instance) *work {
 	}
 	w.dirty = true
 	if in.counted {
-		in.fs.flow.FoldInto(&w.counted, in.part(w.occurrences), in.judged)
+		if w.folding != (folding{in.fs.flow, in.judged}) {
+			in.fs.flow.FoldInto(&w.counted, in.part(w.occurrences), in.judged)
+		}
 		in.fs.gauges.Count(&w.counted, in.judged, -1)
 	}
+	w.folding = folding{}
 	return w
 }
 
@@ -168,8 +179,9 @@ func (e *Engine) count(in *instance, before, after *flows.Instance) {
 		flows.CountInstance(before, -1, w.wasTotal)
 		before = nil
 	default:
-		flows.CountChange(before, after, w.wasAt, w.isAt)
-		flows.CountChange(before, after, w.wasTotal, w.isTotal)
+		agreed := w.agreed()
+		flows.CountChange(before, after, agreed, w.wasAt, w.isAt)
+		flows.CountChange(before, after, agreed, w.wasTotal, w.isTotal)
 	}
 	if after != nil {
 		in.until = int32(w.until[1]) // fits until 2650
@@ -316,6 +328,7 @@ func (e *Engine) judgeOne(in *instance, occurrences []flows.Occurrence, now flow
 	if !e.quiet {
 		e.out.judged(in, &e.folded)
 	}
+	e.keepFold(in, occurrences)
 }
 
 // stand puts an instance where it stands as it was folded just now, after it stood as before.

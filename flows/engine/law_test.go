@@ -210,6 +210,7 @@ func lawHolds(t *testing.T, seed uint64, rng *rand.Rand, s *flows.Set, signals [
 // lawOutcome is outcome with the engine.
 func lawOutcome(s *flows.Set, signals []flows.Signal, now flows.Time, batch int, rng *rand.Rand) (*Engine, []flows.InstanceRecord, flows.Health) {
 	e := New(s)
+	e.limits.large = batch % 2 * largeFrom // kept unpacked whatever their size, or not
 	clock := now
 	if rng != nil {
 		clock = 0

@@ -61,7 +61,7 @@ func (o *outbox) judged(in *instance, folded *flows.Instance) {
 	switch {
 	case in.row == madeLater:
 		return
-	case in.row <= 0 && len(o.rows) >= maxRows:
+	case in.row <= 0 && len(o.rows) >= maxRows, len(folded.Path) > manyOccurrences: // of the latter all but the last would be for nothing
 		o.instance(in)
 		return
 	case in.row <= 0:

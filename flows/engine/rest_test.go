@@ -167,6 +167,7 @@ func TestSavedStatesLaw(t *testing.T) {
 				rng.Shuffle(len(signals), func(i, j int) { signals[i], signals[j] = signals[j], signals[i] })
 				now := flows.Time(rng.IntN(300)) * minute
 				e := NewFramed(s, Frame{Key: [2]uint64{seed, 1}}) // a failure comes again
+				e.limits.large = int(seed%2) * largeFrom
 				e.Roll(now)
 				store := &saved{states: map[uint64]State{}, begun: -1, frame: Frame{Key: e.Frame().Key}, rolled: RolledSums{}}
 				if c.leaving {

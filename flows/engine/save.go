@@ -117,6 +117,7 @@ func (e *Engine) Unfit() bool { return e.save.unfit }
 
 // BeginSave has the next calls of Save write down all that was applied until now.
 func (e *Engine) BeginSave() {
+	e.forgetLarge()
 	s := &e.save
 	s.left, s.changed = append(s.changed, s.left...), nil // something is left where a save was not gone on with
 	s.gone, s.orphans = append(s.gone, s.orphans...), nil

@@ -77,6 +77,12 @@ func (w *window) of(in *instance) {
 	}
 }
 
+// agreed is the instant up to which what was counted before and what is counted now go to
+// the same tallies.
+func (w *window) agreed() flows.Time {
+	return flows.Time(slotLength)*flows.Time(min(w.until[0], w.until[1])) - 1
+}
+
 // inTotal is the total where it holds that instant, else nil.
 func (w *window) inTotal(t flows.Time, until int64) *flows.Tally {
 	if s := slotOf(t); s < w.first || s > w.current || s < w.since || s > until {
