@@ -29,7 +29,7 @@ func (s *Store) Health(ctx context.Context, f *flows.Flow, w flows.Window, cut s
 		}
 		return tally
 	}
-	err = s.fold(ctx, q, func(c folded) error {
+	visit := func(c folded) error {
 		first = min(first, c.in.StartedAt)
 		flows.CountInstance(c.counted, 1, inWindow)
 		if c.in.State.InFlight() {
@@ -37,7 +37,11 @@ func (s *Store) Health(ctx context.Context, f *flows.Flow, w flows.Window, cut s
 			gauges.Age.Add(max(0, c.now.Sub(c.in.StartedAt)))
 		}
 		return nil
-	})
+	}
+	rolled, err := s.foldRolled(ctx, q, s.rolledTally(f, w.From, tally), visit)
+	if err == nil && !rolled {
+		err = s.fold(ctx, q, visit)
+	}
 	if err != nil {
 		return flows.Health{}, fmt.Errorf("health of %s: %w", f.Name, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"throughline/flows"
 )
@@ -63,10 +64,13 @@ func TestSeriesOfRollUps(t *testing.T) {
 	w.roll(t, s)
 	rng := rand.New(rand.NewPCG(5, 6))
 	rolled := 0
-	for range 40 {
+	for i := range 40 {
 		from := epoch.Add(time.Duration(rng.Int64N(int64(15 * 24 * time.Hour))))
 		to := min(from.Add(time.Duration(rng.Int64N(int64(10*24*time.Hour)))), w.now) // what is stored was judged then
-		bucket := []time.Duration{time.Hour, 7 * time.Hour, 24 * time.Hour, 30 * time.Minute, 90 * time.Second}[rng.IntN(5)]
+		if i%3 == 0 {                                                                 // as it was at to
+			to = min(to, from.Add(time.Minute+time.Duration(rng.Int64N(int64(playedAtMost-time.Minute)))))
+		}
+		bucket := []time.Duration{time.Hour, 7 * time.Hour, 24 * time.Hour, 30 * time.Minute, 90 * time.Second, time.Minute}[rng.IntN(6)]
 		if to.Sub(from)/bucket >= maxBuckets-1 {
 			continue
 		}
@@ -130,5 +134,47 @@ func TestForgetDeadRollUps(t *testing.T) {
 	}
 	if n := count(t, s, "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = 'rollups'"); n != 2 {
 		t.Errorf("%d mutations for two flows", n)
+	}
+}
+
+// TestHealthOfRollUps asks for the numbers of the same windows, of now and of the past, with and without the roll-ups.
+func TestHealthOfRollUps(t *testing.T) {
+	s := openStore(t)
+	w := makeWorld(t, s, 400)
+	w.roll(t, s)
+	rng := rand.New(rand.NewPCG(7, 8))
+	rolled := 0
+	for i := range 20 {
+		window := flows.Window{To: epoch.Add(time.Duration(rng.Int64N(int64(20 * 24 * time.Hour)))), Hindsight: true}
+		window.From = window.To.Add(-time.Duration(rng.Int64N(int64(10 * 24 * time.Hour))))
+		if i%5 == 0 { // whole minutes, and hours
+			window.From -= window.From % flows.Time(time.Hour)
+			window.To -= window.To % flows.Time(time.Minute)
+		}
+		s.rolledFrom = math.MaxInt
+		want, err := s.Health(t.Context(), w.flow, window, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.rolledFrom = 1
+		got, err := s.Health(t.Context(), w.flow, window, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := gocmp.Diff(want, got, cmpopts.EquateApprox(0.011, 0)); diff != "" {
+			t.Fatalf("from %v to %v: -folded +roll-ups\n%s", window.From, window.To, diff)
+		}
+		tally := flows.NewTally(w.flow)
+		q := foldQuery{flow: w.flow, now: window.To, hindsight: true, bound: between(window.From, window.To)}
+		ok, err := s.foldRolled(t.Context(), q, s.rolledTally(w.flow, window.From, tally), func(folded) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok && got.Completed > 10 {
+			rolled++
+		}
+	}
+	if rolled < 8 {
+		t.Errorf("only %d windows were read from roll-ups", rolled)
 	}
 }

@@ -51,11 +51,7 @@ func (s *Store) Series(ctx context.Context, f *flows.Flow, from, to flows.Time, 
 	if err != nil {
 		return flows.Series{}, fmt.Errorf("series of %s: %w", f.Name, err)
 	}
-	r.series.Left = slices.DeleteFunc(r.series.Left, func(l flows.LeftAt) bool { return l.Count == 0 })
-	slices.SortStableFunc(r.series.Left, func(a, b flows.LeftAt) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.State, b.State), cmp.Compare(a.Step, b.Step))
-	})
-	return r.series, nil
+	return r.ordered(), nil
 }
 
 // seriesReader adds up a series.
@@ -81,10 +77,7 @@ func (r *seriesReader) rolled(ctx context.Context, to flows.Time) (bool, error) 
 	}
 	empty, whole := r.series, nextMinute(r.from)
 	r.series.Started = make([]int, len(empty.Started))
-	err = r.add(ctx, sqlRollUpsSeries, clickhouse.Named("flow", r.f.Name), clickhouse.Named("generation", generation),
-		clickhouse.Named("first", int64(r.first)/1e9), clickhouse.Named("from", int64(whole)/1e9), clickhouse.Named("to", int64(until)/1e9),
-		clickhouse.Named("step", int64(r.bucket)/1e9))
-	if err != nil {
+	if err := r.addRolled(ctx, generation, whole, until); err != nil {
 		return false, err
 	}
 	started := 0
@@ -103,6 +96,13 @@ func (r *seriesReader) rolled(ctx context.Context, to flows.Time) (bool, error) 
 		return false, err
 	}
 	return true, r.stored(ctx, r.first, until, r.f.Version)
+}
+
+// addRolled adds the roll-ups of a generation up to a whole minute; to what left, those from another one on.
+func (r *seriesReader) addRolled(ctx context.Context, generation uint64, whole, until flows.Time) error {
+	return r.add(ctx, sqlRollUpsSeries, clickhouse.Named("flow", r.f.Name), clickhouse.Named("generation", generation),
+		clickhouse.Named("first", int64(r.first)/1e9), clickhouse.Named("from", int64(whole)/1e9), clickhouse.Named("to", int64(until)/1e9),
+		clickhouse.Named("step", int64(r.bucket)/1e9))
 }
 
 // left adds to what left alone: what did in the minute that the roll-ups have from before on.
@@ -179,10 +179,35 @@ const (
 	playedBehind = time.Minute   // what is younger is as it is now
 )
 
-// seriesPlayed is Series as it was at to, of the hour that the numbers beside it are read from. ok is false where there are
-// too many instances for that.
+// seriesPlayed is Series as it was at to: by the roll-ups where they hold very many instances, else of the hour that the
+// numbers beside it are read from. ok is false where there are too many instances for that.
 func (s *Store) seriesPlayed(ctx context.Context, f *flows.Flow, first, from, to flows.Time, bucket time.Duration) (series flows.Series, ok bool, err error) {
+	n := int((to.Sub(first) + bucket - 1) / bucket)
+	r := seriesReader{s: s, f: f, first: first, from: from, bucket: bucket, series: flows.Series{From: first, Bucket: bucket, Started: make([]int, n), Ended: map[flows.State][]int{}}}
+	visit := func(c folded) error {
+		in := c.in
+		if in.Began && in.StartedAt < to {
+			r.count(in.StartedAt, flows.Open, 1)
+		}
+		if in.State.InFlight() || in.EndedAt >= to {
+			return nil
+		}
+		r.count(in.EndedAt, in.State, 1)
+		if in.State != flows.Completed && in.EndedAt >= from {
+			step := ""
+			if in.EndStep >= 0 {
+				step = c.flow.Steps[in.EndStep].ID
+			}
+			addLeft(&r.series, in.State, step, 1)
+		}
+		return nil
+	}
 	q := foldQuery{flow: f, now: to, hindsight: true, bound: between(first, to)}
+	if bucket%flows.RollUpMinute == 0 {
+		if ok, err = s.foldRolled(ctx, q, r.rolledNumbers(), visit); ok || err != nil {
+			return r.ordered(), ok, err
+		}
+	}
 	ls, err := s.lenses(ctx, f)
 	if err != nil {
 		return series, false, err
@@ -194,36 +219,78 @@ func (s *Store) seriesPlayed(ctx context.Context, f *flows.Flow, first, from, to
 	if err != nil || held == nil {
 		return series, false, err
 	}
-	n := int((to.Sub(first) + bucket - 1) / bucket)
-	series = flows.Series{From: first, Bucket: bucket, Started: make([]int, n), Ended: map[flows.State][]int{}}
-	left := map[flows.LeftAt]int{}
-	err = held.fold(q, func(c folded) error {
-		if in := c.in; in.Began && in.StartedAt >= first && in.StartedAt < to {
-			series.Started[in.StartedAt.Sub(first)/bucket]++
-		}
-		if in := c.in; !in.State.InFlight() && in.EndedAt >= first && in.EndedAt < to {
-			if series.Ended[in.State] == nil {
-				series.Ended[in.State] = make([]int, n)
+	err = held.fold(q, visit)
+	return r.ordered(), true, err
+}
+
+// rolledNumbers are those of the series.
+func (r *seriesReader) rolledNumbers() rolledNumbers {
+	whole, said := nextMinute(r.from), seriesReader{s: r.s, f: r.f, first: r.first, from: r.from, bucket: r.bucket}
+	return rolledNumbers{
+		edge: r.from,
+		read: func(ctx context.Context, generation uint64, until flows.Time) (started int64, err error) {
+			said.series = flows.Series{Started: make([]int, len(r.series.Started)), Ended: map[flows.State][]int{}}
+			err = said.addRolled(ctx, generation, whole, until)
+			for _, n := range said.series.Started {
+				started += int64(n)
 			}
-			series.Ended[in.State][in.EndedAt.Sub(first)/bucket]++
-			if in.State != flows.Completed && in.EndedAt >= from {
-				r := flows.LeftAt{State: in.State}
-				if in.EndStep >= 0 {
-					r.Step = c.flow.Steps[in.EndStep].ID
+			return started, err
+		},
+		take: func(back []flows.RollUp) {
+			for i, n := range said.series.Started {
+				r.series.Started[i] += n
+			}
+			for state, counts := range said.series.Ended {
+				for i, n := range counts {
+					r.count(r.first.Add(time.Duration(i)*r.bucket), state, n)
 				}
-				left[r]++
 			}
-		}
-		return nil
-	})
-	for l, n := range left {
-		l.Count = n
-		series.Left = append(series.Left, l)
+			for _, l := range said.series.Left {
+				addLeft(&r.series, l.State, l.Step, l.Count)
+			}
+			for _, b := range back {
+				state, end := b.Measure.State()
+				switch {
+				case b.Measure == flows.MeasureStarted:
+					r.count(b.Start, flows.Open, int(b.Count))
+				case end:
+					r.count(b.Start, state, int(b.Count))
+					if state != flows.Completed && b.Start >= whole {
+						addLeft(&r.series, state, b.Step, int(b.Count))
+					}
+				}
+			}
+		},
 	}
-	slices.SortFunc(series.Left, func(a, b flows.LeftAt) int {
+}
+
+// count adds to the bucket of an instant what started, flows.Open, or ended; what was before the first counts nowhere.
+func (r *seriesReader) count(at flows.Time, state flows.State, n int) {
+	if at < r.first {
+		return
+	}
+	counts := r.series.Started
+	if state != flows.Open {
+		if r.series.Ended[state] == nil {
+			r.series.Ended[state] = make([]int, len(r.series.Started))
+		}
+		counts = r.series.Ended[state]
+	}
+	counts[at.Sub(r.first)/r.bucket] += n
+}
+
+// ordered is the series with what left the most first, and without what did not end so after all.
+func (r *seriesReader) ordered() flows.Series {
+	for state, counts := range r.series.Ended {
+		if !slices.ContainsFunc(counts, func(n int) bool { return n != 0 }) {
+			delete(r.series.Ended, state)
+		}
+	}
+	r.series.Left = slices.DeleteFunc(r.series.Left, func(l flows.LeftAt) bool { return l.Count == 0 })
+	slices.SortStableFunc(r.series.Left, func(a, b flows.LeftAt) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.State, b.State), cmp.Compare(a.Step, b.Step))
 	})
-	return series, true, err
+	return r.series
 }
 
 // addLeft counts an end.

@@ -1,0 +1,271 @@
+package store
+
+import (
+	"context"
+	_ "embed" // the queries
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"throughline/flows"
+)
+
+var (
+	//go:embed queries/rollups_health.sql
+	sqlRollUpsHealth string
+	//go:embed queries/kept_between.sql
+	sqlKeptBetween string
+)
+
+// maxBeside is how many instances are folded one by one beside roll-ups. Of a past hour they are fewer: where there are
+// more, all are folded, and a run of instants finds them in memory.
+const maxBeside, maxBesidePlayed = 200_000, 20_000
+
+// rolledNumbers are numbers that roll-ups give.
+type rolledNumbers struct {
+	// edge is where they begin, maybe in the midst of a minute.
+	edge flows.Time
+	// read asks for those of a generation up to a whole minute, and says how many instances started in them.
+	read func(ctx context.Context, generation uint64, until flows.Time) (started int64, err error)
+	// take uses what was read; then it gets what the roll-ups of minutes up to then say of some instances, to be taken back.
+	take func(back []flows.RollUp)
+}
+
+// foldRolled answers a question about what happened between q.bound.from and q.now by the roll-ups of whole minutes, where
+// these hold very many instances, and visits those instances alone of which the roll-ups do not say what the fold does: what
+// was there in the minutes at both ends, which includes all that was in flight at q.now, and what keeps another version. What
+// the roll-ups say of those is taken back. So the numbers are those of the fold, with percentiles and the greatest of a
+// distribution within 1 %. ok is false where nothing was taken or visited.
+func (s *Store) foldRolled(ctx context.Context, q foldQuery, numbers rolledNumbers, visit func(folded) error) (ok bool, err error) {
+	from, until := nextMinute(max(numbers.edge, earliest)), rolledUntil(q.now)
+	if !q.bound.set || q.segment.name != "" || until.Sub(from) < 2*flows.RollUpMinute {
+		return false, nil
+	}
+	ctx, cancel := withTimeout(ctx, foldTimeout)
+	defer cancel()
+	generation, ok, err := s.rolledBy(ctx, q.flow)
+	if !ok || err != nil {
+		return false, err
+	}
+	if started, err := numbers.read(ctx, generation, until); err != nil || started < int64(s.rolledFrom) {
+		return false, err
+	}
+	ls, err := s.lenses(ctx, q.flow)
+	if err != nil {
+		return false, err
+	}
+	if byTime, err := s.standsByTime(ctx, &q, ls); err != nil || !byTime {
+		return false, err
+	}
+	beside, ok, err := s.besideRolled(ctx, q, ls, bound{true, numbers.edge, from}, until)
+	if !ok || err != nil {
+		return false, err
+	}
+	others, err := s.keptAmong(ctx, q.flow, ls, beside)
+	if err != nil {
+		return false, err
+	}
+	parts, ok, err := s.parts(ctx, q.flow.Name, beside, latest)
+	if !ok || err != nil {
+		return false, err
+	}
+	back := flows.NewRollUps(q.flow)
+	for _, p := range parts {
+		if err := s.foldBeside(ctx, q, ls, p, others, back, visit); err != nil {
+			return true, err
+		}
+	}
+	numbers.take(slices.DeleteFunc(back.Take(), func(r flows.RollUp) bool { return r.Span != flows.RollUpMinute || r.Start >= until }))
+	return true, nil
+}
+
+// rolledTally are the numbers of a tally of what happened from an instant on.
+func (s *Store) rolledTally(f *flows.Flow, from flows.Time, tally *flows.Tally) rolledNumbers {
+	edge, from := from, nextMinute(max(from, earliest))
+	var said []flows.RollUp
+	return rolledNumbers{
+		edge: edge,
+		read: func(ctx context.Context, generation uint64, until flows.Time) (started int64, err error) {
+			if said, err = s.rolledBetween(ctx, f, generation, from, until); err != nil {
+				return 0, err
+			}
+			for i := range said {
+				if said[i].Measure == flows.MeasureStarted {
+					started += said[i].Count
+				}
+			}
+			return started, nil
+		},
+		take: func(back []flows.RollUp) {
+			for i := range said {
+				tally.AddRollUp(f, &said[i])
+			}
+			for i := range back {
+				if back[i].Start >= from {
+					tally.AddRollUp(f, &back[i])
+				}
+			}
+			tally.Settle()
+		},
+	}
+}
+
+// rolledBetween are the sums of a flow's roll-ups of whole minutes.
+func (s *Store) rolledBetween(ctx context.Context, f *flows.Flow, generation uint64, from, to flows.Time) (said []flows.RollUp, err error) {
+	const hour = flows.Time(flows.RollUpHour)
+	first, late := (from+hour-1)/hour*hour, to/hour*hour
+	if first >= late {
+		first, late = to, to
+	}
+	rows, err := s.conn.Query(ctx, sqlRollUpsHealth, clickhouse.Named("flow", f.Name), clickhouse.Named("generation", generation),
+		clickhouse.Named("first", int64(from)/1e9), clickhouse.Named("hour", int64(first)/1e9), clickhouse.Named("late", int64(late)/1e9), clickhouse.Named("to", int64(to)/1e9))
+	if err != nil {
+		return nil, fmt.Errorf("read roll-ups: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var (
+			r     flows.RollUp
+			name  string
+			total big.Int
+		)
+		if err := rows.Scan(&name, &r.Step, &r.To, &r.Bin, &r.Count, &total); err != nil {
+			return nil, fmt.Errorf("scan a roll-up: %w", err)
+		}
+		known := false
+		if r.Measure, known = flows.ParseMeasure(name); !known {
+			continue // written by a version that counted something else
+		}
+		var high big.Int
+		high.Rsh(&total, 64) // as two's complement
+		r.SumHi, r.SumLo = high.Int64(), new(big.Int).Sub(&total, high.Lsh(&high, 64)).Uint64()
+		said = append(said, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read roll-ups: %w", err)
+	}
+	return said, nil
+}
+
+// besideRolled are the instances that are folded beside the roll-ups, the earliest first: what was there at the edge before their
+// first whole minute, since their last, or keeps another version. ok is false where they are too many.
+func (s *Store) besideRolled(ctx context.Context, q foldQuery, ls *lenses, edge bound, until flows.Time) (found []candidate, ok bool, err error) {
+	most := maxBeside
+	if q.hindsight && q.now.Sub(q.bound.from) <= playedAtMost {
+		most = maxBesidePlayed
+	}
+	ends := []bound{{true, until, q.now}}
+	if edge.from > earliest && edge.from < edge.to {
+		ends = append(ends, edge)
+	}
+	known := map[string]bool{}
+	add := func(c candidate) {
+		if !known[c.key] {
+			known[c.key] = true
+			found = append(found, c)
+		}
+	}
+	for _, end := range ends {
+		part := q
+		part.bound = end
+		list, ok, err := s.candidates(ctx, &part)
+		if err != nil || !ok || len(list)+len(found) > most {
+			return nil, false, err
+		}
+		for _, c := range list {
+			add(c)
+		}
+	}
+	if ls.others != nil {
+		list, err := s.keptBetween(ctx, q.flow, max(q.bound.from, earliest), q.now)
+		if err != nil || len(list)+len(found) > most {
+			return nil, false, err
+		}
+		for _, c := range list {
+			add(c)
+		}
+	}
+	slices.SortFunc(found, func(a, b candidate) int { return int(min(max(a.began-b.began, -1), 1)) })
+	return found, true, nil
+}
+
+// keptBetween are the ended instances of other versions that were there between two instants; one more than maxBeside at most.
+func (s *Store) keptBetween(ctx context.Context, f *flows.Flow, from, to flows.Time) (found []candidate, err error) {
+	rows, err := s.conn.Query(ctx, sqlKeptBetween, clickhouse.Named("flow", f.Name), clickhouse.Named("version", f.Version),
+		clickhouse.Named("from", int64(from)), clickhouse.Named("to", int64(to)), clickhouse.Named("limit", maxBeside+1))
+	if err != nil {
+		return nil, fmt.Errorf("look for instances of other versions: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		c := candidate{began: earliest, until: latest}
+		if err := rows.Scan(&c.key); err != nil {
+			return nil, fmt.Errorf("scan a key: %w", err)
+		}
+		found = append(found, c)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("look for instances of other versions: %w", err)
+	}
+	return found, nil
+}
+
+// keptAmong are those of some instances that keep another version: the roll-ups do not hold them.
+func (s *Store) keptAmong(ctx context.Context, f *flows.Flow, ls *lenses, found []candidate) (map[string]bool, error) {
+	if ls.others == nil || len(found) == 0 {
+		return nil, nil
+	}
+	keys := make([]string, len(found))
+	for i := range found {
+		keys[i] = found[i].key
+	}
+	ctx, err := withKeys(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := s.keptVersions(ctx, f, ofWantedKeys)
+	if err != nil {
+		return nil, err
+	}
+	others := map[string]bool{}
+	for kept.next() {
+		others[kept.key] = true
+	}
+	return others, errors.Join(kept.err, kept.rows.Close())
+}
+
+// foldBeside visits the instances of a part as q asks for them, and takes back what the roll-ups say of them.
+func (s *Store) foldBeside(ctx context.Context, q foldQuery, ls *lenses, p part, others map[string]bool, back *flows.RollUps, visit func(folded) error) error {
+	rows, kept, err := s.readPart(ctx, q.flow, ls, p, latest)
+	if err != nil {
+		return err
+	}
+	f := folder{q: q, visit: visit}
+	var scratch flows.Instance
+	var seen, before []flows.Occurrence
+	err = eachKey(rows, ls, kept, func(key, version string, occurrences []flows.Occurrence) error {
+		own := ls.others[version]
+		if !others[key] {
+			before = append(before[:0], occurrences...)
+			back.Change(&scratch, ls.inForce.see(before), nil)
+		}
+		seen = seen[:0]
+		for i := range occurrences {
+			if !q.hindsight || occurrences[i].At <= q.now {
+				seen = append(seen, occurrences[i])
+			}
+		}
+		if len(seen) == 0 {
+			return nil
+		}
+		l := ls.inForce
+		if own != nil && !(q.hindsight && f.openBy(own, seen)) {
+			l = own
+		}
+		return f.key(l.flow, key, l.see(seen))
+	})
+	return errors.Join(err, rows.Close(), kept.close())
+}
