@@ -109,7 +109,7 @@ func TestLate(t *testing.T) {
 
 // What is counted before its limit is told.
 func TestLateEarly(t *testing.T) {
-	r, err := runLate(t, &lateServer{after: -200 * time.Millisecond})
+	r, err := runLate(t, &lateServer{after: -450 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestLateEarly(t *testing.T) {
 
 // After a refusal nobody knows what is late.
 func TestLateRefused(t *testing.T) {
-	if r, err := runLate(t, &lateServer{refuse: 9}); !errors.Is(err, errRefused) {
+	if r, err := runLate(t, &lateServer{refuse: 1}); !errors.Is(err, errRefused) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
