@@ -137,6 +137,9 @@ func (s *Store) EraseWords(ctx context.Context, x Erasure, left []flows.Signal, 
 		" WHERE arrayExists("+one+", arrayZip(mapKeys(segments), mapValues(segments)))")
 }
 
+// keptOfResource is what says who reports, in which version.
+const keptOfResource = "mapFilter((k, v) -> k IN ('service.name', 'service.version', 'deployment.environment.name'), ResourceAttributes)"
+
 // EraseSpans takes the attributes and texts from the spans that are among the signals left or
 // have the value as one of some attributes, and from the log records that belong to these or
 // speak of the value.
@@ -165,7 +168,7 @@ func (s *Store) EraseSpans(ctx context.Context, x Erasure, left []flows.Signal, 
 	for i, name := range spans {
 		hashes[i] = half(name)
 	}
-	if err := s.changeOf(ctx, "spans", "UPDATE SpanAttributes = map(), ResourceAttributes = mapFilter((k, v) -> k = 'service.name', ResourceAttributes), TraceState = '', StatusMessage = '',"+
+	if err := s.changeOf(ctx, "spans", "UPDATE SpanAttributes = map(), ResourceAttributes = " + keptOfResource + ", TraceState = '', StatusMessage = '',"+
 		" `Events.Attributes` = arrayMap(a -> mapFilter((k, v) -> 0, a), `Events.Attributes`),"+
 		" `Links.Attributes` = arrayMap(a -> mapFilter((k, v) -> 0, a), `Links.Attributes`)", hashOf("concat(TraceId, ':', SpanId)"), "", hashes); err != nil {
 		return err
@@ -188,7 +191,7 @@ func (s *Store) eraseLogs(ctx context.Context, x Erasure, spans, names []string)
 	if err != nil {
 		return fmt.Errorf("look for log records of a key: %w", err)
 	}
-	return s.changeOf(ctx, "logs", "UPDATE Body = '', LogAttributes = map(), ScopeAttributes = map(), ResourceAttributes = mapFilter((k, v) -> k = 'service.name', ResourceAttributes)",
+	return s.changeOf(ctx, "logs", "UPDATE Body = '', LogAttributes = map(), ScopeAttributes = map(), ResourceAttributes = " + keptOfResource + "",
 		hashOf("concat(toString(Timestamp), ServiceName, TraceId, SpanId, Body)"), "", hashes)
 }
 
