@@ -168,7 +168,7 @@ func (s *Store) EraseSpans(ctx context.Context, x Erasure, left []flows.Signal, 
 	for i, name := range spans {
 		hashes[i] = half(name)
 	}
-	if err := s.changeOf(ctx, "spans", "UPDATE SpanAttributes = map(), ResourceAttributes = " + keptOfResource + ", TraceState = '', StatusMessage = '',"+
+	if err := s.changeOf(ctx, "spans", "UPDATE SpanAttributes = map(), ResourceAttributes = "+keptOfResource+", TraceState = '', StatusMessage = '',"+
 		" `Events.Attributes` = arrayMap(a -> mapFilter((k, v) -> 0, a), `Events.Attributes`),"+
 		" `Links.Attributes` = arrayMap(a -> mapFilter((k, v) -> 0, a), `Links.Attributes`)", hashOf("concat(TraceId, ':', SpanId)"), "", hashes); err != nil {
 		return err
@@ -191,7 +191,7 @@ func (s *Store) eraseLogs(ctx context.Context, x Erasure, spans, names []string)
 	if err != nil {
 		return fmt.Errorf("look for log records of a key: %w", err)
 	}
-	return s.changeOf(ctx, "logs", "UPDATE Body = '', LogAttributes = map(), ScopeAttributes = map(), ResourceAttributes = " + keptOfResource + "",
+	return s.changeOf(ctx, "logs", "UPDATE Body = '', LogAttributes = map(), ScopeAttributes = map(), ResourceAttributes = "+keptOfResource+"",
 		hashOf("concat(toString(Timestamp), ServiceName, TraceId, SpanId, Body)"), "", hashes)
 }
 
