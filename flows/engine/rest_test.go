@@ -143,6 +143,15 @@ func (s *saved) comeBack(t *testing.T, e *Engine, hashes []uint64, now flows.Tim
 	}
 }
 
+// lawApart has the key of another flow, and no signal of it.
+const lawApart = `
+flow: apart
+key: order
+expire: 2h
+steps:
+  - {id: n, match: {event: noise}, repeat: true}
+`
+
 // A state that is saved in pieces, brought to rest, lost at any moment and adopted again
 // from what the last whole save left, with the signals since, is the one that the signals
 // make.
@@ -156,7 +165,7 @@ func TestSavedStatesLaw(t *testing.T) {
 	}{
 		"conflicts":   {lawKeys, true, false, []string{lawFile, lawLines, lawTwin}},
 		"common keys": {lawKeys + "invoice: {partners: 2}\nparcel: {partners: 1}\n", false, false, []string{lawFile, lawLines, lawTwin}},
-		"leaving":     {lawKeys, false, true, []string{expiring.Replace(lawFile), expiring.Replace(lawLines)}},
+		"leaving":     {lawKeys, false, true, []string{expiring.Replace(lawFile), expiring.Replace(lawLines), lawApart}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := keyedSet(t, c.keys, c.files...)
