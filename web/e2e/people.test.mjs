@@ -220,7 +220,7 @@ describe('everybody', { timeout: 600_000 }, () => {
       const wrap = document.querySelector('.flowspanel .tablewrap');
       const faults = [];
       if (wrap.scrollWidth > wrap.clientWidth + 1) faults.push(`the flows are ${wrap.scrollWidth - wrap.clientWidth} px too wide`);
-      for (const id of ['overview-stats', 'alerts-open', 'overview-chart']) {
+      for (const id of ['overview-stats', 'alerts-open', 'overview-chart', 'overview-systems']) {
         const box = document.getElementById(id).getBoundingClientRect();
         if (box.bottom > innerHeight) faults.push(`${id} ends at ${box.bottom}`);
       }
