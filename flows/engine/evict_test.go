@@ -299,6 +299,25 @@ func TestWhatACopyWokeRestsAgain(t *testing.T) {
 	}
 }
 
+// Two that a restart makes one by waking them are stored by one row before they rest.
+func TestWhatWakingJoinedIsStoredAsOne(t *testing.T) {
+	p := map[string]any{"order": "p"}
+	for id := range 8 { // of which some are adopted before the span, some after it
+		l := newLeavingScene(t, keyedSet(t, lawKeys, lawFile))
+		l.send(span("t1", "s1", "", "other", p))
+		l.rest()
+		l.send(event(string(rune('A'+id)), "z", 1, p))
+		l.save()
+		if len(l.store.states) != 2 {
+			t.Fatalf("%d states", len(l.store.states))
+		}
+		l.e = l.store.reopen(t, l.set, l.now)
+		l.leave()
+		l.inMemory(0)
+		l.holds()
+	}
+}
+
 // What may not leave yet, since its row is owed, does later.
 func TestWhatIsOwedLeavesLater(t *testing.T) {
 	l := newLeavingScene(t, keyedSet(t, "", leavingSale))

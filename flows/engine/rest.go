@@ -80,6 +80,10 @@ func (e *Engine) restComponent(m *members) uint32 {
 		e.forgetParts(m, p)
 		return 0
 	}
+	if row := e.otherRow(p); row != nil { // it became one by waking: the next save makes one row of it
+		e.touchSeen(row)
+		return 0
+	}
 	e.buffer = e.names.write(e.buffer[:0], e, p)
 	number := e.cells.add(string(e.buffer))
 	e.eachPrint(p, func(hash uint64) { e.cells.prints.add(hash, number) })
@@ -89,6 +93,20 @@ func (e *Engine) restComponent(m *members) uint32 {
 		in.packed, in.cell = "", number
 	}
 	return number
+}
+
+// otherRow is a signal by which the store has a part of a component in a row of its own; nil
+// for none.
+func (e *Engine) otherRow(p *parcel) *entry {
+	id := p.rowID()
+	for i := range p.signals {
+		if sig := p.signals[i].sig; sig != id {
+			if seen := e.copies.seen.find(sig, nil); seen != nil && seen.small&isRow != 0 {
+				return seen
+			}
+		}
+	}
+	return nil
 }
 
 // forgetParts forgets all of a component but its instances.
