@@ -67,9 +67,10 @@ func (e *Engine) adopt(s *State, now flows.Time) error {
 			e.commonNode(k)
 		}
 	}
-	known := e.knows(p)
-	number := e.cells.add(s.Text)
-	e.eachPrint(p, func(hash uint64) { e.cells.prints.add(hash, number) })
+	number, known := e.cells.add(s.Text), false // whether something of it is in memory already
+	e.eachPrint(p, func(hash uint64) {
+		known = e.cells.prints.add(hash, number) || known || e.graph.byKey.find(hash, nil) != nil || e.copies.seen.find(hash, nil) != nil
+	})
 	for i := range p.instances {
 		e.adoptInstance(p, i, number)
 	}
@@ -80,14 +81,6 @@ func (e *Engine) adopt(s *State, now flows.Time) error {
 	e.settle(now) // since waking reads what is at rest
 	e.wake(number)
 	return nil
-}
-
-// knows says whether something of a parcel is in memory already.
-func (e *Engine) knows(p *parcel) (known bool) {
-	e.eachPrint(p, func(hash uint64) {
-		known = known || e.cells.prints.find(hash) != 0 || e.graph.byKey.find(hash, nil) != nil || e.copies.seen.find(hash, nil) != nil
-	})
-	return known
 }
 
 // waits says whether something of a parcel is to be looked at as time passes.

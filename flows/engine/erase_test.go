@@ -88,8 +88,13 @@ func TestErasedKeysChangeNoNumber(t *testing.T) {
 				signals := lawHistory(t, rng, s, c.conflicts)
 				now := flows.Time(rng.IntN(300)) * minute
 				key := []flows.Key{
-					{Type: "order", Value: "P"}, {Type: "order", Value: "q"}, {Type: "line", Value: "P:0"}, {Type: "line", Value: "L"},
-					{Type: "invoice", Value: "1"}, {Type: "parcel", Value: "2"}, {Type: "order", Value: "Q"},
+					{Type: "order", Value: "P"},
+					{Type: "order", Value: "q"},
+					{Type: "line", Value: "P:0"},
+					{Type: "line", Value: "L"},
+					{Type: "invoice", Value: "1"},
+					{Type: "parcel", Value: "2"},
+					{Type: "order", Value: "Q"},
 				}[rng.IntN(7)]
 				e := NewFramed(s, Frame{Key: [2]uint64{seed, 1}})
 				e.Roll(now)

@@ -65,8 +65,9 @@ func after(i, slots int) int {
 	return i
 }
 
-// add notes that a cell has what a hash is of.
-func (p *prints) add(hash uint64, cell uint32) {
+// add notes that a cell has what a hash is of. It says whether find would have found one
+// before.
+func (p *prints) add(hash uint64, cell uint32) (known bool) {
 	if p.parts == nil {
 		p.parts, p.used = make([][]print, printParts), make([]int, printParts)
 	}
@@ -80,16 +81,18 @@ func (p *prints) add(hash uint64, cell uint32) {
 		}
 		p.parts[part] = grown
 	}
-	putPrint(p.parts[part], print{uint32(hash), cell})
 	p.used[part]++
+	return putPrint(p.parts[part], print{uint32(hash), cell})
 }
 
-func putPrint(slots []print, s print) {
+// putPrint says whether another of the same hash is there.
+func putPrint(slots []print, s print) (known bool) {
 	i := homeOf(s.hash, len(slots))
-	for slots[i].cell != 0 {
-		i = after(i, len(slots))
+	for ; slots[i].cell != 0; i = after(i, len(slots)) {
+		known = known || slots[i].hash == s.hash
 	}
 	slots[i] = s
+	return known
 }
 
 // drop takes back all adds of a cell, by looking at everything.
