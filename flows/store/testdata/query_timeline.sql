@@ -20,7 +20,8 @@ SELECT
     attributes,
     data,
     toUnixTimestamp64Nano(as_of),
-    sampled
+    sampled,
+    erased
 FROM
 (
     SELECT
