@@ -81,7 +81,7 @@ check: generate ## generated files are current, formatted, linted, vetted, free 
 
 .PHONY: bench
 bench: build ## Go benchmarks, then event to websocket measured on a running demo
-	go test -run '^$$' -bench . -benchmem ./...
+	go test -run '^$$' -bench . -benchmem -timeout 40m ./...
 	$(BIN) bench live
 
 .PHONY: fuzz

@@ -100,7 +100,7 @@ func cpuTime() time.Duration {
 // is saved, and at rest.
 func BenchmarkMemory(b *testing.B) {
 	s := set(b, sixOfSeven)
-	for _, orders := range []int{10_000, 100_000, 500_000} {
+	for _, orders := range []int{10_000, 100_000, 500_000, 2_000_000} {
 		b.Run(fmt.Sprint("instances=", orders), func(b *testing.B) {
 			for range b.N {
 				before := heapInUse()
