@@ -279,7 +279,7 @@ func (r *runner) step(ctx context.Context, now time.Time) error {
 	}
 	r.fresh.oldest = flows.NoTime
 	r.publish(now)
-	if r.alertsDue && !r.restoring && len(r.unfilled) == 0 && now.Sub(r.alerted) >= alertEvery {
+	if r.mayAlert() && now.Sub(r.alerted) >= alertEvery {
 		r.alertsDue, r.alerted = false, now
 		r.alerts(r.engine.Cohorts(), now)
 	}
@@ -355,10 +355,13 @@ func (r *runner) judgeDue(ctx context.Context, now time.Time) {
 // judging says whether a pass over the deadlines goes on.
 func (r *runner) judging() bool { return r.judge.at != flows.NoTime && r.applied >= r.judge.seq }
 
+// mayAlert says whether cohorts changed, and the state that they are of is whole.
+func (r *runner) mayAlert() bool { return r.alertsDue && !r.restoring && len(r.unfilled) == 0 }
+
 // wait is how long nothing is to be done.
 func (r *runner) wait(now time.Time) time.Duration {
 	next := r.shows.next(r.ticked.Add(tickEvery))
-	if r.alertsDue && len(r.unfilled) == 0 {
+	if r.mayAlert() {
 		next = earliest(next, r.alerted.Add(alertEvery))
 	}
 	switch {

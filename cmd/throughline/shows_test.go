@@ -63,3 +63,23 @@ func TestShows(t *testing.T) {
 		t.Error("something is left to tell")
 	}
 }
+
+// TestNothingTurnsWhileNoVerdictsAreGiven: what may not be alerted yet does not keep the loop from resting.
+func TestNothingTurnsWhileNoVerdictsAreGiven(t *testing.T) {
+	set, err := flows.NewSet(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRunner(set, nil, nil, nil, web.NewHub(), nil, func(string) string { return "" }, slog.New(slog.DiscardHandler))
+	now := time.Now()
+	r.ticked, r.alertsDue = now, true
+	f := func(restoring bool, unfilled []string, want time.Duration) {
+		t.Helper()
+		if r.restoring, r.unfilled = restoring, unfilled; r.wait(now) != want {
+			t.Errorf("restoring %v, without the history of %q: it rests for %v, not %v", restoring, unfilled, r.wait(now), want)
+		}
+	}
+	f(true, nil, tickEvery)
+	f(false, []string{"orders"}, tickEvery)
+	f(false, nil, 0)
+}
