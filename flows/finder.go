@@ -115,6 +115,16 @@ func (s *Set) KeyTypeInUse(name string) (*KeyType, bool) {
 	return s.finder.types[i], true
 }
 
+// NamesKeys says whether a key, or a part of one, is taken from an attribute or field of a name.
+func (s *Set) NamesKeys(name string) bool {
+	for _, typ := range s.keys {
+		if t, ok := s.KeyTypeInUse(typ); ok && slices.ContainsFunc(t.From, func(place []string) bool { return slices.Contains(place, name) }) {
+			return true
+		}
+	}
+	return false
+}
+
 // KeyRules differ for a flow between two sets where its key types are not defined alike:
 // what it holds under one is not what it would hold under the other.
 func (s *Set) KeyRules(flow *Flow) string {

@@ -101,6 +101,7 @@ type flowState struct {
 	flow        *flows.Flow
 	shape       uint32   // hash of what parcels speak of by number
 	positions   []string // of the flow
+	keyed       []bool   // by segment: its values may be those of keys; nil for none
 	instances   map[string]*instance
 	open        []*instance // in flight, in no order
 	gauges      *flows.Gauges
@@ -172,19 +173,25 @@ func (e *Engine) apply(s *flows.Signal) {
 	}
 	for _, hit := range e.hits {
 		o := hit.Flow.OccurHashed(s, a.hash, hit.Step, hit.Failed)
-		e.own(&o)
-		e.place(e.flows[hit.Flow.Name], a, &o)
+		fs := e.flows[hit.Flow.Name]
+		e.own(fs, &o)
+		e.place(fs, a, &o)
 	}
 	e.remember(a)
 }
 
-// own copies the texts of an occurrence out of the message they came in.
-func (e *Engine) own(o *flows.Occurrence) {
+// own copies the texts of an occurrence out of the message they came in. What may be the
+// value of a key is not numbered: names are never forgotten, and keys can be erased.
+func (e *Engine) own(fs *flowState, o *flows.Occurrence) {
 	o.Source, o.System, o.Currency = e.names.kept(o.Source), e.names.kept(o.System), e.names.kept(o.Currency)
 	o.ID, o.Sequence = strings.Clone(o.ID), strings.Clone(o.Sequence)
 	o.Child = strings.Clone(o.Child)
 	for i, v := range o.Segments {
-		o.Segments[i] = e.names.kept(v)
+		if fs.keyed != nil && fs.keyed[i] {
+			o.Segments[i] = strings.Clone(v)
+		} else {
+			o.Segments[i] = e.names.kept(v)
+		}
 	}
 }
 

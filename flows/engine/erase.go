@@ -184,7 +184,7 @@ func (x *erasing) packed(fs *flowState, of packed) packed {
 			continue
 		}
 		left := fs.flow.Occur(s, o.Step, o.Failed)
-		x.e.own(&left)
+		x.e.own(fs, &left)
 		changed = changed || o.Hash != left.Hash || o.Child != left.Child || !slices.Equal(o.Segments, left.Segments)
 		o.Hash, o.Child, o.Segments = left.Hash, left.Child, left.Segments
 	}

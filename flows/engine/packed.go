@@ -51,6 +51,18 @@ func newNames() names { return names{numbers: map[string]uint64{"": 1}, texts: [
 
 // number is the number of a text; 0 where there are too many.
 func (n *names) number(s string) uint64 {
+	if number := n.known(s); number > 0 || len(n.texts) == maxNames {
+		return number
+	}
+	s = strings.Clone(s)
+	number := uint64(len(n.texts))
+	n.numbers[s] = number
+	n.texts = append(n.texts, s)
+	return number
+}
+
+// known is the number of a text that has one; 0 where it has none.
+func (n *names) known(s string) uint64 {
 	if s == "" {
 		return 1
 	}
@@ -58,17 +70,10 @@ func (n *names) number(s string) uint64 {
 	if n.texts[*recent] == s {
 		return uint64(*recent)
 	}
-	if number, ok := n.numbers[s]; ok {
+	number, ok := n.numbers[s]
+	if ok {
 		*recent = uint32(number)
-		return number
 	}
-	if len(n.texts) == maxNames {
-		return 0
-	}
-	s = strings.Clone(s)
-	number := uint64(len(n.texts))
-	n.numbers[s] = number
-	n.texts = append(n.texts, s)
 	return number
 }
 
@@ -184,7 +189,7 @@ func (n *names) appendRare(b []byte, o *flows.Occurrence) []byte {
 	} else {
 		b = append(b, 0)
 	}
-	b = n.appendList(n.appendList(b, o.Segments), o.Expect)
+	b = n.appendList(n.appendSegments(b, o.Segments), o.Expect)
 	return appendText(b, o.Child)
 }
 
@@ -224,6 +229,19 @@ func (n *names) appendList(b []byte, list []string) []byte {
 	b = binary.AppendUvarint(b, uint64(len(list)))
 	for _, v := range list {
 		b = n.append(b, v)
+	}
+	return b
+}
+
+// appendSegments is appendList that numbers nothing anew: see own.
+func (n *names) appendSegments(b []byte, list []string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, v := range list {
+		number := n.known(v)
+		b = binary.AppendUvarint(b, number)
+		if number == 0 {
+			b = appendText(b, v)
+		}
 	}
 	return b
 }

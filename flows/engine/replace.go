@@ -45,6 +45,9 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 			}
 		}
 	}
+	for _, fs := range kept {
+		fs.keyed = keyedSegments(set, fs.flow)
+	}
 	e.flows, e.primary = kept, nil
 	if rekeyed {
 		e.reset(e.copies.hasher)
@@ -53,6 +56,19 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 		e.again = unfinished
 	}
 	return empty
+}
+
+// keyedSegments says of a flow's segments which are found where keys are.
+func keyedSegments(set *flows.Set, f *flows.Flow) (keyed []bool) {
+	for i, name := range f.Segments {
+		if set.NamesKeys(name) {
+			if keyed == nil {
+				keyed = make([]bool, len(f.Segments))
+			}
+			keyed[i] = true
+		}
+	}
+	return keyed
 }
 
 // refold judges all instances of a flow by another version of it.

@@ -222,7 +222,7 @@ func (w *waking) instance(number int) {
 		w.overlap = true
 		in = e.instance(want.fs, k.value, e.graph.classes[k.class].environment)
 		for _, o := range w.p.of(number, nil) {
-			e.own(&o)
+			e.own(want.fs, &o)
 			e.insert(in, &o)
 		}
 	}
