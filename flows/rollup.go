@@ -53,17 +53,19 @@ func (m Measure) State() (State, bool) {
 	return Completed + State(m-MeasureCompleted), m >= MeasureCompleted && m <= MeasureExpired
 }
 
-// The spans of time by which roll-ups are kept.
+// The spans of time by which roll-ups are kept. Those of single durations beside them are by
+// the minute, and say of it again what its bins do.
 const (
 	RollUpMinute = time.Minute
 	RollUpHour   = time.Hour
+	RollUpValue  = time.Duration(-1)
 )
 
 // RollUp is what happened to the instances of a flow in one minute or hour, of one measure:
 // how much more or, where negative, less than was said before.
 type RollUp struct {
-	Span    time.Duration // RollUpMinute or RollUpHour
-	Start   Time          // a multiple of Span
+	Span    time.Duration // RollUpMinute, RollUpHour or RollUpValue
+	Start   Time          // a multiple of Span; of a value, the minute
 	Measure Measure
 	Step    string // "" for none
 	To      string // of an edge, whose Step is where it begins
@@ -71,7 +73,11 @@ type RollUp struct {
 	Count   int64
 	SumHi   int64 // with SumLo the sum of durations in nanoseconds, 128 bits, two's complement
 	SumLo   uint64
+	Took    time.Duration // of a value: the duration; Unsaid for all of which only the bins are told
 }
+
+// Unsaid stands for the single durations of a minute that were too many to be told.
+const Unsaid = time.Duration(-1)
 
 // RollUps are differences of what the instances of a flow contribute to its numbers
 // (FLOWS.md section 8), by minute. What an instance contributes depends on the set of its
@@ -80,6 +86,8 @@ type RollUp struct {
 type RollUps struct {
 	flow          *Flow
 	sums          map[rolledKey]rolledSum
+	single        []single // durations of the sums, in lists
+	limits        singleLimits
 	before, after [rolledParts][]rolledValue // scratch
 }
 
@@ -95,6 +103,7 @@ type rolledSum struct {
 	count int64
 	hi    int64
 	lo    uint64
+	singles
 }
 
 // rolledValue is one contribution of an instance.
@@ -109,7 +118,9 @@ type rolledValue struct {
 const rolledParts = 4
 
 // NewRollUps are none yet.
-func NewRollUps(f *Flow) *RollUps { return &RollUps{flow: f, sums: map[rolledKey]rolledSum{}} }
+func NewRollUps(f *Flow) *RollUps {
+	return &RollUps{flow: f, sums: map[rolledKey]rolledSum{}, limits: toldSingles}
+}
 
 // Empty says that nothing changed.
 func (r *RollUps) Empty() bool { return len(r.sums) == 0 }
@@ -202,6 +213,9 @@ func (r *RollUps) add(v *rolledValue, sign int) {
 	}
 	sum := r.sums[key]
 	sum.add(int64(sign), sign, 0, uint64(v.took))
+	if v.measure.Distribution() {
+		r.noteSingle(&sum.singles, v.took, sign)
+	}
 	if sum == (rolledSum{}) {
 		delete(r.sums, key)
 		return
@@ -231,8 +245,8 @@ func floorTo(t Time, span time.Duration) Time {
 	return t - rest
 }
 
-// Take returns the differences, those of hours behind those of minutes, each in order of
-// time, and begins anew.
+// Take returns the differences, those of hours behind those of minutes and single durations
+// behind both, each in order of time, and begins anew.
 func (r *RollUps) Take() []RollUp {
 	hours := map[rolledKey]rolledSum{}
 	for key, sum := range r.sums {
@@ -244,24 +258,20 @@ func (r *RollUps) Take() []RollUp {
 	list := make([]RollUp, 0, len(r.sums)+len(hours))
 	list = r.listed(list, r.sums, RollUpMinute)
 	list = r.listed(list, hours, RollUpHour)
+	list = r.listSingles(list)
 	clear(r.sums)
+	r.single = r.single[:0]
 	return list
 }
 
 func (r *RollUps) listed(list []RollUp, sums map[rolledKey]rolledSum, span time.Duration) []RollUp {
 	begin := len(list)
-	id := func(step int16) string {
-		if step < 0 {
-			return ""
-		}
-		return r.flow.Steps[step].ID
-	}
 	for key, sum := range sums {
-		if sum == (rolledSum{}) {
+		if sum.count == 0 && sum.hi == 0 && sum.lo == 0 {
 			continue
 		}
 		list = append(list, RollUp{
-			Span: span, Start: Time(key.minute) * Time(span), Measure: key.measure, Step: id(key.step), To: id(key.to), Bin: key.bin,
+			Span: span, Start: Time(key.minute) * Time(span), Measure: key.measure, Step: r.id(key.step), To: r.id(key.to), Bin: key.bin,
 			Count: sum.count, SumHi: sum.hi, SumLo: sum.lo,
 		})
 	}
@@ -269,14 +279,16 @@ func (r *RollUps) listed(list []RollUp, sums map[rolledKey]rolledSum, span time.
 	return list
 }
 
+// id is that of the step at a position, "" for none.
+func (r *RollUps) id(step int16) string {
+	if step < 0 {
+		return ""
+	}
+	return r.flow.Steps[step].ID
+}
+
 func compareRollUps(a, b RollUp) int {
 	return cmp.Or(
 		cmp.Compare(a.Start, b.Start), cmp.Compare(a.Measure, b.Measure), cmp.Compare(a.Step, b.Step), cmp.Compare(a.To, b.To), cmp.Compare(a.Bin, b.Bin),
 	)
-}
-
-// Discard forgets the differences: what they were to is not what counts any more.
-func (r *RollUps) Discard(f *Flow) {
-	r.flow = f
-	clear(r.sums)
 }

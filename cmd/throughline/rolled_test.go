@@ -62,9 +62,14 @@ func openDatabase(t *testing.T, addr, password, database string) *store.Store {
 func rolledLines(t *testing.T, s *store.Store, flow string) (lines []string) {
 	t.Helper()
 	rows, err := s.Root().Query(t.Context(), strings.ReplaceAll(`
+		WITH (SELECT generation FROM db.rollup_generations FINAL WHERE flow = {flow:String} AND whole) AS counts
 		SELECT concat(toString(span), ' ', toString(toInt64(start)), ' ', measure, ' ', step, ' ', to_step, ' ', toString(bin), ' ', toString(sum(count)), ' ', toString(sum(sum)))
-		FROM db.rollups WHERE flow = {flow:String} AND generation = (SELECT generation FROM db.rollup_generations FINAL WHERE flow = {flow:String} AND whole)
-		GROUP BY span, start, measure, step, to_step, bin HAVING sum(count) != 0 OR sum(sum) != 0`, "db.", s.Database()+"."), ch.Named("flow", flow))
+		FROM db.rollups WHERE flow = {flow:String} AND generation = counts
+		GROUP BY span, start, measure, step, to_step, bin HAVING sum(count) != 0 OR sum(sum) != 0
+		UNION ALL
+		SELECT concat('value ', toString(toInt64(start)), ' ', measure, ' ', step, ' ', to_step, ' ', toString(took), ' ', toString(sum(count)))
+		FROM db.rollup_values WHERE flow = {flow:String} AND generation = counts
+		GROUP BY start, measure, step, to_step, took HAVING sum(count) != 0`, "db.", s.Database()+"."), ch.Named("flow", flow))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +95,10 @@ func recountLines(set *flows.Set, signals []flows.Signal, now flows.Time) (lines
 	}
 	for _, r := range e.Take().Rolled {
 		for _, c := range r.Changes {
+			if c.Span == flows.RollUpValue {
+				lines = append(lines, fmt.Sprintf("value %d %s %s %s %d %d", c.Start/1e9, c.Measure, c.Step, c.To, c.Took, c.Count))
+				continue
+			}
 			lines = append(lines, fmt.Sprintf("%d %d %s %s %s %d %d %d", int(c.Span.Seconds()), c.Start/1e9, c.Measure, c.Step, c.To, c.Bin, c.Count, c.SumLo))
 		}
 	}

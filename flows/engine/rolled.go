@@ -121,7 +121,9 @@ func (e *Engine) takeRolled() {
 		if fs.rolledAnew {
 			e.out.rolled = slices.DeleteFunc(e.out.rolled, func(r Rolled) bool { return r.Flow == name })
 		}
-		e.out.rolled = append(e.out.rolled, Rolled{name, fs.flow.Version, fs.rolledAnew, fs.rolled.Take()})
+		if changes := fs.rolled.Take(); len(changes) > 0 || fs.rolledAnew {
+			e.out.rolled = append(e.out.rolled, Rolled{name, fs.flow.Version, fs.rolledAnew, changes})
+		}
 		fs.rolledAnew = false
 	}
 }

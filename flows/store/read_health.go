@@ -22,34 +22,49 @@ func (s *Store) Health(ctx context.Context, f *flows.Flow, w flows.Window, cut s
 	if w.From != flows.NoTime {
 		q.bound = between(w.From, w.To)
 	}
-	tally, gauges, first := flows.NewTally(f), flows.NewGauges(f), w.To
-	inWindow := func(t flows.Time) *flows.Tally {
-		if t < w.From || t >= w.To {
-			return nil
-		}
-		return tally
-	}
-	visit := func(c folded) error {
-		first = min(first, c.in.StartedAt)
-		flows.CountInstance(c.counted, 1, inWindow)
-		if c.in.State.InFlight() {
-			gauges.Count(c.counted, c.now, 1)
-			gauges.Age.Add(max(0, c.now.Sub(c.in.StartedAt)))
-		}
-		return nil
-	}
-	rolled, err := s.foldRolled(ctx, q, s.rolledTally(f, w.From, tally), visit)
+	n := newNumbers(f, w)
+	rolled, err := s.foldRolled(ctx, q, s.rolledTally(f, w.From, n.tally), n.visit)
 	if err == nil && !rolled {
-		err = s.fold(ctx, q, visit)
+		n = newNumbers(f, w)
+		err = s.fold(ctx, q, n.visit)
 	}
 	if err != nil {
 		return flows.Health{}, fmt.Errorf("health of %s: %w", f.Name, err)
 	}
 	if w.From == flows.NoTime {
-		return f.Health(tally, gauges, w.To, 0, w.To.Sub(first)), nil
+		return f.Health(n.tally, n.gauges, w.To, 0, w.To.Sub(n.first)), nil
 	}
 	length := w.To.Sub(w.From)
-	return f.Health(tally, gauges, w.To, length, max(length, time.Nanosecond)), nil
+	return f.Health(n.tally, n.gauges, w.To, length, max(length, time.Nanosecond)), nil
+}
+
+// numbers are those of a window.
+type numbers struct {
+	window flows.Window
+	tally  *flows.Tally
+	gauges *flows.Gauges
+	first  flows.Time
+}
+
+func newNumbers(f *flows.Flow, w flows.Window) *numbers {
+	return &numbers{w, flows.NewTally(f), flows.NewGauges(f), w.To}
+}
+
+func (n *numbers) visit(c folded) error {
+	n.first = min(n.first, c.in.StartedAt)
+	flows.CountInstance(c.counted, 1, n.inWindow)
+	if c.in.State.InFlight() {
+		n.gauges.Count(c.counted, c.now, 1)
+		n.gauges.Age.Add(max(0, c.now.Sub(c.in.StartedAt)))
+	}
+	return nil
+}
+
+func (n *numbers) inWindow(t flows.Time) *flows.Tally {
+	if t < n.window.From || t >= n.window.To {
+		return nil
+	}
+	return n.tally
 }
 
 func parseSegment(f *flows.Flow, cut string) (segment, error) {

@@ -16,6 +16,8 @@ import (
 var (
 	//go:embed queries/rollups_health.sql
 	sqlRollUpsHealth string
+	//go:embed queries/rollups_values.sql
+	sqlRollUpsValues string
 	//go:embed queries/kept_between.sql
 	sqlKeptBetween string
 )
@@ -30,15 +32,16 @@ type rolledNumbers struct {
 	edge flows.Time
 	// read asks for those of a generation up to a whole minute, and says how many instances started in them.
 	read func(ctx context.Context, generation uint64, until flows.Time) (started int64, err error)
-	// take uses what was read; then it gets what the roll-ups of minutes up to then say of some instances, to be taken back.
-	take func(back []flows.RollUp)
+	// take uses what was read, less what the roll-ups of minutes up to then say of some instances: back, with all single
+	// durations. False where that does not give the numbers that a fold gives.
+	take func(ctx context.Context, generation uint64, until flows.Time, back []flows.RollUp) (ok bool, err error)
 }
 
 // foldRolled answers a question about what happened between q.bound.from and q.now by the roll-ups of whole minutes, where
 // these hold very many instances, and visits those instances alone of which the roll-ups do not say what the fold does: what
 // was there in the minutes at both ends, which includes all that was in flight at q.now, and what keeps another version. What
-// the roll-ups say of those is taken back. So the numbers are those of the fold, with percentiles and the greatest of a
-// distribution within 1 %. ok is false where nothing was taken or visited.
+// the roll-ups say of those is taken back. So the numbers are those of the fold; of a distribution of more than 1,000 values the
+// percentiles and the greatest are within 1 %. Where ok is false, what was taken and visited is to be forgotten.
 func (s *Store) foldRolled(ctx context.Context, q foldQuery, numbers rolledNumbers, visit func(folded) error) (ok bool, err error) {
 	from, until := nextMinute(max(numbers.edge, earliest)), rolledUntil(q.now)
 	if !q.bound.set || q.segment.name != "" || until.Sub(from) < 2*flows.RollUpMinute {
@@ -72,20 +75,20 @@ func (s *Store) foldRolled(ctx context.Context, q foldQuery, numbers rolledNumbe
 	if !ok || err != nil {
 		return false, err
 	}
-	back := flows.NewRollUps(q.flow)
+	back := flows.NewRollUps(q.flow).Exactly()
 	for _, p := range parts {
 		if err := s.foldBeside(ctx, q, ls, p, others, back, visit); err != nil {
 			return true, err
 		}
 	}
-	numbers.take(slices.DeleteFunc(back.Take(), func(r flows.RollUp) bool { return r.Span != flows.RollUpMinute || r.Start >= until }))
-	return true, nil
+	return numbers.take(ctx, generation, until, slices.DeleteFunc(back.Take(), func(r flows.RollUp) bool { return r.Span == flows.RollUpHour || r.Start >= until }))
 }
 
 // rolledTally are the numbers of a tally of what happened from an instant on.
 func (s *Store) rolledTally(f *flows.Flow, from flows.Time, tally *flows.Tally) rolledNumbers {
 	edge, from := from, nextMinute(max(from, earliest))
 	var said []flows.RollUp
+	var all int64
 	return rolledNumbers{
 		edge: edge,
 		read: func(ctx context.Context, generation uint64, until flows.Time) (started int64, err error) {
@@ -97,20 +100,54 @@ func (s *Store) rolledTally(f *flows.Flow, from flows.Time, tally *flows.Tally) 
 					started += said[i].Count
 				}
 			}
+			all = started
 			return started, nil
 		},
-		take: func(back []flows.RollUp) {
-			for i := range said {
-				tally.AddRollUp(f, &said[i])
+		take: func(ctx context.Context, generation uint64, until flows.Time, back []flows.RollUp) (bool, error) {
+			said = append(said, slices.DeleteFunc(back, func(r flows.RollUp) bool { return r.Start < from })...)
+			few := tally.FewRolled(f, said)
+			values, err := s.rolledValues(ctx, f, generation, from, until, few)
+			if err != nil {
+				return false, err
 			}
-			for i := range back {
-				if back[i].Start >= from {
-					tally.AddRollUp(f, &back[i])
-				}
-			}
-			tally.Settle()
+			exact := tally.AddRollUps(f, append(said, values...), few)
+			return exact || all > maxBeside, nil // folding so many takes too long to be asked for that
 		},
 	}
+}
+
+// maxRolledValues bounds the durations that are read one by one: those of 1,000 distributions.
+const maxRolledValues = 1_000_000
+
+// rolledValues are the single durations that roll-ups of whole minutes say of some distributions.
+func (s *Store) rolledValues(ctx context.Context, f *flows.Flow, generation uint64, from, to flows.Time, few []flows.RolledSeries) (values []flows.RollUp, err error) {
+	if len(few) == 0 {
+		return nil, nil
+	}
+	var measures, steps, tos []string
+	for _, series := range few {
+		measures, steps, tos = append(measures, series.Measure.String()), append(steps, series.Step), append(tos, series.To)
+	}
+	rows, err := s.conn.Query(ctx, sqlRollUpsValues, clickhouse.Named("flow", f.Name), clickhouse.Named("generation", generation),
+		clickhouse.Named("measures", measures), clickhouse.Named("steps", steps), clickhouse.Named("tos", tos),
+		clickhouse.Named("from", int64(from)/1e9), clickhouse.Named("to", int64(to)/1e9), clickhouse.Named("limit", maxRolledValues))
+	if err != nil {
+		return nil, fmt.Errorf("read durations of roll-ups: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		r := flows.RollUp{Span: flows.RollUpValue}
+		var name string
+		if err := rows.Scan(&name, &r.Step, &r.To, (*int64)(&r.Took), &r.Count); err != nil {
+			return nil, fmt.Errorf("scan a duration of roll-ups: %w", err)
+		}
+		r.Measure, _ = flows.ParseMeasure(name) // it was asked for
+		values = append(values, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read durations of roll-ups: %w", err)
+	}
+	return values, nil
 }
 
 // rolledBetween are the sums of a flow's roll-ups of whole minutes.

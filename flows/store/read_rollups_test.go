@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -8,7 +9,6 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"throughline/flows"
 )
@@ -109,7 +109,10 @@ func TestForgetDeadRollUps(t *testing.T) {
 	var rows []RollUpRow
 	for _, flow := range []string{"a", "b", "gone's"} {
 		for generation := range uint64(5) {
-			rows = append(rows, RollUpRow{flow, generation, flows.RollUp{Span: flows.RollUpHour, Start: epoch, Measure: flows.MeasureStarted, Count: 1}})
+			rows = append(
+				rows, RollUpRow{flow, generation, flows.RollUp{Span: flows.RollUpHour, Start: epoch, Measure: flows.MeasureStarted, Count: 1}},
+				RollUpRow{flow, generation, flows.RollUp{Span: flows.RollUpValue, Start: epoch, Measure: flows.MeasureLatency, Count: 1, Took: time.Second}},
+			)
 		}
 	}
 	if err := s.WriteRollUps(t.Context(), "x", rows); err != nil {
@@ -125,12 +128,14 @@ func TestForgetDeadRollUps(t *testing.T) {
 			<-tick.C
 		}
 	}
-	var left []string
-	if err := s.conn.QueryRow(t.Context(), "SELECT arraySort(groupArray(concat(flow, toString(generation)))) FROM rollups").Scan(&left); err != nil {
-		t.Fatal(err)
-	}
-	if want := []string{"a3", "a4", "b0", "b1", "b2", "b3", "b4", "gone's2"}; !slices.Equal(left, want) {
-		t.Errorf("left %q, want %q", left, want)
+	for _, table := range []string{"rollups", "rollup_values"} {
+		var left []string
+		if err := s.conn.QueryRow(t.Context(), "SELECT arraySort(groupArray(concat(flow, toString(generation)))) FROM "+table).Scan(&left); err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"a3", "a4", "b0", "b1", "b2", "b3", "b4", "gone's2"}; !slices.Equal(left, want) {
+			t.Errorf("left in %s %q, want %q", table, left, want)
+		}
 	}
 	if n := count(t, s, "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = 'rollups'"); n != 2 {
 		t.Errorf("%d mutations for two flows", n)
@@ -143,7 +148,7 @@ func TestHealthOfRollUps(t *testing.T) {
 	w := makeWorld(t, s, 400)
 	w.roll(t, s)
 	rng := rand.New(rand.NewPCG(7, 8))
-	rolled := 0
+	rolled, valued := 0, 0
 	for i := range 20 {
 		window := flows.Window{To: epoch.Add(time.Duration(rng.Int64N(int64(20 * 24 * time.Hour)))), Hindsight: true}
 		window.From = window.To.Add(-time.Duration(rng.Int64N(int64(10 * 24 * time.Hour))))
@@ -161,8 +166,11 @@ func TestHealthOfRollUps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := gocmp.Diff(want, got, cmpopts.EquateApprox(0.011, 0)); diff != "" {
+		if diff := gocmp.Diff(want, got); diff != "" { // exactly: nothing has more than 1,000 values
 			t.Fatalf("from %v to %v: -folded +roll-ups\n%s", window.From, window.To, diff)
+		}
+		if len(got.ValueInFlight) > 0 && got.ValueCoverage != nil {
+			valued++
 		}
 		tally := flows.NewTally(w.flow)
 		q := foldQuery{flow: w.flow, now: window.To, hindsight: true, bound: between(window.From, window.To)}
@@ -174,7 +182,39 @@ func TestHealthOfRollUps(t *testing.T) {
 			rolled++
 		}
 	}
-	if rolled < 8 {
-		t.Errorf("only %d windows were read from roll-ups", rolled)
+	if rolled < 8 || valued < 8 {
+		t.Errorf("only %d windows were read from roll-ups, %d with a value", rolled, valued)
+	}
+	// Durations that were not told one by one, or are lacking, are folded.
+	window := flows.Window{From: epoch.Add(24 * time.Hour), To: epoch.Add(19 * 24 * time.Hour), Hindsight: true}
+	q := foldQuery{flow: w.flow, now: window.To, hindsight: true, bound: between(window.From, window.To)}
+	for i, change := range []struct {
+		rows []RollUpRow
+		ok   bool
+	}{
+		{nil, true},
+		{[]RollUpRow{{w.flow.Name, 7, flows.RollUp{Span: flows.RollUpValue, Start: epoch, Measure: flows.MeasureLatency, Count: 1, Took: flows.Unsaid}}}, true}, // of an earlier minute
+		{[]RollUpRow{{w.flow.Name, 7, flows.RollUp{Span: flows.RollUpValue, Start: window.From.Add(time.Hour), Measure: flows.MeasureLatency, Count: 1, Took: flows.Unsaid}}}, false},
+	} {
+		if err := s.WriteRollUps(t.Context(), fmt.Sprint("more", i), change.rows); err != nil {
+			t.Fatal(err)
+		}
+		n := newNumbers(w.flow, window)
+		if ok, err := s.foldRolled(t.Context(), q, s.rolledTally(w.flow, window.From, n.tally), n.visit); ok != change.ok || err != nil {
+			t.Errorf("with %v: read from roll-ups %v, %v", change.rows, ok, err)
+		}
+		s.rolledFrom = math.MaxInt
+		want, err := s.Health(t.Context(), w.flow, window, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.rolledFrom = 1
+		got, err := s.Health(t.Context(), w.flow, window, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Errorf("with %v: -folded +roll-ups\n%s", change.rows, diff)
+		}
 	}
 }

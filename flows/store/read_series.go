@@ -236,7 +236,7 @@ func (r *seriesReader) rolledNumbers() rolledNumbers {
 			}
 			return started, err
 		},
-		take: func(back []flows.RollUp) {
+		take: func(_ context.Context, _ uint64, _ flows.Time, back []flows.RollUp) (bool, error) {
 			for i, n := range said.series.Started {
 				r.series.Started[i] += n
 			}
@@ -260,6 +260,7 @@ func (r *seriesReader) rolledNumbers() rolledNumbers {
 					}
 				}
 			}
+			return true, nil
 		},
 	}
 }

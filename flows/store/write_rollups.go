@@ -33,7 +33,18 @@ type RollUpGeneration struct {
 // all of them, where they are fewer than a million. A token holds for the 1,000 inserts
 // that follow.
 func (s *Store) WriteRollUps(ctx context.Context, token string, rows []RollUpRow) error {
-	return insert(ctx, s, "rollups", token, rows, []field[RollUpRow]{
+	sums, values := make([]RollUpRow, 0, len(rows)), []RollUpRow(nil)
+	for i := range rows {
+		if rows[i].Span == flows.RollUpValue {
+			values = append(values, rows[i])
+		} else {
+			sums = append(sums, rows[i])
+		}
+	}
+	if err := s.writeRollUpValues(ctx, token+":values", values); err != nil {
+		return err
+	}
+	return insert(ctx, s, "rollups", token, sums, []field[RollUpRow]{
 		words("flow", func(r *RollUpRow) string { return r.Flow }),
 		integers("generation", "UInt64", func(r *RollUpRow) uint64 { return r.Generation }),
 		each("span", "UInt32", func(n *native, r *RollUpRow) { n.uint32(uint32(r.Span.Seconds())) }),
@@ -44,6 +55,19 @@ func (s *Store) WriteRollUps(ctx context.Context, token string, rows []RollUpRow
 		each("bin", "Int16", func(n *native, r *RollUpRow) { n.buf = binary.LittleEndian.AppendUint16(n.buf, uint16(r.Bin)) }),
 		integers("count", "Int64", func(r *RollUpRow) uint64 { return uint64(r.Count) }),
 		each("sum", "Int128", func(n *native, r *RollUpRow) { n.uint64(r.SumLo); n.uint64(uint64(r.SumHi)) }),
+	})
+}
+
+func (s *Store) writeRollUpValues(ctx context.Context, token string, rows []RollUpRow) error {
+	return insert(ctx, s, "rollup_values", token, rows, []field[RollUpRow]{
+		words("flow", func(r *RollUpRow) string { return r.Flow }),
+		integers("generation", "UInt64", func(r *RollUpRow) uint64 { return r.Generation }),
+		words("measure", func(r *RollUpRow) string { return r.Measure.String() }),
+		words("step", func(r *RollUpRow) string { return r.Step }),
+		words("to_step", func(r *RollUpRow) string { return r.To }),
+		integers("start", "DateTime64(0, 'UTC')", func(r *RollUpRow) uint64 { return uint64(r.Start / 1e9) }),
+		integers("took", "Int64", func(r *RollUpRow) uint64 { return uint64(r.Took) }),
+		integers("count", "Int64", func(r *RollUpRow) uint64 { return uint64(r.Count) }),
 	})
 }
 
@@ -85,9 +109,11 @@ func (s *Store) ForgetDeadRollUps(ctx context.Context, living map[string][]uint6
 			continue
 		}
 		// By their own numbers: one that begins meanwhile is not among them.
-		query := "ALTER TABLE rollups" + s.onCluster() + " DELETE WHERE flow = $1 AND generation IN (" + strings.Join(dead, ", ") + ")"
-		if err := s.conn.Exec(ctx, query, flow); err != nil {
-			return fmt.Errorf("forget dead roll-ups: %w", err)
+		for _, table := range []string{"rollup_values", "rollups"} { // dead ones are found by the latter
+			query := "ALTER TABLE " + table + s.onCluster() + " DELETE WHERE flow = $1 AND generation IN (" + strings.Join(dead, ", ") + ")"
+			if err := s.conn.Exec(ctx, query, flow); err != nil {
+				return fmt.Errorf("forget dead %s: %w", table, err)
+			}
 		}
 	}
 	return nil
@@ -95,7 +121,7 @@ func (s *Store) ForgetDeadRollUps(ctx context.Context, living map[string][]uint6
 
 // ForgetRollUps removes all roll-ups: they are made from the signals anew.
 func (s *Store) ForgetRollUps(ctx context.Context) error {
-	for _, table := range []string{"rollup_generations", "rollups"} { // what none names counts no more
+	for _, table := range []string{"rollup_generations", "rollup_values", "rollups"} { // what none names counts no more
 		if err := s.conn.Exec(ctx, "TRUNCATE TABLE "+table+s.onCluster()); err != nil {
 			return fmt.Errorf("forget %s: %w", table, err)
 		}
