@@ -60,7 +60,7 @@ func (s *Server) loadFlow(ctx context.Context, t target) (loaded, error) {
 		return loaded{}, err
 	}
 	v := views.FlowDetail{
-		Clock: t.clock(), Now: now, Stuck: s.instancesAt(ctx, f, "", t.at, shortLength, flows.Stuck), Series: s.series(ctx, f, t.rng, t.at),
+		Clock: t.clock(), Now: now, Graph: s.graphs.of(f, now.Health.Edges), Stuck: s.instancesAt(ctx, f, "", t.at, shortLength, flows.Stuck), Series: s.series(ctx, f, t.rng, t.at),
 	}
 	more := []string{f.Version}
 	shell := s.shell(v.Clock, views.PlaceFlows, f.Title)
@@ -75,6 +75,7 @@ func (s *Server) loadFlow(ctx context.Context, t target) (loaded, error) {
 		}
 		v.Player = &player
 		v.Clock.Now, v.Alerts = t.at, s.alertsAt(f.Name, t.at)
+		v.Opened = s.opened(f.Name, player.From, player.To)
 		v.Hour = s.series(ctx, f, views.RangeHour, player.To)
 		shell.AsOf = t.at
 		more = append(more, "played")
@@ -113,18 +114,22 @@ func (s *Server) series(ctx context.Context, f *flows.Flow, rng views.Range, at 
 // What they count is not: it is only known for now.
 func (s *Server) alertsAt(flow string, at flows.Time) []views.Alert {
 	var open []views.Alert
-	for _, a := range s.hub.Alerts() {
-		if a.Flow != flow || a.StartsAt > at || a.ResolvedAt != flows.NoTime && a.ResolvedAt <= at {
+	for _, v := range s.episodes() {
+		if v.Flow != flow || v.StartsAt > at || v.ResolvedAt != flows.NoTime && v.ResolvedAt <= at {
 			continue
 		}
-		v := s.viewAlert(a)
-		v.Count, v.AtRisk, v.Since, v.Keys = 0, nil, a.StartsAt, nil
+		v.Count, v.AtRisk, v.Since, v.Keys = 0, nil, v.StartsAt, nil
 		if v.Ack.At > at {
 			v.Ack = flows.Ack{}
 		}
 		open = append(open, v)
 	}
 	return open
+}
+
+// opened are the alerts of a flow that opened between two instants, the latest first.
+func (s *Server) opened(flow string, from, to flows.Time) []views.Alert {
+	return slices.DeleteFunc(s.episodes(), func(a views.Alert) bool { return a.Flow != flow || a.StartsAt < from || a.StartsAt > to })
 }
 
 // playedFor is how long a player plays.

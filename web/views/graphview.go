@@ -2,6 +2,7 @@ package views
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"throughline/flows"
@@ -127,6 +128,9 @@ func drawEdge(g *Graph, e graphEdge, n passed, greatest int, steps []stepNow) dr
 	return d
 }
 
+// trunkOff is how far from a step edges turn to other rows.
+const trunkOff = 10.0
+
 // edgePath runs from the right of one step to the left of the next, straight through the
 // layers in between; an edge back runs below everything. The point is where its label stands.
 func edgePath(g *Graph, e graphEdge) (path string, label point, anchor string) {
@@ -170,13 +174,20 @@ func edgePath(g *Graph, e graphEdge) (path string, label point, anchor string) {
 	return b.String(), label, anchor
 }
 
+// curve leads from one layer to the next. Edges that lead down turn right behind the step that they come from, those that
+// lead up right before the one they go to: so they share a trunk, and cross nobody's label, which stands on the level piece.
 func curve(b *strings.Builder, from, to point) {
 	if from.y == to.y {
 		fmt.Fprintf(b, "H%s", number(to.x))
 		return
 	}
-	middle := (from.x + to.x) / 2
-	fmt.Fprintf(b, "C%s %s %s %s %s %s", number(middle), number(from.y), number(middle), number(to.y), number(to.x), number(to.y))
+	x, bend := from.x+trunkOff, min(trunkOff-1, math.Abs(to.y-from.y)/2)
+	if to.y < from.y {
+		x, bend = to.x-trunkOff, -bend
+	}
+	side := math.Abs(bend)
+	fmt.Fprintf(b, "H%sQ%s %s %s %s", number(x-side), number(x), number(from.y), number(x), number(from.y+bend))
+	fmt.Fprintf(b, "V%sQ%s %s %s %sH%s", number(to.y-bend), number(x), number(to.y), number(x+side), number(to.y), number(to.x))
 }
 
 // gapOf is the room between two layers.

@@ -8,12 +8,14 @@ import (
 )
 
 // Graph says where the steps of a flow stand and which edges are drawn, without numbers. It
-// is read-only and holds for one version of the flow: laid out anew from other counts, the
-// steps of a flow without `after` may move.
+// is read-only and holds for one version of the flow: laid out anew from other counts, steps
+// that `after` does not place may move. See Renewed.
 type Graph struct {
-	nodes []graphNode // by position in Flow.Steps
-	edges []graphEdge
-	w, h  float64
+	nodes    []graphNode // by position in Flow.Steps
+	edges    []graphEdge
+	w, h     float64
+	observed []flows.EdgeHealth // what it was laid out from
+	free     bool               // no step has `after`
 }
 
 type graphNode struct {
@@ -59,7 +61,7 @@ const (
 // else along the frequent ones of the observed edges. The longest path decides the layer,
 // barycenters the order within a layer. The same flow and edges give the same layout.
 func Layout(f *flows.Flow, observed []flows.EdgeHealth) *Graph {
-	g := &Graph{nodes: make([]graphNode, len(f.Steps))}
+	g := &Graph{nodes: make([]graphNode, len(f.Steps)), observed: observed}
 	for i := range f.Steps {
 		end := f.Steps[i].End
 		g.nodes[i].optional = f.Steps[i].Optional
@@ -83,6 +85,7 @@ func (g *Graph) chooseEdges(f *flows.Flow, observed []flows.EdgeHealth) {
 		}
 	}
 	free := !slices.Contains(placed, true)
+	g.free = free
 	candidates := g.observedEdges(f, observed)
 	into, out := make([]bool, len(f.Steps)), make([]bool, len(f.Steps))
 	for i, e := range candidates {
