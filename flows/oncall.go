@@ -32,6 +32,12 @@ type LogEntry struct {
 	Until Time    `json:"until"` // of a silence; else NoTime
 }
 
+// Episode is one time that an incident was open and over again.
+type Episode struct {
+	StartsAt, ResolvedAt Time
+	Ack                  Ack // who had it
+}
+
 // Silence is a time in which nobody is told of an alert, because a person said so.
 type Silence struct {
 	ID    string `json:"id"` // Alertmanager's

@@ -23,6 +23,7 @@ type Alert struct {
 	Ack         flows.Ack        // who looks after it; kept when it is resolved
 	Silences    []flows.Silence  // that hold now, the last to end first
 	Log         []flows.LogEntry // what was done about it, the latest last
+	Earlier     []flows.Episode  // the times that it was open before, the latest first, as far as they are kept
 }
 
 // Hub holds the latest numbers of every flow and the alerts, and hands them to whoever

@@ -44,9 +44,24 @@ func (s *Server) had(flow string) map[string]bool {
 	return had
 }
 
+// episodes are all alerts that are kept, those that came back once for each time that they were open.
+func (s *Server) episodes() []views.Alert {
+	var list []views.Alert
+	for _, a := range s.hub.Alerts() {
+		v := s.viewAlert(a)
+		list = append(list, v)
+		for _, e := range a.Earlier {
+			v.StartsAt, v.ResolvedAt, v.Ack = e.StartsAt, e.ResolvedAt, e.Ack
+			v.Silenced, v.Silences, v.Log, v.Earlier = false, nil, nil, nil
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
 // viewAlert adds what the flow knows: the limit that was passed, and whose key names the instances.
 func (s *Server) viewAlert(a Alert) views.Alert {
-	v := views.Alert{Cohort: a.Cohort, ID: a.ID, StartsAt: a.StartsAt, ResolvedAt: a.ResolvedAt, Silenced: a.Silenced, Ack: a.Ack, Silences: a.Silences, Log: a.Log, Acts: s.OnCall != nil}
+	v := views.Alert{Cohort: a.Cohort, ID: a.ID, StartsAt: a.StartsAt, ResolvedAt: a.ResolvedAt, Silenced: a.Silenced, Ack: a.Ack, Silences: a.Silences, Log: a.Log, Earlier: a.Earlier, Acts: s.OnCall != nil}
 	f, ok := s.rules.Set().Flow(a.Flow)
 	if !ok {
 		return v

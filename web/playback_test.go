@@ -19,7 +19,10 @@ func TestPlayback(t *testing.T) {
 	after.ID, after.StartsAt, after.StepTitle = "late", noon.Add(time.Minute), "Later"
 	acked.Ack = flows.Ack{By: "Anna Weiss", At: noon.Add(time.Minute)}
 	over.ID, over.StartsAt, over.ResolvedAt, over.StepTitle = "over", noon.Add(-time.Hour), noon.Add(-time.Second), "Over"
-	if err := h.hub.PublishAlerts([]Alert{after, acked, over}); err != nil {
+	back := stuckAlert() // was open at the instant, and is again, later
+	back.ID, back.StartsAt, back.StepTitle = "back", noon.Add(time.Minute), "Recurring"
+	back.Earlier = []flows.Episode{{StartsAt: noon.Add(-time.Minute), ResolvedAt: noon.Add(time.Second), Ack: flows.Ack{By: "Ben", At: noon.Add(-time.Second)}}, {StartsAt: noon.Add(-29 * time.Minute), ResolvedAt: noon.Add(-28 * time.Minute)}}
+	if err := h.hub.PublishAlerts([]Alert{after, acked, over, back}); err != nil {
 		t.Fatal(err)
 	}
 	page := h.get(t, "/flows/order-to-cash?at=2026-11-19T12:00:00Z&from=2026-11-19T11:30:00Z&range=24h")
@@ -28,7 +31,7 @@ func TestPlayback(t *testing.T) {
 	}
 	body := page.Body.String()
 	for _, want := range []string{
-		`<span class="v">99<small>`, "/flows/order-to-cash/instances?at=2026-11-19T12%3A00%3A00Z&amp;state=open,held,stuck,unknown", "/alerts/a1", "nobody had it",
+		`<span class="v">99<small>`, "/flows/order-to-cash/instances?at=2026-11-19T12%3A00%3A00Z&amp;state=open,held,stuck,unknown", "/alerts/a1", "nobody had it", "/alerts/back", "open since 11:59:00, Ben had it", ">11:31:00 " + back.StepTitle,
 		"/flows/order-to-cash/steps/paid?at=2026-11-19T12%3A00%3A00Z&amp;range=24h", "window=24h&amp;at=2026-11-19T12%3A00%3A00Z", `max="3600" step="1" value="1800"`,
 	} {
 		if !strings.Contains(body, want) {

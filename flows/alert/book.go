@@ -222,16 +222,18 @@ func (b *book) list(quiet func(*incident) (bool, []flows.Silence)) []Alert {
 	slices.SortFunc(list, func(x, y Alert) int {
 		return cmp.Or(cmp.Compare(y.StartsAt, x.StartsAt), cmp.Compare(x.ID, y.ID))
 	})
-	shown := make(map[string]bool, len(list))
-	for _, a := range list {
-		shown[a.ID] = true
+	at := make(map[string]int, len(list))
+	for i, a := range list {
+		at[a.ID] = i
 	}
 	for _, in := range slices.Backward(b.resolved) {
 		a := in.shown(in.labels.Fingerprint())
-		if !shown[a.ID] { // an incident that came back is shown once, as it is now
-			shown[a.ID] = true
-			list = append(list, a)
+		if i, back := at[a.ID]; back { // it is shown once, as it is now, with the times before
+			list[i].Earlier = append(list[i].Earlier, flows.Episode{StartsAt: a.StartsAt, ResolvedAt: a.ResolvedAt, Ack: a.Ack})
+			continue
 		}
+		at[a.ID] = len(list)
+		list = append(list, a)
 	}
 	return list
 }

@@ -27,6 +27,7 @@ type Alert struct {
 	Ack         flows.Ack        // who looks after it; kept when it is resolved
 	Silences    []flows.Silence  // that hold now, the last to end first
 	Log         []flows.LogEntry // what was done about it, the latest last; a copy
+	Earlier     []flows.Episode  // the times that it was open before, the latest first, as far as they are kept
 }
 
 // labelsOf is what a cohort is.

@@ -72,6 +72,10 @@ func TestAcknowledgeIsKept(t *testing.T) {
 	if ack := r.Alerts()[0].Ack; ack.Given() {
 		t.Errorf("an incident that came back is acknowledged already: %+v", ack)
 	}
+	all := r.Alerts()
+	if len(all) != 1 || len(all[0].Earlier) != 1 || all[0].Earlier[0] != (flows.Episode{StartsAt: over.StartsAt, ResolvedAt: over.ResolvedAt, Ack: over.Ack}) {
+		t.Errorf("an incident that came back knows of the time before: %+v", all)
+	}
 }
 
 func TestAcknowledgeRefuses(t *testing.T) {

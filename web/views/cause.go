@@ -202,6 +202,25 @@ func (v AlertDetail) logLines() []logLine {
 		lines = append(lines, logLine{at: a.ResolvedAt, icon: "ok", words: "resolved: nothing waits past its limit"})
 	}
 	slices.SortStableFunc(lines, func(x, y logLine) int { return cmp.Compare(y.at, x.at) })
+	return append(lines, v.timesBefore()...)
+}
+
+// timesShown is how many of the times before a log tells one by one.
+const timesShown = 3
+
+// timesBefore say that it came back: when it was open before, the latest first.
+func (v AlertDetail) timesBefore() []logLine {
+	var lines []logLine
+	for i, e := range v.Alert.Earlier {
+		if i == timesShown {
+			return append(lines, logLine{at: e.StartsAt, icon: "ended", words: "and " + plural(len(v.Alert.Earlier)-i, "time", "times") + " more up to then"})
+		}
+		words := "was open before, for " + waited(e.ResolvedAt.Sub(e.StartsAt))
+		if e.Ack.Given() {
+			words += "; " + e.Ack.By + " had it"
+		}
+		lines = append(lines, logLine{at: e.StartsAt, icon: "ended", words: words})
+	}
 	return lines
 }
 

@@ -45,6 +45,18 @@ func TestCause(t *testing.T) {
 	f(" Every try since then failed with no code. That began 3 m 0 s after ERP 2 was first seen.", ok, next)
 }
 
+// Tries are read at other times than what a system sent: the later of the two says when it was heard.
+func TestHeardByItsTries(t *testing.T) {
+	v := sampleAlertDetail(t)
+	last := v.outcome().last
+	if last <= v.System.Traffic.Last {
+		t.Fatal("the sample's last try is no later than what else was heard")
+	}
+	if page := render(t, AlertSystem(v)); strings.Count(page, sinceMark(last)) != 2 || strings.Contains(page, sinceMark(v.System.Traffic.Last)) {
+		t.Errorf("a system that just failed a try was heard at another time:\n%s", page)
+	}
+}
+
 func TestGrowth(t *testing.T) {
 	v := AlertDetail{Waits: Waits{Every: 10 * time.Second}}
 	f := func(want float64, overdue ...float64) {
@@ -72,12 +84,18 @@ func TestLogLines(t *testing.T) {
 	}
 	want := []string{
 		"resolved: nothing waits past its limit", "Ben ended the silence", "Ben silenced until 03:46:22", "Anna Weiss took it back: nobody has it",
-		"Anna Weiss acknowledged", "on-call was told, by webhook", "opened: the first passed its limit of 5 min",
+		"Anna Weiss acknowledged", "on-call was told, by webhook", "opened: the first passed its limit of 5 min", "was open before, for 12 m 0 s; Ben had it",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+	v.Alert.Earlier = make([]flows.Episode, 9)
+	if lines := v.timesBefore(); len(lines) != 4 || lines[3].words != "and 6"+nb+"times more up to then" {
+		t.Errorf("of nine times before it says %+v", lines)
 	}
 	if receivers, first := v.Alert.told(); len(receivers) != 1 || first != v.Alert.Log[0].At {
 		t.Errorf("told %v at %v", receivers, first)
 	}
 }
+
+func sinceMark(at flows.Time) string { return `data-since="` + millis(at) + `"` }

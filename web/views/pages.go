@@ -113,6 +113,7 @@ type Alert struct {
 	Ack        flows.Ack        // who has it
 	Silences   []flows.Silence  // that hold now, the last to end first
 	Log        []flows.LogEntry // what was done about it, the latest last
+	Earlier    []flows.Episode  // the times that it was open before, the latest first, as far as they are kept
 	Acts       bool             // it can be acknowledged and silenced here
 	Limit      time.Duration    // the step's within, or the flow's idle; 0 where not known
 	Key        string           // type of the flow's primary key, which names its instances; may be empty
@@ -217,6 +218,7 @@ type FlowDetail struct {
 	Series   *flows.Series       // what started and ended over the range; nil where not known
 	Player   *Player             // nil for what is live
 	Hour     *flows.Series       // of the hour that is played; nil where not known
+	Opened   []Alert             // those that opened in the hour that is played
 }
 
 // Body is the page without its frame.

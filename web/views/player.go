@@ -62,8 +62,8 @@ var playerSpeeds = []int{1, 10, 60, 300, 1200}
 func (v FlowDetail) hourChart() chart {
 	c := v.seriesChart(v.Hour, "player-chart", v.Player.From, v.Player.To)
 	c.low = true
-	for _, a := range v.Alerts {
-		c.marks = append(c.marks, chartMark{at: a.StartsAt, text: "alert", href: alertURL(a.ID)})
+	for _, a := range v.Opened {
+		c.marks = append(c.marks, chartMark{at: a.StartsAt, text: a.where(), href: alertURL(a.ID)})
 	}
 	return c
 }

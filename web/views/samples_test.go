@@ -248,6 +248,7 @@ func samplePlayed(t testing.TB) FlowDetail {
 	v.Now.At, v.Variants = v.Clock.Now, nil
 	v.Series, v.Hour = sampleSeries("2026-11-19T00:30:00Z"), sampleSeries("2026-11-19T01:00:00Z")
 	v.Player = &Player{From: at("2026-11-19T01:00:00Z"), To: at("2026-11-19T02:00:00Z")}
+	v.Opened = sampleAlerts()[:1]
 	return v
 }
 
@@ -316,6 +317,8 @@ func sampleAlertDetail(t testing.TB) AlertDetail {
 		{At: told.Add(12 * time.Minute), What: flows.LogSilenced, By: "Ben", Note: "planned", Until: told.Add(time.Hour)},
 		{At: told.Add(13 * time.Minute), What: flows.LogSilenceEnded, By: "Ben", Until: flows.NoTime},
 	}
+	yesterday := at("2026-11-18T22:10:00Z")
+	a.Earlier = []flows.Episode{{StartsAt: yesterday, ResolvedAt: yesterday.Add(12 * time.Minute), Ack: flows.Ack{By: "Ben", At: yesterday}}}
 	waits := Waits{From: at("2026-11-19T01:14:00Z"), Every: 10 * time.Second}
 	for i := range 360 {
 		waits.Waiting, waits.Overdue = append(waits.Waiting, float64(max(0, i-160)*5/4)), append(waits.Overdue, float64(max(0, i-190)*6/5))
@@ -333,7 +336,7 @@ func sampleAlertDetail(t testing.TB) AlertDetail {
 			{Name: "region", Value: "FR", StuckAll: 214, Passed: 195, PassedAll: 500},
 		},
 		System: &SystemNow{
-			Name: "ERP", Traffic: flows.SystemTraffic{System: "ERP", Signals: 2840, Last: sampleNow.Add(-300 * time.Millisecond)},
+			Name: "ERP", Traffic: flows.SystemTraffic{System: "ERP", Signals: 2840, Last: sampleNow.Add(-14 * time.Second)},
 			Steps: []SystemStep{{Flow: now.Flow, Step: 5}, {Flow: now.Flow, Step: 6, Overdue: 214}, {Flow: now.Flow, Step: 7, Overdue: 3}},
 		},
 	}
