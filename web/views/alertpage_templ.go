@@ -1449,12 +1449,12 @@ func AlertSystem(v AlertDetail) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if known(v.System.Traffic.Last) {
+			if heard := max(v.System.Traffic.Last, o.last); known(heard) {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 105, "<dd>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = since(v.Clock, v.System.Traffic.Last).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = since(v.Clock, heard).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -163,6 +164,18 @@ func shownOf(page *flows.InstancePage, all int) string {
 		return count(n) + " of " + count(all) + ", longest wait first"
 	}
 	return "longest wait first"
+}
+
+// byWait has the instances of a page in the order of the wait that is shown of them, the longest first: an order of all
+// states, of which some wait by their deadline and others by their last signal, is another one.
+func byWait(page *flows.InstancePage) *flows.InstancePage {
+	if page == nil {
+		return nil
+	}
+	own := *page
+	own.Instances = slices.Clone(page.Instances)
+	slices.SortStableFunc(own.Instances, func(a, b flows.InstanceRecord) int { return cmp.Compare(waitingSince(a), waitingSince(b)) })
+	return &own
 }
 
 // waitingSince is when the wait of an instance began to count: stuck since, else due since,

@@ -147,7 +147,7 @@ func (c chart) shownMarks() []drawnMark {
 		from, to float64
 	}
 	var used []taken
-	rows := []string{"12", "25"}
+	rows := []string{"1em", "2.1em"}
 	if c.low {
 		rows = rows[:1]
 	}

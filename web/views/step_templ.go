@@ -240,7 +240,7 @@ func StepInstances(v StepDetail) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = instanceTable(v.Clock, v.Now.Flow, v.Instances, "Nothing waits for this step.", v.Now.list(v.step().ID, inFlight...)).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = instanceTable(v.Clock, v.Now.Flow, byWait(v.Instances), "Nothing waits for this step.", v.Now.list(v.step().ID, inFlight...)).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

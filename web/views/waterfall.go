@@ -44,6 +44,7 @@ type wfRow struct {
 	limit        float64   // place of the deadline; 0 for none
 	tries        []float64 // places of failed tries
 	label, about string
+	short        string // of the label, where there is one
 }
 
 // mostRows bounds a timeline; the list of signals holds all of them.
@@ -99,7 +100,7 @@ func (v InstanceTimeline) waterfall() waterfall {
 		if len(group) > 1 {
 			said := v.triesRow(s, group)
 			said.mark, said.tries, said.w = markNone, nil, 0 // the ticks stand in the wait
-			said.x = max(0, min(said.x, 1-said.labelRoom()))
+			said.x = max(0, min(said.x, 1-labelRoom(said.label)))
 			w.rows = append(w.rows, said)
 		}
 	}

@@ -97,4 +97,14 @@ func TestLabelPlace(t *testing.T) {
 	f(0.4, 0.5, said, strings.Repeat("x", 22)+"…", true)
 	f(0.1, 0, "", "", false)
 	f(0.01, 0.98, said, "", false)
+	f(0.05, 0.82, "failed 9 times, for this and for that", "", false) // not "failed…"
+	tries := wfRow{x: 0.05, w: 0.66, label: "failed 9 times, TaxCodeNotFound: STD", short: "failed 9 times"}
+	if got, _ := tries.labelled(); got != "failed 9 times" {
+		t.Errorf("many tries say %q", got)
+	}
+	if tries.w = 0.9; true {
+		if got, _ := tries.labelled(); got != "" {
+			t.Errorf("where nothing fits stands %q", got)
+		}
+	}
 }

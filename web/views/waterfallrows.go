@@ -23,32 +23,37 @@ func (v InstanceTimeline) triesRow(s scale, group []flows.Signal) wfRow {
 	if last.Kind == flows.Span {
 		r.took = exact(times[len(times)/2]) + " each"
 	}
-	r.label = cut(strings.Join(nonEmpty("failed "+strings.TrimPrefix(plural(len(group), "time", "times"), ""), v.said(last)), ", "), 64)
+	r.short = "failed " + plural(len(group), "time", "times")
+	r.label = cut(strings.Join(nonEmpty(r.short, v.said(last)), ", "), 64)
 	r.about = strings.Join(nonEmpty(r.title, last.System, "from "+r.at+" to "+v.fine(last.Time), r.took, r.label), ", ")
 	return r
 }
 
 // labelled is what is said beside a row's mark, and whether to its left: to the right where it has room, else
-// to the left, else where it has more, cut. The row's description has all of it.
+// to the left; else its short form, else cut where it has more, if that leaves words. The row's description has all of it.
 func (r wfRow) labelled() (text string, left bool) {
-	need, right := r.labelRoom(), 1-r.x-r.w
-	switch {
-	case need <= right:
-		return r.label, false
-	case need <= r.x:
-		return r.label, true
+	right := 1 - r.x - r.w
+	for _, label := range nonEmpty(r.label, r.short) {
+		switch need := labelRoom(label); {
+		case need <= right:
+			return label, false
+		case need <= r.x:
+			return label, true
+		}
 	}
-	left = r.x > right
-	if room := int((max(right, r.x) - labelApart) / labelLetter); room > 3 {
-		return cut(r.label, room), left
+	if room := int((max(right, r.x) - labelApart) / labelLetter); room >= leastCut && r.short == "" {
+		return cut(r.label, room), r.x > right
 	}
 	return "", false
 }
 
+// leastCut is of how many letters a cut label still says something.
+const leastCut = 8
+
 // What a label stands apart and a letter of it takes, of the track's width on a desk.
 const labelApart, labelLetter = 0.03, 0.0155
 
-func (r wfRow) labelRoom() float64 { return float64(letters(r.label))*labelLetter + labelApart }
+func labelRoom(label string) float64 { return float64(letters(label))*labelLetter + labelApart }
 
 // gapRow says that nothing was heard up to a signal, where that is a good part of the time.
 func (v InstanceTimeline) gapRow(s scale, heard flows.Time, next flows.Signal) (wfRow, bool) {
