@@ -7,6 +7,61 @@ import (
 	"github.com/shopspring/decimal"
 )
 
+// Amount is an exact amount of money, or none. Amounts of up to 18 digits, as nearly all are,
+// take no memory beside it: an instance's are read whenever a signal comes. The zero value is
+// none.
+type Amount struct {
+	Valid    bool // there is one
+	exponent int32
+	units    int64            // times ten to the exponent is the amount,
+	large    *decimal.Decimal // unless it is here
+}
+
+// The units of an amount that takes no memory have 18 digits at most: less than MaxUnits.
+const (
+	smallDigits = 18
+	MaxUnits    = 1e18
+)
+
+// NewAmount is the amount of an exact decimal.
+func NewAmount(d decimal.Decimal) Amount {
+	if d.NumDigits() > smallDigits {
+		return Amount{Valid: true, large: &d}
+	}
+	return Amount{Valid: true, units: d.CoefficientInt64(), exponent: d.Exponent()}
+}
+
+// SmallAmount is so many units of ten to the exponent, fewer than MaxUnits on either side of 0.
+func SmallAmount(units int64, exponent int32) Amount {
+	return Amount{Valid: true, units: units, exponent: exponent}
+}
+
+// Small is what SmallAmount made it of; false where it has more digits.
+func (a Amount) Small() (units int64, exponent int32, ok bool) {
+	return a.units, a.exponent, a.large == nil
+}
+
+// Decimal is the amount as a decimal; zero where there is none.
+func (a Amount) Decimal() decimal.Decimal {
+	if a.large != nil {
+		return *a.large
+	}
+	return decimal.New(a.units, a.exponent)
+}
+
+// Equal says whether both are none, or the same amount: 1.5 and 1.50 are.
+func (a Amount) Equal(b Amount) bool {
+	return a.Valid == b.Valid && (!a.Valid || a.Decimal().Equal(b.Decimal()))
+}
+
+// String is the amount in plain decimals; "" for none.
+func (a Amount) String() string {
+	if !a.Valid {
+		return ""
+	}
+	return a.Decimal().String()
+}
+
 // Bounds of one amount. They keep an amount such as 1e999999999 from filling the memory
 // when it is written out, and are far beyond any money.
 const (
@@ -18,43 +73,49 @@ const (
 // ParseAmount is the exact value of an amount of money: a number, or text that is one.
 // False for what is no number, has more than 30 digits before or after the point.
 func ParseAmount(v any) (decimal.Decimal, bool) {
+	a := readAmount(v)
+	return a.Decimal(), a.Valid
+}
+
+// readAmount is ParseAmount; none instead of false.
+func readAmount(v any) Amount {
 	switch v := v.(type) {
 	case int64:
-		return decimal.New(v, 0), true
+		return NewAmount(decimal.New(v, 0))
 	case float64:
-		if amount, ok := shortAmount(v); ok {
-			return amount, true
+		if amount := shortAmount(v); amount.Valid {
+			return amount
 		}
 	}
 	text, ok := Text(v)
 	if text = strings.TrimSpace(text); !ok || text == "" || len(text) > maxAmountBytes {
-		return decimal.Decimal{}, false
+		return Amount{}
 	}
 	if _, isBool := v.(bool); isBool {
-		return decimal.Decimal{}, false
+		return Amount{}
 	}
 	amount, err := decimal.NewFromString(text)
 	if err != nil || amount.Exponent() > maxAmountDigits || amount.Exponent() < -maxAmountDigits {
-		return decimal.Decimal{}, false
+		return Amount{}
 	}
 	if amount.NumDigits()+int(amount.Exponent()) > maxAmountDigits {
-		return decimal.Decimal{}, false
+		return Amount{}
 	}
-	return amount, true
+	return NewAmount(amount)
 }
 
 // shortAmount is the value of a number of at most two digits behind the point, as nearly
-// all amounts are, without writing it out. With fewer than 16 digits in all the number
-// nearest to n/10^digits is written so.
-func shortAmount(v float64) (decimal.Decimal, bool) {
+// all amounts are, without writing it out; none of others. With fewer than 16 digits in all
+// the number nearest to n/10^digits is written so.
+func shortAmount(v float64) Amount {
 	for digits, factor := range [...]float64{1, 10, 100} {
 		n := math.Round(v * factor)
 		if !(math.Abs(n) < 1e15) {
 			break
 		}
 		if n/factor == v {
-			return decimal.New(int64(n), int32(-digits)), true
+			return SmallAmount(int64(n), int32(-digits))
 		}
 	}
-	return decimal.Decimal{}, false
+	return Amount{}
 }

@@ -191,10 +191,10 @@ func TestFoldValueAndSegmentsFirstInOrder(t *testing.T) {
 	a, b, c := at(0, 3), at(1, 1), at(2, 2)
 	b.Segments = []string{"EU"}
 	a.Segments = []string{"US"}
-	c.Amount, c.Currency = decimal.NewNullDecimal(decimal.RequireFromString("400.4")), "EUR"
-	a.Amount, a.Currency = decimal.NewNullDecimal(decimal.RequireFromString("1")), "USD"
+	c.Amount, c.Currency = NewAmount(decimal.RequireFromString("400.4")), "EUR"
+	a.Amount, a.Currency = NewAmount(decimal.RequireFromString("1")), "USD"
 	in := order().Fold([]Occurrence{a, b, c}, 10*minute)
-	if in.Segments[0] != "EU" || in.Currency != "EUR" || FormatAmount(in.Currency, in.Amount.Decimal) != "400.40" {
+	if in.Segments[0] != "EU" || in.Currency != "EUR" || FormatAmount(in.Currency, in.Amount.Decimal()) != "400.40" {
 		t.Fatalf("got %v %v %v", in.Segments, in.Amount, in.Currency)
 	}
 }

@@ -1,10 +1,6 @@
 package flows
 
-import (
-	"time"
-
-	"github.com/shopspring/decimal"
-)
+import "time"
 
 // State of an instance. The first four are in flight.
 type State uint8
@@ -83,9 +79,9 @@ type Occurrence struct {
 	ID       string
 	Sequence string
 	System   string
-	AsOf     Time                // Signal.AsOf
-	Hash     uint64              // Signal.ContentHash: which of two copies counts
-	Amount   decimal.NullDecimal // set where the signal has amount and currency
+	AsOf     Time   // Signal.AsOf
+	Hash     uint64 // Signal.ContentHash: which of two copies counts
+	Amount   Amount // set where the signal has amount and currency
 	Currency string
 	Segments []string // parallel to Flow.Segments, "" where absent; nil for none at all
 	Child    string   // of a step with Each; "" is a child of its own
@@ -150,7 +146,7 @@ type Instance struct {
 	Failures   []Failure     // failed tries, in order
 	Deviations []Deviation   // without repeats, in the order of the constants
 	Conforming bool          // completed, and no deviation
-	Amount     decimal.NullDecimal
+	Amount     Amount
 	Currency   string
 	Segments   []string // parallel to Flow.Segments
 	NextChange Time     // when the verdict changes if nothing arrives; NoTime for never

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"slices"
 	"time"
-
-	"github.com/shopspring/decimal"
 )
 
 // InstanceRecord is an instance as it is stored and shown: steps by id instead of
@@ -38,7 +36,7 @@ type InstanceRecord struct {
 	PathFor     time.Duration // from the first to the last of Path
 	Deviations  []Deviation
 	Conforming  bool
-	Amount      decimal.NullDecimal
+	Amount      Amount
 	Currency    string
 	Segments    map[string]string
 	AsOf        Time // instant of the verdict

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/shopspring/decimal"
 )
 
 // Set is a compiled index over the flows that run together. It is immutable: a change of
@@ -204,7 +202,7 @@ func (f *Flow) occurValue(sig *Signal, o *Occurrence) {
 		return
 	}
 	v, _ = sig.Lookup(f.Amount)
-	if amount, ok := ParseAmount(v); ok {
-		o.Amount, o.Currency = decimal.NewNullDecimal(amount), currency
+	if amount := readAmount(v); amount.Valid {
+		o.Amount, o.Currency = amount, currency
 	}
 }

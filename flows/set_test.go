@@ -208,7 +208,7 @@ func TestOccur(t *testing.T) {
 		Step: 1, At: at.Add(time.Second), Start: at, Failed: true, ID: "t:s", Sequence: "7", System: "payments", AsOf: 5, Hash: sig.ContentHash(),
 		Amount: got.Amount, Currency: "EUR", Segments: []string{"", "web"},
 	}
-	if diff := cmp.Diff(want, got); diff != "" || got.Amount.Decimal.String() != "40.1" || !got.Amount.Valid {
+	if diff := cmp.Diff(want, got); diff != "" || got.Amount.String() != "40.1" || !got.Amount.Valid {
 		t.Errorf("%s, %v", diff, got.Amount)
 	}
 	for _, attributes := range []map[string]any{

@@ -26,21 +26,23 @@ func init() {
 }
 
 // Add adds an amount (sign 1) or takes it out (-1).
-func (s Sums) Add(currency string, amount decimal.Decimal, sign int) {
+func (s Sums) Add(currency string, amount Amount, sign int) {
 	total := s[currency]
 	if total == nil {
 		total = &sum{}
 		s[currency] = total
 	}
-	shift := int(amount.Exponent()) + sumScale
-	if shift < 0 || amount.NumDigits()+shift > sumDigits {
+	units, exponent, small := amount.Small()
+	shift := int(exponent) + sumScale
+	if !small || shift < 0 || shift > sumDigits || max(units, -units) >= tens[sumDigits-shift] {
+		exact := amount.Decimal()
 		if sign < 0 {
-			amount = amount.Neg()
+			exact = exact.Neg()
 		}
-		total.rest = total.rest.Add(amount)
+		total.rest = total.rest.Add(exact)
 		return
 	}
-	total.units += int64(sign) * amount.CoefficientInt64() * tens[shift]
+	total.units += int64(sign) * units * tens[shift]
 	if total.units > 1<<62 || total.units < -1<<62 {
 		total.rest, total.units = total.exact(), 0
 	}

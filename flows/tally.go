@@ -210,9 +210,9 @@ func (g *Gauges) Count(in *Instance, now Time, sign int) {
 	}
 	if in.Amount.Valid {
 		g.WithValue += sign
-		g.value.Add(in.Currency, in.Amount.Decimal, sign)
+		g.value.Add(in.Currency, in.Amount, sign)
 		if in.State == Stuck {
-			g.atRisk.Add(in.Currency, in.Amount.Decimal, sign)
+			g.atRisk.Add(in.Currency, in.Amount, sign)
 		}
 	}
 	for _, w := range in.WaitingOn {

@@ -46,8 +46,7 @@ func TestHealthCountsMoneyExactly(t *testing.T) {
 	f := order()
 	paid := at(0, 0)
 	paid.Currency = "EUR"
-	paid.Amount.Valid = true
-	paid.Amount.Decimal = paid.Amount.Decimal.Add(dec("0.1"))
+	paid.Amount = NewAmount(dec("0.1"))
 	h := healthAt(f, 20*minute, []Occurrence{paid}, []Occurrence{paid}, []Occurrence{paid}, []Occurrence{at(0, 19)})
 	if got := inText(h.ValueInFlight); got != `{"EUR":"0.30"}` {
 		t.Errorf("in flight %s", got)
@@ -85,7 +84,7 @@ func TestMoneySumsExactly(t *testing.T) {
 			if sums[in.Currency] == nil {
 				sums[in.Currency] = new(big.Int)
 			}
-			exact := in.Amount.Decimal.Shift(scale).BigInt()
+			exact := in.Amount.Decimal().Shift(scale).BigInt()
 			sums[in.Currency].Add(sums[in.Currency], exact.Mul(exact, big.NewInt(int64(sign))))
 		}
 		for range rng.IntN(60) {
@@ -99,11 +98,11 @@ func TestMoneySumsExactly(t *testing.T) {
 			switch n := rng.Int64() >> rng.IntN(64); rng.IntN(4) {
 			case 0:
 			case 1:
-				in.Amount.Decimal, in.Amount.Valid = ParseAmount(float64(n%1e7) / 100)
+				in.Amount = readAmount(float64(n%1e7) / 100)
 			case 2:
-				in.Amount.Decimal, in.Amount.Valid = ParseAmount(-n)
+				in.Amount = readAmount(-n)
 			default:
-				in.Amount.Decimal, in.Amount.Valid = decimal.New(n, -int32(rng.IntN(scale))), true
+				in.Amount = NewAmount(decimal.New(n, -int32(rng.IntN(scale))))
 			}
 			change(&in, 1)
 			there = append(there, in)

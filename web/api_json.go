@@ -95,7 +95,7 @@ func valueOf(r *flows.InstanceRecord) flows.Money {
 	if !r.Amount.Valid {
 		return flows.Money{}
 	}
-	return flows.Money{r.Currency: r.Amount.Decimal}
+	return flows.Money{r.Currency: r.Amount.Decimal()}
 }
 
 // secondsSince is how long t is past at asOf, never negative.

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/shopspring/decimal"
-
 	"throughline/flows"
 )
 
@@ -50,7 +48,7 @@ func filled(t *testing.T) *house {
 	done := stuckRecord()
 	done.Key, done.State, done.Reason, done.ReasonStep, done.System = "SO-2", flows.Completed, "", "", ""
 	done.StuckSince, done.EndedAt, done.WaitingOn = flows.NoTime, noon.Add(-time.Minute), nil
-	done.Recovered, done.Deviations, done.Amount = true, []flows.Deviation{flows.DeviationSkipped}, decimal.NullDecimal{}
+	done.Recovered, done.Deviations, done.Amount = true, []flows.Deviation{flows.DeviationSkipped}, flows.Amount{}
 	done.Currency, done.Segments = "", nil
 	h.history.page = flows.InstancePage{Instances: []flows.InstanceRecord{stuckRecord(), done}, Next: "abc", AsOf: noon.Add(time.Minute)}
 	h.history.detail = stuckDetail()

@@ -183,7 +183,7 @@ func stuckRecord() flows.InstanceRecord {
 		StuckSince: due.Add(15 * time.Minute), StuckFor: 45 * time.Minute, StartedAt: due, LastAt: due, EndedAt: flows.NoTime,
 		HeldSince: flows.NoTime, HeldUntil: flows.NoTime,
 		WaitingOn: []flows.WaitingRecord{{Step: "paid", System: "payments", DueAt: due, Deadline: due.Add(15 * time.Minute), Expected: 1}},
-		Path:      []string{"placed"}, Amount: decimal.NewNullDecimal(decimal.RequireFromString("400.4")), Currency: "EUR",
+		Path:      []string{"placed"}, Amount: flows.NewAmount(decimal.RequireFromString("400.4")), Currency: "EUR",
 		Segments: map[string]string{"region": "EU"}, AsOf: noon,
 	}
 }

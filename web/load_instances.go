@@ -116,7 +116,7 @@ func instanceCells(r *flows.InstanceRecord, asOf flows.Time) []string {
 	}
 	amount := ""
 	if r.Amount.Valid {
-		amount = flows.FormatAmount(r.Currency, r.Amount.Decimal)
+		amount = flows.FormatAmount(r.Currency, r.Amount.Decimal())
 	}
 	deviations := make([]string, len(r.Deviations))
 	for i, d := range r.Deviations {

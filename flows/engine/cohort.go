@@ -48,7 +48,7 @@ func (fs *flowState) join(in *instance, folded *flows.Instance) {
 	all := len(c.longest) == len(c.members)
 	c.shown, in.cohort, in.memberAt = nil, c, int32(len(c.members))
 	c.members = append(c.members, m)
-	c.atRisk.Add(folded.Currency, folded.Amount.Decimal, 1)
+	c.atRisk.Add(folded.Currency, folded.Amount, 1)
 	if last := len(c.longest) - 1; all || last >= 0 && longer(m, c.longest[last]) < 0 {
 		c.lists(m)
 	}
@@ -64,7 +64,7 @@ func (fs *flowState) join(in *instance, folded *flows.Instance) {
 func (fs *flowState) leave(in *instance, before *flows.Instance) {
 	c := in.cohort
 	gone, last := &c.members[in.memberAt], len(c.members)-1
-	c.atRisk.Add(before.Currency, before.Amount.Decimal, -1)
+	c.atRisk.Add(before.Currency, before.Amount, -1)
 	if at, ok := slices.BinarySearchFunc(c.longest, *gone, longer); ok {
 		c.longest = slices.Delete(c.longest, at, at+1)
 	}

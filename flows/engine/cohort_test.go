@@ -68,7 +68,7 @@ func compareCohorts(t *testing.T, e *Engine) {
 			if oldest == flows.NoTime || r.StartedAt < oldest {
 				oldest = r.StartedAt
 			}
-			risk.Add(r.Currency, r.Amount.Decimal, 1)
+			risk.Add(r.Currency, r.Amount, 1)
 		}
 		equal(t, keys, c.Keys)
 		if c.Count != len(all) || c.Since != all[0].StuckSince || c.Oldest != oldest {

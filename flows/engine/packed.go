@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"math/big"
@@ -185,7 +186,7 @@ func (n *names) appendRare(b []byte, o *flows.Occurrence) []byte {
 	b = binary.AppendVarint(b, int64(o.AsOf))
 	b = n.append(b, o.Currency)
 	if o.Amount.Valid {
-		b = appendAmount(b, o.Amount.Decimal)
+		b = appendAmount(b, o.Amount)
 	} else {
 		b = append(b, 0)
 	}
@@ -205,18 +206,16 @@ func (r *unpacker) hash() uint64 {
 	return uint64(h[0]) | uint64(h[1])<<8 | uint64(h[2])<<16 | uint64(h[3])<<24 | uint64(h[4])<<32
 }
 
-// smallAmount is how many digits fit in 64 bits; most amounts have fewer.
-const smallAmount = 18
-
-func appendAmount(b []byte, amount decimal.Decimal) []byte {
-	b = append(b, byte(amount.Sign()+2)) // 1 to 3; 0 is no amount
-	b = binary.AppendVarint(b, int64(amount.Exponent()))
-	if amount.NumDigits() > smallAmount {
-		return appendText(b, string(amount.Coefficient().Bytes()))
+func appendAmount(b []byte, amount flows.Amount) []byte {
+	units, exponent, small := amount.Small()
+	if !small {
+		exact := amount.Decimal()
+		b = binary.AppendVarint(append(b, byte(exact.Sign()+2)), int64(exact.Exponent()))
+		return appendText(b, string(exact.Coefficient().Bytes()))
 	}
+	b = binary.AppendVarint(append(b, byte(cmp.Compare(units, 0)+2)), int64(exponent)) // 1 to 3; 0 is no amount
 	var digits [8]byte
-	c := amount.CoefficientInt64()
-	binary.BigEndian.PutUint64(digits[:], uint64(max(c, -c)))
+	binary.BigEndian.PutUint64(digits[:], uint64(max(units, -units)))
 	text := digits[:]
 	for len(text) > 0 && text[0] == 0 {
 		text = text[1:]
@@ -343,28 +342,26 @@ func (r *unpacker) rare(o *flows.Occurrence) {
 		if exponent < -maxExponent || exponent > maxExponent {
 			exponent, r.bad = 0, true
 		}
-		o.Amount = decimal.NewNullDecimal(amountOf(r.text(), sign == 1, exponent))
+		o.Amount = amountOf(r.text(), sign == 1, exponent)
 	}
 	o.Segments, o.Expect, o.Child = r.list(), r.list(), r.text()
 }
 
 // amountOf is the way back from appendAmount.
-func amountOf(digits string, negative bool, exponent int32) decimal.Decimal {
-	if len(digits) < 8 {
-		c := int64(0)
-		for i := range len(digits) {
-			c = c<<8 | int64(digits[i])
-		}
-		if negative {
-			c = -c
-		}
-		return decimal.New(c, exponent)
+func amountOf(digits string, negative bool, exponent int32) flows.Amount {
+	sign := int64(1)
+	if negative {
+		sign = -1
+	}
+	units := uint64(0)
+	for i := 0; i < len(digits) && len(digits) <= 8; i++ {
+		units = units<<8 | uint64(digits[i])
+	}
+	if len(digits) <= 8 && units < flows.MaxUnits {
+		return flows.SmallAmount(sign*int64(units), exponent)
 	}
 	coefficient := new(big.Int).SetBytes([]byte(digits))
-	if negative {
-		coefficient.Neg(coefficient)
-	}
-	return decimal.NewFromBigInt(coefficient, exponent)
+	return flows.NewAmount(decimal.NewFromBigInt(coefficient.Mul(coefficient, big.NewInt(sign)), exponent))
 }
 
 func (r *unpacker) list() (list []string) {

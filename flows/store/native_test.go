@@ -94,7 +94,7 @@ func TestNativeColumns(t *testing.T) {
 // TestFieldsAsColumns reads what is written of records into the driver's columns, as an
 // insert over the native protocol does.
 func TestFieldsAsColumns(t *testing.T) {
-	amount := decimal.NewNullDecimal(decimal.New(1250, -2))
+	amount := flows.NewAmount(decimal.New(1250, -2))
 	first := columnsOf(t, signalFields, []flows.Signal{
 		{ID: "a", Name: "n", Received: 5, Kind: flows.Span, Keys: []flows.Key{{Type: "order_id", Value: "7"}, {Type: "x", Value: "y"}}, Data: map[string]any{"n": int64(1)}},
 		{ID: "b", Name: "m", Failed: true, Attributes: map[string]any{"s": strings.Repeat("x", 300)}},

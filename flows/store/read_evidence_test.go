@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/shopspring/decimal"
 
 	"throughline/flows"
 )
@@ -66,7 +65,7 @@ func TestShared(t *testing.T) {
 	record := func(key, region string, state flows.State, path ...string) flows.InstanceRecord {
 		r := flows.InstanceRecord{
 			Flow: f.Name, Key: key, State: state, StartedAt: epoch, LastAt: epoch.Add(time.Hour), EndedAt: flows.NoTime, StuckSince: flows.NoTime,
-			HeldSince: flows.NoTime, HeldUntil: flows.NoTime, Path: path, Segments: map[string]string{"region": region}, AsOf: epoch, Amount: decimal.NullDecimal{},
+			HeldSince: flows.NoTime, HeldUntil: flows.NoTime, Path: path, Segments: map[string]string{"region": region}, AsOf: epoch,
 		}
 		if state == flows.Stuck {
 			r.ReasonStep, r.Reason = "paid", flows.ReasonDeadline

@@ -339,12 +339,13 @@ func (r *occurrenceReader) scan(rows driver.Rows) error {
 	}
 	o.Step, o.At, o.Start, o.Failed = int(r.position)-1, flows.Time(r.at), flows.Time(r.start), r.failed != 0
 	o.AsOf, o.Sampled = flows.Time(r.judged), r.sampled != 0
-	o.Amount = decimal.NullDecimal{}
+	o.Amount = flows.Amount{}
 	if r.money != "" {
-		if o.Amount.Decimal, err = decimal.NewFromString(r.money); err != nil {
+		exact, err := decimal.NewFromString(r.money)
+		if err != nil {
 			return fmt.Errorf("amount %q of signal %s/%s: %w", r.money, o.Source, o.ID, err)
 		}
-		o.Amount.Valid = true
+		o.Amount = flows.NewAmount(exact)
 	}
 	if o.Segments, err = splitList(r.cut, r.segments); err != nil {
 		return fmt.Errorf("segments of signal %s/%s: %w", o.Source, o.ID, err)

@@ -93,7 +93,7 @@ func placeOf(sort flows.Sort, r *flows.InstanceRecord) place {
 	case flows.SortValue:
 		p.Negative = math.MaxFloat64 // without a value: last
 		if r.Amount.Valid {
-			p.Negative = -r.Amount.Decimal.InexactFloat64()
+			p.Negative = -r.Amount.Decimal().InexactFloat64()
 		}
 	}
 	return p

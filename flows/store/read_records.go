@@ -67,10 +67,11 @@ func scanInstance(rows driver.Rows) (flows.InstanceRecord, error) {
 		r.Deviations = append(r.Deviations, flows.Deviation(d))
 	}
 	if amount != "" {
-		if r.Amount.Decimal, err = decimal.NewFromString(amount); err != nil {
+		exact, err := decimal.NewFromString(amount)
+		if err != nil {
 			return r, fmt.Errorf("amount %q of instance %s of %s: %w", amount, r.Key, r.Flow, err)
 		}
-		r.Amount.Valid = true
+		r.Amount = flows.NewAmount(exact)
 	}
 	return r, nil
 }

@@ -40,7 +40,7 @@ func BenchmarkInsert(b *testing.B) {
 			b.Fatal(err)
 		}
 		steps[i] = flows.OccurrenceRecord{Flow: "order-to-cash", Key: id, StepID: "placed", Occurrence: flows.Occurrence{
-			At: now, Start: now, Source: "webshop", ID: id, System: "webshop", Amount: decimal.NewNullDecimal(decimal.New(1250, -2)), Currency: "EUR",
+			At: now, Start: now, Source: "webshop", ID: id, System: "webshop", Amount: flows.NewAmount(decimal.New(1250, -2)), Currency: "EUR",
 		}}
 	}
 	spans := packer.Blocks()

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
-	"github.com/shopspring/decimal"
 
 	"throughline/flows"
 )
@@ -111,7 +110,7 @@ func instanceFields(version uint64) []field[flows.InstanceRecord] {
 		integers("path_for", "Int64", func(r *record) uint64 { return uint64(r.PathFor) }),
 		wordLists("deviations", func(r *record) []flows.Deviation { return r.Deviations }, func(d *flows.Deviation) string { return string(*d) }),
 		flags("conforming", "Bool", func(r *record) bool { return r.Conforming }),
-		nullTexts("amount", func(r *record) (string, bool) { return amountText(r.Amount) }),
+		nullTexts("amount", func(r *record) (string, bool) { return r.Amount.String(), r.Amount.Valid }),
 		words("currency", func(r *record) string { return r.Currency }),
 		textMaps("segments", func(r *record) (map[string]string, error) { return r.Segments, nil }),
 		nullInstants("as_of", func(r *record) flows.Time { return r.AsOf }),
@@ -137,7 +136,7 @@ func stepFields(version uint64) []field[flows.OccurrenceRecord] {
 		instants("as_of", func(r *record) flows.Time { return r.AsOf }),
 		integers("hash", "UInt64", func(r *record) uint64 { return r.Hash }),
 		flags("sampled", "Bool", func(r *record) bool { return r.Sampled }),
-		nullTexts("amount", func(r *record) (string, bool) { return amountText(r.Amount) }),
+		nullTexts("amount", func(r *record) (string, bool) { return r.Amount.String(), r.Amount.Valid }),
 		words("currency", func(r *record) string { return r.Currency }),
 		textMaps("segments", func(r *record) (map[string]string, error) { return r.Segments, nil }),
 		strs("child", func(r *record) string { return r.Child }),
@@ -145,14 +144,6 @@ func stepFields(version uint64) []field[flows.OccurrenceRecord] {
 		integers("row_version", "UInt64", func(*record) uint64 { return version }),
 		flags("deleted", "UInt8", func(r *record) bool { return r.Deleted }),
 	}
-}
-
-// amountText is the exact amount in plain decimals, and whether there is one.
-func amountText(a decimal.NullDecimal) (string, bool) {
-	if !a.Valid {
-		return "", false
-	}
-	return a.Decimal.String(), true
 }
 
 func flag(b bool) uint8 {

@@ -156,7 +156,7 @@ func instance(key string) flows.InstanceRecord {
 		},
 		Hold: "on-hold", HeldSince: bounds[0], HeldUntil: flows.NoTime, Reopened: true,
 		Path: []string{"placed", "placed"}, Deviations: []flows.Deviation{flows.DeviationRepeat, flows.DeviationOrder}, Conforming: false,
-		Amount: decimal.NewNullDecimal(decimal.RequireFromString("12345678901234567890123456789012345.000000000000000001")), Currency: "EUR",
+		Amount: flows.NewAmount(decimal.RequireFromString("12345678901234567890123456789012345.000000000000000001")), Currency: "EUR",
 		Segments: map[string]string{"region": "EU", "channel": "'"}, AsOf: bounds[1], Imported: true,
 	}
 }
@@ -217,7 +217,7 @@ func TestOccurrencesReplaceEachOther(t *testing.T) {
 		Flow: "f", Key: "1", StepID: "paid",
 		Occurrence: flows.Occurrence{
 			At: bounds[5], Start: bounds[0], Source: "s", ID: "i", Sequence: "9", System: "x", Hash: math.MaxUint64,
-			Amount: decimal.NewNullDecimal(decimal.RequireFromString("400.40")), Currency: "EUR",
+			Amount: flows.NewAmount(decimal.RequireFromString("400.40")), Currency: "EUR",
 		},
 		Segments: map[string]string{"region": "EU"},
 	}

@@ -221,7 +221,7 @@ func value(in flows.InstanceRecord) string {
 	if !in.Amount.Valid {
 		return ""
 	}
-	return withCurrency(in.Currency, thousands(flows.FormatAmount(in.Currency, in.Amount.Decimal)))
+	return withCurrency(in.Currency, thousands(flows.FormatAmount(in.Currency, in.Amount.Decimal())))
 }
 
 // growthWords say whether it becomes worse.

@@ -198,7 +198,7 @@ func sampleInstance(key, amount string, due flows.Time) flows.InstanceRecord {
 		Flow: "order-to-cash", Key: key, State: flows.Stuck, Reason: flows.ReasonDeadline, ReasonStep: "invoiced", System: "ERP",
 		StuckSince: due.Add(5 * time.Minute), StartedAt: due.Add(-33 * time.Minute), LastAt: due, EndedAt: flows.NoTime,
 		WaitingOn: []flows.WaitingRecord{{Step: "invoiced", System: "ERP", DueAt: due, Deadline: due.Add(5 * time.Minute)}},
-		Amount:    decimal.NewNullDecimal(decimal.RequireFromString(amount)), Currency: "EUR", AsOf: sampleNow,
+		Amount:    flows.NewAmount(decimal.RequireFromString(amount)), Currency: "EUR", AsOf: sampleNow,
 	}
 }
 
