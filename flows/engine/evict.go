@@ -41,24 +41,23 @@ func (e *Engine) Evict(now flows.Time, most int) {
 		if now.Sub(l.at) < leaveAfter {
 			return
 		}
-		e.leaving = slices.Delete(e.leaving, 0, 1)
-		if e.cells.list[l.cell] != l.text {
-			continue
-		}
-		switch p := &e.parcel; e.names.read(e, string(l.text), p) {
-		case nil:
-			if len(p.signals) == 0 {
-				continue
-			}
-			id := p.rowID()
-			if _, under := e.evicting[id]; under { // again, before Leave was told of the last time
-				e.leaveSoon(l.cell, now)
-			} else if e.ended(p) {
-				e.evicting[id] = struct{}{}
-				e.out.evicted = append(e.out.evicted, e.evicted(p, l))
-			}
-		default: // not reached: it was read or written by this process
-		}
+		e.leaving[0], e.leaving = leaving{}, e.leaving[1:]
+		e.evict(l, now)
+	}
+}
+
+// evict owes the row of a component that is to leave memory, if it still may.
+func (e *Engine) evict(l leaving, now flows.Time) {
+	p := &e.parcel
+	if e.cells.list[l.cell] != l.text || e.names.read(e, string(l.text), p) != nil || len(p.signals) == 0 {
+		return
+	}
+	id := p.rowID()
+	if _, under := e.evicting[id]; under { // again, before Leave was told of the last time
+		e.leaveSoon(l.cell, now)
+	} else if e.ended(p) {
+		e.evicting[id] = struct{}{}
+		e.out.evicted = append(e.out.evicted, e.evicted(p, l))
 	}
 }
 
