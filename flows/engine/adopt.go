@@ -117,6 +117,9 @@ func (e *Engine) recount(p *parcel) {
 		for j := range p.signals[i].hits {
 			h := &p.signals[i].hits[j]
 			c := e.newProducer(h.fs, &h.occurrence, h.fs.flow.SignalName(h.occurrence.Step))
+			if _, counted := e.waitsOnDisk(c, h.fs, h.occurrence.At, h.received); counted && len(h.targets) == 0 {
+				continue
+			}
 			c.Signals++
 			if !h.traced {
 				c.Keyed++

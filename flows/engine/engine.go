@@ -62,6 +62,10 @@ type Engine struct {
 	waiting   waitingQueue       // for a link or a key
 	stale     []*held            // to be placed anew by flush
 	bySig     map[uint64][]*held // see heldBefore; nil while not needed
+	spilling  []*held            // scratch
+	spillAt   int                // in waiting: where spill goes on
+	onDisk    map[onDisk]int     // signals that wait there
+	diskHour  int64              // of the last look at onDisk
 	producers map[producerID]*producer
 	expelled  []*producer // by the retraction under way
 	common    []CommonKey
@@ -82,6 +86,7 @@ type Stats struct {
 	Ambiguous  int // of those, the ones whose trace has several keys
 	Unplaced   int // signals that are to be placed anew, by the next calls
 	GivenUp    int // signals that waited too long, or among too many
+	Spilled    int // signals that left memory while they waited
 	Ignored    int // signals that match no step, or carry no key of the flow
 	Common     int // keys with more partners than they may have: their links are void
 
@@ -135,6 +140,7 @@ func (e *Engine) reset(h hasher) {
 	e.graph, e.copies, e.traces, e.waiting = newGraph(h), newCopies(h), newTraces(), nil
 	e.cells, e.save, e.leaving, e.evicting = cells{}, saving{round: 1}, nil, map[uint64]struct{}{}
 	e.producers, e.common = map[producerID]*producer{}, nil
+	e.onDisk, e.spillAt = map[onDisk]int{}, 0
 	e.stale, e.bySig = nil, nil
 	e.stats.Waiting, e.stats.Ambiguous = 0, 0
 }

@@ -36,6 +36,7 @@ type leaving struct {
 // Evict owes the rows of components that are to leave memory by now, looking at about so
 // many. They leave when Leave says that these rows are stored.
 func (e *Engine) Evict(now flows.Time, most int) {
+	e.spill(now, most)
 	for ; len(e.leaving) > 0 && most > 0 && !e.save.unfit; most-- {
 		l := e.leaving[0]
 		if now.Sub(l.at) < leaveAfter {

@@ -373,6 +373,9 @@ func (w *waking) held(s *parcelSignal, hit *parcelHit, ids []nodeID, l *lineage)
 		h.rest = &unsettled{producer: e.producer(h.fs, &o), received: hit.received, at: -1}
 		if len(hit.targets) == 0 {
 			h.rest.occurrence = e.packOne(&o)
+			if e.back(h, o.At) && e.returning {
+				return
+			}
 		}
 		if hit.traced {
 			h.rest.trace = l
