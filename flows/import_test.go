@@ -29,3 +29,19 @@ func TestImportedHistoryCountsInItsFlowOnly(t *testing.T) {
 		t.Errorf("live: %d hits", len(hits))
 	}
 }
+
+// An instance made of imports alone is judged at the greatest of their times, whatever the
+// order; one with a live signal at now.
+func TestClockIsTheLatestImport(t *testing.T) {
+	imported := func(at, asOf Time) Occurrence { return Occurrence{At: at, AsOf: asOf} }
+	f := func(want Time, occurrences ...Occurrence) {
+		t.Helper()
+		if got := Clock(occurrences, 1000); got != want {
+			t.Errorf("judged at %d, not %d", got, want)
+		}
+	}
+	f(70, imported(1, 70), imported(2, 50))
+	f(70, imported(1, 50), imported(2, 70))
+	f(1000, imported(1, 70), imported(2, 0))
+	f(1000)
+}

@@ -194,3 +194,27 @@ func TestKaplanMeierCountsTheOpenAsCensored(t *testing.T) {
 		t.Errorf("p50 %v", *e.P50)
 	}
 }
+
+// The law's own number: below 1,000 values every percentile is one of them (FLOWS.md section 8).
+func TestSketchIsExactBelowAThousand(t *testing.T) {
+	var s Sketch
+	for i := range 999 {
+		s.Add(time.Duration(i+1) * 1_000_003)
+	}
+	d := s.Distribution()
+	for rank, got := range map[int]*float64{500: d.P50, 900: d.P90, 990: d.P99} {
+		if want := float64(rank*1_000_003) / 1e9; *got != want {
+			t.Errorf("value %d of 999 is %v, not %v", rank, *got, want)
+		}
+	}
+}
+
+// At equal times the finished come first: who is as old was at risk still.
+func TestKaplanMeierOfEqualTimes(t *testing.T) {
+	var done, open Sketch
+	done.Add(time.Minute)
+	open.Add(time.Minute)
+	if e := KaplanMeier(&done, &open); e.P50 == nil || *e.P50 != 60 || e.P90 != nil {
+		t.Errorf("one of two finished: %+v", e)
+	}
+}

@@ -42,7 +42,6 @@ func (e *Engine) spill(now flows.Time, most int) {
 			e.spillAt = 0
 		}
 		h := e.waiting[e.spillAt]
-		e.spillAt++ // to one that waits about as long: one that may not leave holds up no other
 		p := part{nodePart, 0}
 		switch {
 		case len(h.keys) > 0:
@@ -50,8 +49,8 @@ func (e *Engine) spill(now flows.Time, most int) {
 		case h.rest.trace != nil:
 			p = part{groupPart, h.rest.trace.all()[0].index}
 		}
-		if m := e.members(p); m != nil && m.onlyWaits(e) {
-			e.spillComponent(m, now)
+		if m := e.members(p); m == nil || !m.onlyWaits(e) || !e.spillComponent(m, now) {
+			e.spillAt++ // to one that waits about as long: one that may not leave holds up no other
 		}
 	}
 }
@@ -69,7 +68,7 @@ func (m *members) onlyWaits(e *Engine) bool {
 	return true
 }
 
-func (e *Engine) spillComponent(m *members, now flows.Time) {
+func (e *Engine) spillComponent(m *members, now flows.Time) (left bool) {
 	waited := e.spilling[:0]
 	for _, h := range m.helds {
 		if h.rest != nil {
@@ -93,6 +92,7 @@ func (e *Engine) spillComponent(m *members, now flows.Time) {
 	if number != 0 {
 		e.evict(leaving{number, e.cells.list[number], now}, now)
 	}
+	return number != 0
 }
 
 // waitOn has a signal be among those that wait, with what it has noted of that.

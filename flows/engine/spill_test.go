@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -152,6 +154,55 @@ func TestSpilledLaw(t *testing.T) {
 	}
 	if count < 300 {
 		t.Errorf("only %d were spilled: this shows too little", count)
+	}
+}
+
+// Half of what may wait in memory does; the first to be given up leave first.
+func TestSpillLeavesHalf(t *testing.T) {
+	l := newLeavingScene(t, keyedSet(t, "", spillFile))
+	l.e.limits.waiting = 10
+	for i := range 8 {
+		s := parcelSent(i, 1)
+		s.Received += flows.Time(i) * minute
+		l.send(s)
+	}
+	l.save()
+	l.e.Evict(l.now, 100)
+	if s := l.e.Stats(); s.Waiting != 5 || s.Spilled != 3 {
+		t.Errorf("%+v", s)
+	}
+	l.e.Leave(l.e.Take().Evicted)
+	for i := range 3 {
+		late := parcelSold(i, 2)
+		if err := l.set.AssignKeys(&late); err != nil {
+			t.Fatal(err)
+		}
+		if l.e.Missing([]flows.Signal{late}) == nil {
+			t.Errorf("%d has not left", i)
+		}
+	}
+}
+
+// What was given up in one flow is still what it is in another: a smaller copy takes its place.
+func TestGivenUpInOneFlowOnly(t *testing.T) {
+	other := strings.NewReplacer("sale", "long", "expire: 6h", "expire: 90h").Replace(spillFile)
+	batch := "flow: batch\nkey: parcel\nsteps:\n  - {id: sent, match: {event: sent}}\n"
+	for what, file := range map[string]string{"waits": other, "is in an instance": batch} {
+		l := newLeavingScene(t, keyedSet(t, "", spillFile, file))
+		l.send(parcelSent(1, 1))
+		l.now = 2000 * minute
+		l.e.Advance(l.now)
+		if l.e.Stats().GivenUp != 1 {
+			t.Fatalf("%s: %+v", what, l.e.Stats())
+		}
+		smaller := parcelSent(1, 0)
+		smaller.Data = map[string]any{"parcel": "2"}
+		l.send(smaller, parcelSold(1, 3))
+		for _, r := range records(l.e) {
+			if r.Key == "1" && slices.Contains(r.Path, "sent") && !r.Deleted {
+				t.Errorf("%s: a copy that does not count is in %s: %v", what, r.Flow, r.Path)
+			}
+		}
 	}
 }
 
