@@ -81,6 +81,7 @@ func (r *runner) putInForce(set *flows.Set) {
 		switch {
 		case !ok:
 			r.hub.Drop(f.Name)
+			r.writer.rollUps.gone(f.Name)
 		case now.Version != f.Version && !slices.Contains(empty, f.Name):
 			changed = append(changed, f.Name)
 			r.log.Info("flow definition in force: instances are folded anew", "flow", f.Name)

@@ -31,7 +31,7 @@ type rollUps struct {
 	torn        []store.RollUpGeneration          // to be told before anything else is written
 	ran         map[flowVersion]bool              // that were in force at some time
 	again       map[string]bool                   // flows whose version in force was so before
-	living      map[string][]uint64               // of flows that began anew: their generation, and the one before it, which somebody may be reading
+	living      map[string][]uint64               // of flows that began anew: their generation, and the one before it, which somebody may be reading; of those gone, none
 }
 
 type flowVersion struct{ flow, version string }
@@ -56,6 +56,25 @@ func (u *rollUps) tear(flow string) {
 	}
 }
 
+// gone has the roll-ups of a flow removed whose file is gone: nobody can ask for them, and
+// they begin anew should it come back.
+func (u *rollUps) gone(flow string) {
+	if _, ok := u.generations[flow]; !ok {
+		return
+	}
+	u.tear(flow)
+	delete(u.generations, flow)
+	u.die(flow, nil)
+}
+
+// die has all roll-ups of a flow removed but those of the generations that live.
+func (u *rollUps) die(flow string, living []uint64) {
+	if u.living == nil {
+		u.living = map[string][]uint64{}
+	}
+	u.living[flow] = living
+}
+
 // take is what a job writes: the differences, and the generations where these changed.
 // Where a version is in force again, instances that ended under it before keep it, and are
 // not in the roll-ups.
@@ -66,14 +85,14 @@ func (u *rollUps) take(rolled []engine.Rolled, version uint64) (rows []store.Rol
 			if u.generations == nil {
 				u.generations = map[string]store.RollUpGeneration{}
 			}
-			if u.living == nil {
-				u.living = map[string][]uint64{}
-			}
-			u.living[r.Flow] = []uint64{version, u.generations[r.Flow].Generation}
+			u.die(r.Flow, []uint64{version, u.generations[r.Flow].Generation})
 			u.generations[r.Flow] = store.RollUpGeneration{Flow: r.Flow, Generation: version, Version: r.Version, Whole: !u.again[r.Flow]}
 			changed = true
 		}
 		generation := u.generations[r.Flow].Generation
+		if generation == 0 { // of before its file was gone
+			continue
+		}
 		rows = slices.Grow(rows, len(r.Changes))
 		for _, change := range r.Changes {
 			rows = append(rows, store.RollUpRow{Flow: r.Flow, Generation: generation, RollUp: change})
@@ -85,7 +104,8 @@ func (u *rollUps) take(rolled []engine.Rolled, version uint64) (rows []store.Rol
 	return rows, generations
 }
 
-func (u *rollUps) list() (list []store.RollUpGeneration) {
+func (u *rollUps) list() []store.RollUpGeneration {
+	list := make([]store.RollUpGeneration, 0, len(u.generations)) // none are a list too
 	for _, g := range u.generations {
 		list = append(list, g)
 	}

@@ -22,6 +22,7 @@ import (
 	"throughline/flows/store/chdb"
 	"throughline/ingest/bus"
 	"throughline/migrations"
+	"throughline/web"
 )
 
 // failing is a ClickHouse that fails from some insert on: before it has it, or after, when
@@ -234,13 +235,39 @@ func TestDeadRollUpsAreRemoved(t *testing.T) {
 		await(2)
 	}
 	want := rolledLines(t, tables, "orders")
-	again := savedRunner(t, r.engine.Set(), tables)
-	again.applied = 1
-	if ok, err := again.adopt(t.Context()); !ok || err != nil {
-		t.Fatalf("adopted %v: %v", ok, err)
+	restart := func() *runner {
+		again := savedRunner(t, r.engine.Set(), tables)
+		again.applied, again.hub = 1, web.NewHub()
+		if ok, err := again.adopt(t.Context()); !ok || err != nil {
+			t.Fatalf("adopted %v: %v", ok, err)
+		}
+		return again
 	}
+	again := restart()
 	await(1)
 	if diff := gocmp.Diff(want, rolledLines(t, tables, "orders")); diff != "" || len(want) == 0 {
 		t.Errorf("before the restart %d lines; -before +after\n%s", len(want), diff)
+	}
+
+	r = again
+	none, err := flows.NewSet(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, title := range []string{"T4", "T5"} { // the file is gone, and comes back as it was, or with another text
+		r.putInForce(none)
+		r.settleSaved(t, now)
+		await(0)
+		if lines := rolledLines(t, tables, "orders"); len(lines) > 0 {
+			t.Errorf("of a flow that is gone %d lines count", len(lines))
+		}
+		r.putInForce(set(title))
+		r.unfilled = nil
+		r.apply(bus.Delivery{Batch: flows.Batch{Signals: []flows.Signal{orderSignal(t, r.engine.Set(), "order.placed", "B"+title, now)}}, Last: 2})
+		r.settleSaved(t, now)
+		await(1)
+		if whole := len(rolledLines(t, tables, "orders")) > 0; whole != (title == "T5") {
+			t.Errorf("%s came back: its roll-ups count: %v", title, whole)
+		}
 	}
 }
