@@ -17,12 +17,19 @@ import (
 	"throughline/flows/store/chdb"
 )
 
-// runAsMain makes the test binary the program itself, for tests that kill it.
-const runAsMain = "THROUGHLINE_TEST_RUN_AS_MAIN"
+// runAsMain makes the test binary the program itself, for tests that kill it. One that settles
+// soon waits two seconds, not thirty, until its state counts as whole after a start.
+const (
+	runAsMain    = "THROUGHLINE_TEST_RUN_AS_MAIN"
+	settlingSoon = "soon"
+)
 
 func TestMain(m *testing.M) {
 	chdb.Main()
-	if os.Getenv(runAsMain) != "" {
+	if how := os.Getenv(runAsMain); how != "" {
+		if how == settlingSoon {
+			settleAfter = 2 * time.Second
+		}
 		main()
 	}
 	os.Exit(m.Run())

@@ -101,7 +101,7 @@ func TestEndedInstancesKeepTheirVersionUntilBackfill(t *testing.T) {
 	p.kill()
 	third := strings.Replace(checkedFlow, "within: 3s", "within: 2h", 1)
 	writeFlow(t, dir, "orders", third)
-	p = runProgram(t, dir, nil)
+	p = runProgram(t, dir, map[string]string{runAsMain: settlingSoon})
 	p.eventually("the third file is in force", 5*time.Second, func() bool { return p.version("orders") != second })
 	version := p.version("orders")
 	is("kept after a kill and another file", map[string]int{"completed " + first: keptOrders, "open " + version: 5}, compliant)
@@ -195,7 +195,7 @@ func TestBackfillIsResumed(t *testing.T) {
 		t.Errorf("twice at a time: %d", status)
 	}
 	p.kill() // while it waits until the state is whole
-	p = runProgram(t, dir, nil)
+	p = runProgram(t, dir, map[string]string{runAsMain: settlingSoon})
 	p.eventually("it goes on", 60*time.Second, func() bool {
 		p.get("/api/v1/flows/orders/backfill", &s)
 		return s.State == backfillDone

@@ -13,6 +13,7 @@ func TestClockJumpsBack(t *testing.T) {
 	dir := dataFolder(t, map[string]string{"orders": ordersFlow})
 	server := clickhouse(t, t.TempDir())
 	settings := external(t, server.Addr(), server.Password)
+	settings[runAsMain] = settlingSoon
 	const n = 200
 	p := runProgram(t, dir, settings)
 	p.awaitClickHouse()

@@ -124,31 +124,60 @@ func storesNothing(t *testing.T, s *store.Store, texts ...string) {
 	}
 }
 
+// erasables is a program beside a ClickHouse of its own, with the orders of sellErasable.
+type erasables struct {
+	*program
+	env     map[string]string
+	tables  *store.Store
+	numbers string // before anything was erased
+}
+
+func startErasables(t *testing.T) *erasables {
+	t.Helper()
+	db := clickhouse(t, t.TempDir())
+	e := &erasables{env: external(t, db.Addr(), db.Password)}
+	e.env[runAsMain] = settlingSoon
+	e.program = runProgram(t, dataFolder(t, map[string]string{"orders": erasableFlow}), e.env)
+	e.awaitClickHouse()
+	e.tables = openTables(t, db)
+	sellErasable(&e.house)
+	e.eventually("all are stored, and one is stuck", 20*time.Second, func() bool {
+		a := e.health("orders", "window=all")
+		return a.Completed == 3 && a.Stuck == 1 && e.health("orders", "window=1h").Stuck == 1 && askTable(t, e.tables, "SELECT count() FROM "+e.tables.Database()+".signals") == 18
+	})
+	e.numbers = e.house.numbers()
+	return e
+}
+
+// comeBack starts the program again that was killed, and has it hear the same once more.
+func (e *erasables) comeBack() {
+	e.t.Helper()
+	e.program = runProgram(e.t, e.dir, e.env)
+	e.awaitClickHouse()
+	sellErasable(&e.house) // repeats, at once
+}
+
+func (e *erasables) whole() {
+	e.t.Helper()
+	e.eventually("the state is whole", 60*time.Second, func() bool { state, _ := e.part("engine"); return state == "ok" })
+}
+
+func (e *erasables) unchanged(when string) {
+	e.t.Helper()
+	if got := e.house.numbers(); got != e.numbers {
+		e.t.Errorf("%s: the numbers were\n%s\nand are\n%s", when, e.numbers, got)
+	}
+}
+
 // A person is erased: their timeline is 404, the counts unchanged. Over a restart, a kill and
 // a changed file too; a repeat brings nothing back, and what comes new begins anew.
 func TestErasedIsForgottenAndCounted(t *testing.T) {
 	if testing.Short() {
-		t.Skip("waits until the state counts as whole again")
+		t.Skip("starts and erases for a while")
 	}
 	t.Parallel()
-	dir := dataFolder(t, map[string]string{"orders": erasableFlow})
-	db := clickhouse(t, t.TempDir())
-	env := external(t, db.Addr(), db.Password)
-	p := runProgram(t, dir, env)
-	p.awaitClickHouse()
-	s := openTables(t, db)
-	sellErasable(&p.house)
-	p.eventually("all are stored, and one is stuck", 20*time.Second, func() bool {
-		a := p.health("orders", "window=all")
-		return a.Completed == 3 && a.Stuck == 1 && p.health("orders", "window=1h").Stuck == 1 && askTable(t, s, "SELECT count() FROM "+s.Database()+".signals") == 18
-	})
-	numbers := p.numbers()
-	unchanged := func(when string) {
-		t.Helper()
-		if got := p.numbers(); got != numbers {
-			t.Errorf("%s: the numbers were\n%s\nand are\n%s", when, numbers, got)
-		}
-	}
+	p := startErasables(t)
+	s := p.tables
 	gone := func(when, key string) {
 		t.Helper()
 		if status, body := p.call(http.MethodGet, "/api/v1/timeline?key="+url.QueryEscape(key), "", nil); status != http.StatusNotFound {
@@ -160,7 +189,7 @@ func TestErasedIsForgottenAndCounted(t *testing.T) {
 		t.Errorf("erased: %+v", got)
 	}
 	gone("erased", "order_id:"+erasedOrder)
-	unchanged("erased")
+	p.unchanged("erased")
 	p.saysNothing(erasedOrder)
 	storesNothing(t, s, erasedOrder)
 	if status, _ := p.call(http.MethodDelete, "/api/v1/keys/"+url.PathEscape("order_id:"+erasedOrder), "", nil); status != http.StatusNotFound {
@@ -172,7 +201,7 @@ func TestErasedIsForgottenAndCounted(t *testing.T) {
 		t.Errorf("erased: %+v", got)
 	}
 	gone("erased", "customer_id:"+erasedCustomer)
-	unchanged("the customer is erased")
+	p.unchanged("the customer is erased")
 	p.saysNothing(erasedCustomer, "Secret Street", erasedOrder)
 	storesNothing(t, s, erasedCustomer, "Secret Street", erasedOrder)
 	if a, ok := p.instance("orders", "A-1"); !ok || a.State != "completed" || a.Value["EUR"] != "12.50" {
@@ -180,14 +209,12 @@ func TestErasedIsForgottenAndCounted(t *testing.T) {
 	}
 
 	p.kill()
-	p = runProgram(t, dir, env)
-	p.awaitClickHouse()
-	sellErasable(&p.house)
-	p.eventually("the state is whole", 60*time.Second, func() bool { state, _ := p.part("engine"); return state == "ok" })
+	p.comeBack()
+	p.whole()
 	gone("restarted", "customer_id:"+erasedCustomer)
-	unchanged("restarted")
+	p.unchanged("restarted")
 
-	writeFlow(t, dir, "orders", strings.Replace(erasableFlow, "title: Orders", "title: Sales\nidle: 300d", 1)+"  - {id: rated, match: {event: order.rated}, optional: true}\n")
+	writeFlow(t, p.dir, "orders", strings.Replace(erasableFlow, "title: Orders", "title: Sales\nidle: 300d", 1)+"  - {id: rated, match: {event: order.rated}, optional: true}\n")
 	p.eventually("the other file is in force", 10*time.Second, func() bool {
 		_, body := p.call(http.MethodGet, "/api/v1/flows", "", nil)
 		return strings.Contains(string(body), "Sales")
@@ -213,21 +240,11 @@ func TestErasedIsForgottenAndCounted(t *testing.T) {
 // nothing is seen of the key any more, and every number is what it was.
 func TestKilledWhileErasing(t *testing.T) {
 	if testing.Short() {
-		t.Skip("waits until the state counts as whole again, a few times")
+		t.Skip("starts and erases again and again")
 	}
 	t.Parallel()
-	dir := dataFolder(t, map[string]string{"orders": erasableFlow})
-	db := clickhouse(t, t.TempDir())
-	env := external(t, db.Addr(), db.Password)
-	p := runProgram(t, dir, env)
-	p.awaitClickHouse()
-	s := openTables(t, db)
-	sellErasable(&p.house)
-	p.eventually("all are stored, and one is stuck", 20*time.Second, func() bool {
-		a := p.health("orders", "window=all")
-		return a.Completed == 3 && a.Stuck == 1 && p.health("orders", "window=1h").Stuck == 1
-	})
-	numbers := p.numbers()
+	p := startErasables(t)
+	s := p.tables
 	key, values := "order_id:"+erasedOrder, []string{erasedOrder}
 	for i, killAt := range []string{
 		"SELECT max(cutoff) FROM %s.erasures",
@@ -260,17 +277,13 @@ func TestKilledWhileErasing(t *testing.T) {
 		p.eventually(fmt.Sprintf("step %d", i), 90*time.Second, func() bool { return askTable(t, s, step) > before })
 		p.kill()
 		<-asked
-		p = runProgram(t, dir, env)
-		p.awaitClickHouse()
-		sellErasable(&p.house) // repeats, at once
+		p.comeBack()
 		p.eventually(fmt.Sprintf("killed at step %d: it is erased", i), 60*time.Second, func() bool {
 			status, _ := p.call(http.MethodGet, "/api/v1/timeline?key="+url.QueryEscape(key), "", nil)
 			return status == http.StatusNotFound && askTable(t, s, "SELECT count() FROM "+s.Database()+".erasures FINAL WHERE NOT done") == 0
 		})
-		p.eventually("the state is whole", 60*time.Second, func() bool { state, _ := p.part("engine"); return state == "ok" })
-		if got := p.numbers(); got != numbers {
-			t.Errorf("killed at step %d: the numbers were\n%s\nand are\n%s", i, numbers, got)
-		}
+		p.whole()
+		p.unchanged(fmt.Sprintf("killed at step %d", i))
 		storesNothing(t, s, values...)
 	}
 }

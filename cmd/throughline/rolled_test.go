@@ -114,14 +114,7 @@ func TestRollUpsOverCrashes(t *testing.T) {
 		t.Skip("some thirty databases")
 	}
 	server := clickhouse(t, t.TempDir())
-	flow, faults := flows.Parse("orders.yaml", []byte(ordersFlow))
-	if len(faults) > 0 {
-		t.Fatal(faults)
-	}
-	set, err := flows.NewSet([]*flows.Flow{flow})
-	if err != nil {
-		t.Fatal(err)
-	}
+	set := ordersSet(t, "Orders")
 	now := flows.At(time.Now())
 	var batches [3][]flows.Signal
 	var all []flows.Signal
@@ -162,15 +155,7 @@ func TestRollUpsOverCrashes(t *testing.T) {
 			_ = r.writer.once(t.Context(), r.writer.take(r.engine, time.Now(), true)) // dies at the insert
 			front.Close()
 			for range 2 {
-				r = savedRunner(t, set, tables)
-				var err error
-				if r.writer.version, err = tables.LatestVersion(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				r.applied = 1
-				if ok, err := r.adopt(t.Context()); !ok || err != nil {
-					t.Fatalf("adopted %v: %v", ok, err)
-				}
+				r = restartedRunner(t, set, tables, 1)
 				for i, batch := range batches[1:] {
 					r.apply(bus.Delivery{Batch: flows.Batch{Signals: slices.Clone(batch)}, Last: uint64(i + 2)})
 					for r.lookDue(t.Context(), time.Now()); r.looking; r.lookDue(t.Context(), time.Now()) {
@@ -197,17 +182,6 @@ func TestRollUpsOverCrashes(t *testing.T) {
 func TestDeadRollUpsAreRemoved(t *testing.T) {
 	tables := newTables(t)
 	now := flows.At(time.Now())
-	set := func(title string) *flows.Set {
-		flow, faults := flows.Parse("orders.yaml", []byte(strings.Replace(ordersFlow, "title: Orders", "title: "+title, 1)))
-		if len(faults) > 0 {
-			t.Fatal(faults)
-		}
-		set, err := flows.NewSet([]*flows.Flow{flow})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return set
-	}
 	generations := func() (n int) {
 		row := tables.Root().QueryRow(t.Context(), "SELECT uniqExact(generation) FROM "+tables.Database()+".rollups")
 		var found uint64
@@ -225,31 +199,22 @@ func TestDeadRollUpsAreRemoved(t *testing.T) {
 			}
 		}
 	}
-	r := savedRunner(t, set("T0"), tables)
+	r := savedRunner(t, ordersSet(t, "T0"), tables)
 	r.apply(bus.Delivery{Batch: flows.Batch{Signals: []flows.Signal{orderSignal(t, r.engine.Set(), "order.placed", "A", now)}}, Last: 1})
 	r.settleSaved(t, now)
 	for i := range 4 {
-		changed := set(fmt.Sprint("T", i+1))
-		r.putInForce(changed)
+		r.putInForce(ordersSet(t, fmt.Sprint("T", i+1)))
 		r.settleSaved(t, now)
 		await(2)
 	}
 	want := rolledLines(t, tables, "orders")
-	restart := func() *runner {
-		again := savedRunner(t, r.engine.Set(), tables)
-		again.applied, again.hub = 1, web.NewHub()
-		if ok, err := again.adopt(t.Context()); !ok || err != nil {
-			t.Fatalf("adopted %v: %v", ok, err)
-		}
-		return again
-	}
-	again := restart()
+	r = restartedRunner(t, r.engine.Set(), tables, 1)
+	r.hub = web.NewHub()
 	await(1)
 	if diff := gocmp.Diff(want, rolledLines(t, tables, "orders")); diff != "" || len(want) == 0 {
 		t.Errorf("before the restart %d lines; -before +after\n%s", len(want), diff)
 	}
 
-	r = again
 	none, err := flows.NewSet(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -261,7 +226,7 @@ func TestDeadRollUpsAreRemoved(t *testing.T) {
 		if lines := rolledLines(t, tables, "orders"); len(lines) > 0 {
 			t.Errorf("of a flow that is gone %d lines count", len(lines))
 		}
-		r.putInForce(set(title))
+		r.putInForce(ordersSet(t, title))
 		r.unfilled = nil
 		r.apply(bus.Delivery{Batch: flows.Batch{Signals: []flows.Signal{orderSignal(t, r.engine.Set(), "order.placed", "B"+title, now)}}, Last: 2})
 		r.settleSaved(t, now)

@@ -17,17 +17,20 @@ import (
 	"throughline/web"
 )
 
+// settleAfter is how long verdicts wait after catching up (FLOWS.md section 6); but in tests
+// that start again and again to see something else.
+var settleAfter = 30 * time.Second
+
 const (
 	alertEvery    = 500 * time.Millisecond
 	flushEvery    = 200 * time.Millisecond // rows to the store, after the first change
 	flushRow      = 20 * time.Microsecond  // longer for each row of the last flush: where much changes, fewer and larger inserts are cheaper
 	flushLatest   = time.Second
-	replaceAgain  = 2 * time.Second  // changed definitions that the store could not yet fill
-	tickEvery     = time.Second      // windows move, liveness is noted
-	settleAfter   = 30 * time.Second // verdicts wait so long after catching up (FLOWS.md section 6)
-	maxOwed       = 500_000          // rows owed to the store; beyond it the engine reads no further
-	engineName    = "engine"         // checkpoint: last message whose rows are written
-	aliveName     = "engine alive"   // checkpoint: when that was, in Unix nanoseconds
+	replaceAgain  = 2 * time.Second // changed definitions that the store could not yet fill
+	tickEvery     = time.Second     // windows move, liveness is noted
+	maxOwed       = 500_000         // rows owed to the store; beyond it the engine reads no further
+	engineName    = "engine"        // checkpoint: last message whose rows are written
+	aliveName     = "engine alive"  // checkpoint: when that was, in Unix nanoseconds
 	loadBatch     = 5000
 	judgeMost     = 2000 // verdicts by time in one turn of the loop: some 3 ms, so that signals are applied between them
 	followMost    = 500  // rows of such verdicts that one turn makes

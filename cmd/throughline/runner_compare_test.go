@@ -15,14 +15,7 @@ import (
 // compared. Then all say what the state says.
 func TestRowsAreComparedLater(t *testing.T) {
 	tables := newTables(t)
-	flow, faults := flows.Parse("orders.yaml", []byte(ordersFlow))
-	if len(faults) > 0 {
-		t.Fatal(faults)
-	}
-	set, err := flows.NewSet([]*flows.Flow{flow})
-	if err != nil {
-		t.Fatal(err)
-	}
+	set := ordersSet(t, "Orders")
 	now := flows.At(time.Now())
 	r := savedRunner(t, set, tables)
 	var placed []flows.Signal
@@ -35,16 +28,11 @@ func TestRowsAreComparedLater(t *testing.T) {
 	wrong := want["A1"]
 	wrong.State, wrong.EndedAt = flows.Completed, now
 	r.writer.version++
-	if err := tables.WriteInstances(t.Context(), r.writer.version, []flows.InstanceRecord{wrong, flow.NoRecord("A2")}); err != nil {
+	if err := tables.WriteInstances(t.Context(), r.writer.version, []flows.InstanceRecord{wrong, set.Flows()[0].NoRecord("A2")}); err != nil {
 		t.Fatal(err)
 	}
 
-	version := r.writer.version
-	r = savedRunner(t, set, tables)
-	r.applied, r.writer.version = 1, version
-	if ok, err := r.adopt(t.Context()); !ok || err != nil {
-		t.Fatalf("adopted %v: %v", ok, err)
-	}
+	r = restartedRunner(t, set, tables, 1)
 	r.comparing = &comparing{since: now.Add(-time.Hour)}
 	ctx, stop := context.WithCancel(t.Context())
 	defer r.lookups.Wait()

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +20,35 @@ func savedRunner(t *testing.T, set *flows.Set, tables *store.Store) *runner {
 	r := newRunner(set, nil, tables, nil, nil, nil, func(string) string { return "" }, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	r.writer.versions = nil
 	return r
+}
+
+// restartedRunner is one that goes on from the saved state, behind a message.
+func restartedRunner(t *testing.T, set *flows.Set, tables *store.Store, last uint64) *runner {
+	t.Helper()
+	r := savedRunner(t, set, tables)
+	var err error
+	if r.writer.version, err = tables.LatestVersion(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.applied = last
+	if ok, err := r.adopt(t.Context()); !ok || err != nil {
+		t.Fatalf("adopted %v: %v", ok, err)
+	}
+	return r
+}
+
+// ordersSet is ordersFlow alone, of some title.
+func ordersSet(t *testing.T, title string) *flows.Set {
+	t.Helper()
+	flow, faults := flows.Parse("orders.yaml", []byte(strings.Replace(ordersFlow, "title: Orders", "title: "+title, 1)))
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	set, err := flows.NewSet([]*flows.Flow{flow})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
 }
 
 // settleSaved saves the state, brings it to rest, lets leave what may, and writes all rows.
@@ -55,14 +85,7 @@ func orderSignal(t *testing.T, set *flows.Set, name, order string, at flows.Time
 // and restarts from what is stored: the numbers are those of the signals all the while.
 func TestStateInTheStore(t *testing.T) {
 	tables := newTables(t)
-	flow, faults := flows.Parse("orders.yaml", []byte(ordersFlow))
-	if len(faults) > 0 {
-		t.Fatal(faults)
-	}
-	set, err := flows.NewSet([]*flows.Flow{flow})
-	if err != nil {
-		t.Fatal(err)
-	}
+	set := ordersSet(t, "Orders")
 	now := flows.At(time.Now())
 	r := savedRunner(t, set, tables)
 	apply := func(last uint64, signals ...flows.Signal) {
@@ -88,14 +111,7 @@ func TestStateInTheStore(t *testing.T) {
 	if n := inMemory(r); n != orders/2 {
 		t.Fatalf("%d instances in memory after %d of %d ended and left", n, orders/2, orders)
 	}
-	restart := func() {
-		r = savedRunner(t, set, tables)
-		r.applied = 2
-		if ok, err := r.adopt(t.Context()); !ok || err != nil {
-			t.Fatalf("adopted %v: %v", ok, err)
-		}
-	}
-	restart()
+	r = restartedRunner(t, set, tables, 2)
 	if h, _ := r.engine.Health("orders", now); inMemory(r) != orders/2 || h.InFlight != orders/2 {
 		t.Fatalf("after a restart %d in memory, %d in flight", inMemory(r), h.InFlight)
 	}
@@ -108,7 +124,7 @@ func TestStateInTheStore(t *testing.T) {
 	}
 	apply(4, orderSignal(t, set, "order.placed", "new", now))
 	r.settleSaved(t, now)
-	restart()
+	r = restartedRunner(t, set, tables, 2)
 	if h, _ := r.engine.Health("orders", now); inMemory(r) != orders/2+1 || h.InFlight != orders/2+1 {
 		t.Errorf("after the second restart %d in memory, %d in flight", inMemory(r), h.InFlight)
 	}
