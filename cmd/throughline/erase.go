@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,18 +13,15 @@ import (
 
 	"throughline/flows"
 	"throughline/flows/store"
-	"throughline/ingest/bus"
 )
 
-// A key is erased in one turn of the engine's owner: what carries it is looked for, the
-// erasure is noted in the store, and the state renamed. From then on it is done, whatever
-// happens: rows are changed after it, by this process or by the next one before that does
-// anything else, each step such that it may be done again.
+// A key is erased at one moment: what carries it is looked for, the erasure is noted in the
+// store, and the state renamed. From then on it is done, whatever happens: rows are changed
+// after it, by this process or by the next one before that does anything else, each step
+// such that it may be done again.
 
 const (
 	maxErased     = 100_000 // signals of one key: more is nothing of one person or case
-	eraseWithin   = time.Minute
-	eraseTick     = 20 * time.Millisecond
 	erasedToken   = "erased-"
 	erasedAgain   = 30 * time.Second // most between tries to go on
 	keptStatesFor = 2                // jobs of the writer after which a save that ended is stored
@@ -105,9 +101,18 @@ func (a *app) runErase(ctx context.Context, x store.Erasure) (store.Erasure, err
 	if a.backfills.running() {
 		return x, errBackfilling
 	}
+	asked, cancel := context.WithTimeout(ctx, eraseAsks)
+	err := a.store.Ping(asked)
+	cancel()
+	if err != nil {
+		return x, errEraseBusy
+	}
 	within, cancel := context.WithTimeout(ctx, eraseWithin)
 	plan, err := a.commitErasure(within, x)
 	cancel()
+	if lost := (*unnoted)(nil); errors.As(err, &lost) {
+		a.cancelErasure(ctx, lost.Erasure)
+	}
 	switch {
 	case errors.Is(err, flows.ErrNotFound), errors.Is(err, errCommonKey):
 		return x, err
@@ -118,137 +123,11 @@ func (a *app) runErase(ctx context.Context, x store.Erasure) (store.Erasure, err
 	return plan.Erasure, a.finishErasure(ctx, plan)
 }
 
-// commitErasure waits until all that was accepted is stored and applied, and has it erased
-// from the state. An error says that it was not.
-func (a *app) commitErasure(ctx context.Context, x store.Erasure) (plan *erasePlan, err error) {
-	if plan, err = a.runner.planErasure(ctx, x, a.rules.Set(), nil); err != nil { // it may not be there
-		return nil, err
-	}
-	if err := a.awaitAccepted(ctx); err != nil {
-		return nil, err
-	}
-	hold := func(held bool) error {
-		return a.runner.Ask(context.WithoutCancel(ctx), func(r *runner) { r.held = held })
-	}
-	if err := hold(true); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, hold(false)) }()
-	for idle := false; !idle; {
-		if err := a.awaitIdle(ctx); err != nil {
-			return nil, err
-		}
-		a.erased.lock.Lock() // what is inserted now ends first
-		askErr := a.runner.Ask(ctx, func(r *runner) {
-			if idle = r.idle(); idle {
-				plan, err = r.eraseNow(ctx, x)
-			}
-		})
-		a.erased.lock.Unlock()
-		if err := errors.Join(askErr, err); err != nil {
-			return nil, err
-		}
-	}
-	return plan, nil
-}
-
-// awaitAccepted waits until all that the bus has by now is stored and applied.
-func (a *app) awaitAccepted(ctx context.Context) error {
-	signals, err := a.bus.LastSeq(ctx, bus.Signals)
-	if err != nil {
-		return fmt.Errorf("ask the bus: %w", err)
-	}
-	spans, err := a.bus.LastSeq(ctx, bus.Spans)
-	if err != nil {
-		return fmt.Errorf("ask the bus: %w", err)
-	}
-	if err := a.awaitDone(ctx, bus.Spans, spans); err != nil {
-		return err
-	}
-	if err := a.awaitDone(ctx, bus.Signals, signals); err != nil {
-		return err
-	}
-	return a.await(ctx, func(r *runner) bool { return !r.restoring && r.applied >= signals })
-}
-
-func (a *app) awaitDone(ctx context.Context, stream string, seq uint64) error {
-	tick := time.NewTicker(eraseTick)
-	defer tick.Stop()
-	for {
-		done, err := a.bus.Done(ctx, stream)
-		if err != nil || done >= seq {
-			return err //nolint:wrapcheck // says what it did
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%s are stored up to %d of %d: %w", stream, done, seq, ctx.Err())
-		}
-	}
-}
-
-// awaitIdle waits until nothing is under way in the owner, which is held.
-func (a *app) awaitIdle(ctx context.Context) error {
-	applied := uint64(0)
-	if err := a.await(ctx, func(r *runner) bool { applied = r.applied; return r.idle() }); err != nil {
-		return err
-	}
-	return a.awaitDone(ctx, bus.Signals, applied)
-}
-
-// idle says whether the state is whole, and all that it says is written.
-func (r *runner) idle() bool {
-	return !r.restoring && r.comparing == nil && len(r.unfilled) == 0 && r.next == nil && !r.parked.waits() && !r.looking && r.engine.Owed() == 0 && !r.writer.busy
-}
-
-// eraseNow notes an erasure in the store and does it in the state: from then on it is done.
-func (r *runner) eraseNow(ctx context.Context, x store.Erasure) (*erasePlan, error) {
-	r.writer.version = max(r.writer.version+1, uint64(time.Now().UnixNano()))
-	x.Cutoff = r.writer.version
-	plan, err := r.planErasure(ctx, x, r.engine.Set(), nil)
-	if err != nil {
-		return nil, err
-	}
-	ids := plan.ids()
-	if err := r.store.SaveErased(ctx, x.Token, ids); err != nil {
-		return nil, err //nolint:wrapcheck // says what it did
-	}
-	states, err := r.awayWith(ctx, plan)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.store.SaveErasure(ctx, plan.Erasure); err != nil {
-		cancelled := plan.Erasure // it may be there nevertheless
-		cancelled.Key.Value, cancelled.Done = "", true
-		return nil, errors.Join(err, r.store.SaveErasure(context.WithoutCancel(ctx), cancelled))
-	}
-	r.erased.add(ids)
-	r.erased.busy.Add(1)
-	r.eraseState(plan, states, r.clock(time.Now()))
-	for _, f := range plan.flows { // what is folded from what is stored finds it
-		if err := r.store.RenameInstances(ctx, plan.Erasure, f); err != nil {
-			r.log.WarnContext(ctx, "rows of an erased key are changed later", "flow", f.Name, "error", err)
-		}
-	}
-	return plan, nil
-}
-
-// awayWith are the components that left memory and have something of an erasure.
-func (r *runner) awayWith(ctx context.Context, plan *erasePlan) ([]store.StateRow, error) {
-	hashes := append(r.engine.Missing(plan.left), r.engine.KeyHashes(plan.Key, plan.left)...)
-	slices.Sort(hashes)
-	rows, err := r.store.Evicted(ctx, slices.Compact(hashes))
-	if err != nil {
-		return nil, fmt.Errorf("what left memory: %w", err)
-	}
-	return rows, nil
-}
-
 // eraseHere does an erasure in the state, as the process before did or would have.
 func (r *runner) eraseHere(ctx context.Context, plan *erasePlan, now flows.Time) error {
-	states, err := r.awayWith(ctx, plan)
+	states, err := r.store.Evicted(ctx, r.awayOf(plan))
 	if err != nil {
-		return err
+		return fmt.Errorf("what left memory: %w", err)
 	}
 	r.eraseState(plan, states, now)
 	return nil
@@ -286,21 +165,29 @@ func (r *runner) resumeErasing(ctx context.Context) (plans []*erasePlan, err err
 // finishErasure changes the rows, waits until the state is saved, and forgets the value.
 // It tries until it is done, or the process ends: then the next one goes on.
 func (a *app) finishErasure(ctx context.Context, plan *erasePlan) error {
-	attempt := func() (struct{}, error) { return struct{}{}, a.eraseStored(ctx, plan) }
-	_, err := backoff.Retry(ctx, attempt, backoff.WithMaxElapsedTime(0),
-		backoff.WithBackOff(&backoff.ExponentialBackOff{InitialInterval: time.Second, Multiplier: 2, MaxInterval: erasedAgain}),
-		backoff.WithNotify(func(err error, _ time.Duration) {
-			a.log.WarnContext(ctx, "an erased key is still stored in part; it is tried again", "type", plan.Key.Type, "token", plan.Token, "error", err)
-		}))
-	if err != nil {
-		return fmt.Errorf("erase: %w", err) // the next start goes on
+	if err := a.untilStored(ctx, plan.Erasure, "an erased key is still stored in part", func() error { return a.eraseStored(ctx, plan) }); err != nil {
+		return err
 	}
 	a.erased.busy.Add(-1)
 	a.log.InfoContext(ctx, "a key was erased", "type", plan.Key.Type, "token", plan.Token, "signals", plan.Signals, "by", plan.By)
 	return nil
 }
 
+// untilStored tries something until it is done, or the process ends.
+func (a *app) untilStored(ctx context.Context, x store.Erasure, what string, attempt func() error) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, attempt() }, backoff.WithMaxElapsedTime(0),
+		backoff.WithBackOff(&backoff.ExponentialBackOff{InitialInterval: time.Second, Multiplier: 2, MaxInterval: erasedAgain}),
+		backoff.WithNotify(func(err error, _ time.Duration) {
+			a.log.WarnContext(ctx, what+"; it is tried again", "type", x.Key.Type, "token", x.Token, "error", err)
+		}))
+	if err != nil {
+		return fmt.Errorf("erase: %w", err) // the next start goes on
+	}
+	return nil
+}
+
 func (a *app) eraseStored(ctx context.Context, plan *erasePlan) error {
+	a.erased.settle()
 	if err := a.runner.eraseRows(ctx, plan); err != nil {
 		return err
 	}

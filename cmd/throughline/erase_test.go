@@ -71,6 +71,23 @@ func (h *house) erase(key string) (a eraseAnswer) {
 	return a
 }
 
+// beginErasing asks for it, whatever the answer is; the channel is closed once there is one.
+func (h *house) beginErasing(key string) (answered chan struct{}) {
+	h.t.Helper()
+	r, err := http.NewRequest(http.MethodDelete, "http://"+h.addr.HTTP+"/api/v1/keys/"+url.PathEscape(key), nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	answered = make(chan struct{})
+	go func() { // ends with the answer, or with the program
+		defer close(answered)
+		if response, err := http.DefaultClient.Do(r); err == nil {
+			_ = response.Body.Close()
+		}
+	}()
+	return answered
+}
+
 // numbers are all counts of the flow, less what differs each time.
 func (h *house) numbers() string {
 	h.t.Helper()
@@ -262,18 +279,7 @@ func TestKilledWhileErasing(t *testing.T) {
 		}
 		step := fmt.Sprintf(killAt, s.Database())
 		before := askTable(t, s, step)
-		asked := make(chan struct{})
-		go func() {
-			defer close(asked)
-			r, err := http.NewRequest(http.MethodDelete, "http://"+p.addr.HTTP+"/api/v1/keys/"+url.PathEscape(key), nil)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if response, err := http.DefaultClient.Do(r); err == nil { // it is killed
-				_ = response.Body.Close()
-			}
-		}()
+		asked := p.beginErasing(key)
 		p.eventually(fmt.Sprintf("step %d", i), 90*time.Second, func() bool { return askTable(t, s, step) > before })
 		p.kill()
 		<-asked

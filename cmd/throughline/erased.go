@@ -11,10 +11,10 @@ import (
 )
 
 // erasedSignals are known by hashes of their identities, so that a repeat of one neither counts
-// nor brings back what it said. The owner of the engine changes them, with the lock, which
-// whoever stores signals holds to read: so none is under way while a key is erased.
+// nor brings back what it said.
 type erasedSignals struct {
-	lock  sync.RWMutex
+	lock  sync.RWMutex // whoever stores signals holds it to read: see settle
+	mu    sync.RWMutex // guards known
 	known map[store.IdentityHash]struct{}
 	under []store.Erasure // that the process before did not come to the end of
 	busy  atomic.Int32    // erasures whose rows are being changed
@@ -22,8 +22,8 @@ type erasedSignals struct {
 
 // load reads what was erased, before anything is stored or applied.
 func (e *erasedSignals) load(ctx context.Context, s *store.Store) (err error) {
-	e.lock.Lock()
-	defer e.lock.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.known = map[store.IdentityHash]struct{}{}
 	if e.under, err = s.Unerased(ctx); err != nil {
 		return err //nolint:wrapcheck // says what it did
@@ -32,7 +32,15 @@ func (e *erasedSignals) load(ctx context.Context, s *store.Store) (err error) {
 	return s.ErasedSignals(ctx, "", func(h store.IdentityHash) { e.known[h] = struct{}{} })
 }
 
+// settle waits until what was being stored before the last add is.
+func (e *erasedSignals) settle() {
+	e.lock.Lock()
+	defer e.lock.Unlock()
+}
+
 func (e *erasedSignals) add(ids []store.IdentityHash) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	for _, id := range ids {
 		e.known[id] = struct{}{}
 	}
@@ -45,7 +53,12 @@ func (e *erasedSignals) has(s *flows.Signal) bool {
 
 // keep are the signals that are no repeats of erased ones; the same list where all are.
 func (e *erasedSignals) keep(signals []flows.Signal) []flows.Signal {
-	if e == nil || len(e.known) == 0 {
+	if e == nil {
+		return signals
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if len(e.known) == 0 {
 		return signals
 	}
 	for i := range signals {
@@ -64,6 +77,8 @@ func (e *erasedSignals) keep(signals []flows.Signal) []flows.Signal {
 
 // keepSpans are the blocks without the rows that are repeats of erased ones.
 func (e *erasedSignals) keepSpans(blocks []flows.SpanBlock) []flows.SpanBlock {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
 	if len(e.known) == 0 {
 		return blocks
 	}

@@ -111,16 +111,26 @@ func erasedFlows(typ string, all []*flows.Flow) (list []store.ErasedFlow) {
 	return list
 }
 
+// rename has the rows of instances stored under the token.
+func (p *erasePlan) rename(ctx context.Context, s *store.Store) error {
+	for _, f := range p.flows {
+		if err := s.RenameInstances(ctx, p.Erasure, f); err != nil {
+			return err //nolint:wrapcheck // says what it did
+		}
+	}
+	return nil
+}
+
 // eraseRows changes all that is stored of a key.
 func (r *runner) eraseRows(ctx context.Context, plan *erasePlan) error {
 	if err := r.store.EraseSignals(ctx, plan.Erasure, plan.left, plan.fresh, plan.losers); err != nil {
 		return err //nolint:wrapcheck // says what it did
 	}
 	plan.fresh = nil
+	if err := plan.rename(ctx, r.store); err != nil {
+		return err
+	}
 	for _, f := range plan.flows {
-		if err := r.store.RenameInstances(ctx, plan.Erasure, f); err != nil {
-			return err //nolint:wrapcheck // says what it did
-		}
 		if err := r.store.ForgetRenamed(ctx, plan.Erasure, f); err != nil {
 			return err //nolint:wrapcheck // says what it did
 		}

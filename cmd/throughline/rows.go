@@ -26,8 +26,9 @@ type rowWriter struct {
 	versions []store.FlowVersion // to be kept
 	frame    []store.StateRow
 	rollUps  rollUps
-	seq      uint64 // checkpoint to be saved with the next job
-	due      bool   // it is
+	renames  []*erasePlan // whose instances are stored under the value still: before all other rows
+	seq      uint64       // checkpoint to be saved with the next job
+	due      bool         // it is
 	saved    time.Time
 	rows     engine.Rows         // of the last job
 	reopened []engine.InstanceID // found by it: they are to be folded by the version in force
@@ -45,6 +46,7 @@ type job struct {
 	rows        engine.Rows
 	set         *flows.Set
 	versions    []store.FlowVersion
+	renames     []*erasePlan
 	frame       []store.StateRow
 	torn        []store.RollUpGeneration
 	rolled      []store.RollUpRow
@@ -64,7 +66,7 @@ func (w *rowWriter) save(seq uint64) { w.seq, w.due = seq, true }
 // flush starts a job where something is owed, no job runs, and the last one began long
 // enough ago. The first rows after a pause go at once.
 func (w *rowWriter) flush(ctx context.Context, e *engine.Engine, now time.Time) {
-	owed := e.Owed() > 0 || w.due || len(w.versions) > 0
+	owed := e.Owed() > 0 || w.due || len(w.versions) > 0 || len(w.renames) > 0
 	alive := owed && now.Sub(w.saved) >= aliveEvery || now.Sub(w.saved) >= aliveAlone
 	if w.busy || !owed && !alive || now.Before(w.next) {
 		return
@@ -82,12 +84,13 @@ func (w *rowWriter) take(e *engine.Engine, now time.Time, alive bool) job {
 	rows := e.Take()
 	w.version = max(w.version+1, uint64(now.UnixNano()))
 	j := job{
-		rows: rows, set: e.Set(), versions: w.versions, frame: w.frame, name: len(e.Frame().Names) - len(rows.Names),
+		rows: rows, set: e.Set(), versions: w.versions, renames: w.renames, frame: w.frame, name: len(e.Frame().Names) - len(rows.Names),
 		seq: w.seq, save: w.due, at: now, version: w.version, alive: alive || w.due,
 	}
 	j.rolled, j.generations = w.rollUps.take(rows.Rolled, w.version)
 	j.torn, w.rollUps.torn = w.rollUps.torn, nil
 	j.living, w.rollUps.living = w.rollUps.living, nil
+	w.renames = nil
 	w.versions, w.frame, w.due, w.rows, w.reopened, w.recalled = nil, nil, false, rows, nil, nil
 	w.next = now.Add(min(flushEvery+time.Duration(len(rows.Occurrences)+len(rows.States))*flushRow, flushLatest))
 	if j.alive {
@@ -135,6 +138,11 @@ func (w *rowWriter) write(ctx context.Context, j job) {
 
 func (w *rowWriter) once(ctx context.Context, j job) error {
 	version := j.version
+	for _, plan := range j.renames {
+		if err := plan.rename(ctx, w.store); err != nil {
+			return err
+		}
+	}
 	for _, v := range j.versions {
 		if err := w.store.SaveFlowVersion(ctx, v); err != nil {
 			return err

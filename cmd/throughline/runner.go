@@ -78,6 +78,8 @@ type runner struct {
 	lookups    sync.WaitGroup
 	erased     *erasedSignals // nil where nothing can be
 	held       bool           // nothing more is applied, while a key is erased
+	still      bool           // nor does anything else change the state
+	watch      *eraseWatch    // nil where no key is being erased
 	ticked     time.Time
 	live       chan struct{} // closed once there are live numbers, or these take as long as reading all signals does
 	isLive     func()        // closes it
@@ -250,6 +252,7 @@ func (r *runner) clock(now time.Time) flows.Time {
 func (r *runner) apply(d bus.Delivery) {
 	now := time.Now()
 	d.Signals = r.erased.keep(d.Signals)
+	r.watch.see(d.Signals)
 	r.engine.Roll(flows.At(now))
 	if clock := r.clock(now); r.engine.Missing(d.Signals) == nil {
 		r.engine.Apply(d.Signals, clock)
@@ -321,7 +324,7 @@ func (r *runner) settle(ctx context.Context, now time.Time) error {
 
 // replaceDue tries to put other definitions in force, again and again where the store is away.
 func (r *runner) replaceDue(ctx context.Context, now time.Time) {
-	if r.next == nil || now.Sub(r.tried) < replaceAgain || r.erased.erasing() {
+	if r.next == nil || now.Sub(r.tried) < replaceAgain || r.still || r.erased.erasing() {
 		return
 	}
 	err := r.replace(ctx, r.next)
@@ -338,7 +341,7 @@ func (r *runner) replaceDue(ctx context.Context, now time.Time) {
 // judgeDue passes over the deadlines that are due, once everything accepted before is
 // applied (FLOWS.md section 6).
 func (r *runner) judgeDue(ctx context.Context, now time.Time) {
-	if r.restoring || (r.judge.at == flows.NoTime && (r.engine.Next() > flows.At(now) || now.Before(r.judge.retry))) {
+	if r.restoring || r.still || (r.judge.at == flows.NoTime && (r.engine.Next() > flows.At(now) || now.Before(r.judge.retry))) {
 		return
 	}
 	if r.judge.at == flows.NoTime {
@@ -376,7 +379,7 @@ func (r *runner) wait(now time.Time) time.Duration {
 	if r.engine.Owed() > 0 && !r.writer.busy {
 		next = earliest(next, r.writer.next)
 	}
-	if r.judge.at == flows.NoTime && !r.restoring {
+	if r.judge.at == flows.NoTime && !r.restoring && !r.still {
 		if due := r.engine.Next(); due < flows.At(next) {
 			next = earliest(next, latest(due.Std(), r.judge.retry))
 		}

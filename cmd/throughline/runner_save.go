@@ -48,7 +48,7 @@ type saves struct {
 // saveDue begins a save of the engine's state, goes on with it, brings to rest what is
 // quiet, and has leave what ended, or waits among too many.
 func (r *runner) saveDue(now time.Time) {
-	if len(r.unfilled) > 0 || r.engine.Owed()-r.engine.Following() > maxOwed/2 {
+	if r.still || len(r.unfilled) > 0 || r.engine.Owed()-r.engine.Following() > maxOwed/2 {
 		return
 	}
 	if r.engine.Unfit() {

@@ -105,9 +105,9 @@ func (s *Store) SaveErased(ctx context.Context, token string, ids []IdentityHash
 }
 
 // ErasedSignals streams by what repeats of signals are known that an erasure was of; "" for
-// all.
+// all that were begun. Those of one that was not are of signals that are still there.
 func (s *Store) ErasedSignals(ctx context.Context, token string, yield func(IdentityHash)) error {
-	rows, err := s.conn.Query(ctx, "SELECT identity FROM erased_signals WHERE {token:String} IN ('', token)", clickhouse.Named("token", token))
+	rows, err := s.conn.Query(ctx, "SELECT identity FROM erased_signals WHERE token IN (SELECT token FROM erasures FINAL WHERE {token:String} IN ('', token) AND signals > 0)", clickhouse.Named("token", token))
 	if err != nil {
 		return fmt.Errorf("read erased signals: %w", err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -215,7 +216,12 @@ func TestErasures(t *testing.T) {
 	if err := s.SaveErased(t.Context(), "erased-x", []IdentityHash{id}); err != nil {
 		t.Fatal(err)
 	}
-	for token, want := range map[string]int{"": 1, "erased-x": 1, "other": 0} {
+	other := HashIdentity(flows.Identity{Source: "shop", ID: "2"})
+	cancelled := Erasure{Token: "erased-y", Key: flows.Key{Type: "order"}, Done: true, Cutoff: 100}
+	if err := errors.Join(s.SaveErased(t.Context(), "erased-y", []IdentityHash{other}), s.SaveErasure(t.Context(), cancelled), s.SaveErased(t.Context(), "erased-z", []IdentityHash{other})); err != nil {
+		t.Fatal(err)
+	}
+	for token, want := range map[string]int{"": 1, "erased-x": 1, "erased-y": 0, "erased-z": 0} {
 		n := 0
 		if err := s.ErasedSignals(t.Context(), token, func(h IdentityHash) {
 			if n++; h != id {
