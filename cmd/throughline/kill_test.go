@@ -34,9 +34,9 @@ const (
 	loadSenders = 4
 )
 
-// traffic sends loadEvents events, each until it is accepted.
+// traffic sends loadEvents events and as many spans, each until it is accepted.
 type traffic struct {
-	addr     atomic.Pointer[string] // of the process that runs now
+	addr     atomic.Pointer[readyLine] // of the process that runs now
 	accepted atomic.Int64
 	retries  atomic.Int64 // batches that were sent again
 	took     time.Duration
@@ -45,10 +45,10 @@ type traffic struct {
 
 // send starts the traffic. Each third of it has one step of every case, so that an
 // interruption at any time falls into the middle of cases.
-func sendTraffic(ctx context.Context, addr string) *traffic {
+func sendTraffic(ctx context.Context, addr readyLine) *traffic {
 	l := &traffic{done: make(chan error, 1)}
 	l.addr.Store(&addr)
-	batches := make(chan []byte)
+	batches := make(chan int)
 	go func() { // ends with the traffic, or with ctx
 		defer close(batches)
 		pace := time.NewTicker(time.Second * batchSize / loadRate)
@@ -60,7 +60,7 @@ func sendTraffic(ctx context.Context, addr string) *traffic {
 				return
 			}
 			select {
-			case batches <- loadBody(first):
+			case batches <- first:
 			case <-ctx.Done():
 				return
 			}
@@ -71,8 +71,12 @@ func sendTraffic(ctx context.Context, addr string) *traffic {
 	faults := make([]error, loadSenders)
 	for i := range loadSenders {
 		senders.Go(func() {
-			for body := range batches {
-				if err := l.deliver(ctx, body); err != nil && faults[i] == nil {
+			for first := range batches {
+				err := errors.Join(
+					l.deliver(ctx, first, l.spans),
+					l.deliver(ctx, first, l.events),
+				)
+				if err != nil && faults[i] == nil {
 					faults[i] = err
 				}
 			}
@@ -106,11 +110,11 @@ func loadBody(first int) []byte {
 }
 
 // deliver sends a batch until it is accepted.
-func (l *traffic) deliver(ctx context.Context, body []byte) error {
+func (l *traffic) deliver(ctx context.Context, first int, once func(context.Context, int) (bool, error)) error {
 	pause := time.NewTicker(50 * time.Millisecond)
 	defer pause.Stop()
 	for {
-		again, err := l.once(ctx, body)
+		again, err := once(ctx, first)
 		if !again {
 			return err
 		}
@@ -123,27 +127,47 @@ func (l *traffic) deliver(ctx context.Context, body []byte) error {
 	}
 }
 
-func (l *traffic) once(ctx context.Context, body []byte) (again bool, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+*l.addr.Load()+"/api/v1/events", bytes.NewReader(body))
+func (l *traffic) events(ctx context.Context, first int) (again bool, err error) {
+	answer, again, err := sendOnce(ctx, "http://"+l.addr.Load().HTTP+"/api/v1/events", "application/cloudevents-batch+json", loadBody(first))
 	if err != nil {
-		return false, err
-	}
-	r.Header.Set("Content-Type", "application/cloudevents-batch+json")
-	response, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return true, err
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode == http.StatusServiceUnavailable || response.StatusCode == http.StatusTooManyRequests {
-		return true, fmt.Errorf("%d %s: %w", response.StatusCode, answer, err)
+		return again, err
 	}
 	var a struct{ Accepted int }
-	if err := json.Unmarshal(answer, &a); err != nil || response.StatusCode != http.StatusOK || a.Accepted != batchSize {
-		return false, fmt.Errorf("a batch was answered %d %s", response.StatusCode, answer)
+	if err := json.Unmarshal(answer, &a); err != nil || a.Accepted != batchSize {
+		return false, fmt.Errorf("a batch was answered %s", answer)
 	}
 	l.accepted.Add(batchSize)
 	return false, nil
+}
+
+func (l *traffic) spans(ctx context.Context, first int) (again bool, err error) {
+	answer, again, err := sendOnce(ctx, "http://"+l.addr.Load().OTLPHTTP+"/v1/traces", "application/json", spansBody(first, batchSize, usualName))
+	if err == nil && bytes.Contains(answer, []byte("rejected")) {
+		err = fmt.Errorf("spans were answered %s", answer)
+	}
+	return again, err
+}
+
+// sendOnce posts a request; again says that the sender is to repeat it.
+func sendOnce(ctx context.Context, url, contentType string, body []byte) (answer []byte, again bool, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, false, err
+	}
+	r.Header.Set("Content-Type", contentType)
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, true, err
+	}
+	defer response.Body.Close()
+	answer, err = io.ReadAll(response.Body)
+	if err != nil || response.StatusCode == http.StatusServiceUnavailable || response.StatusCode == http.StatusTooManyRequests {
+		return nil, true, fmt.Errorf("%d %s: %w", response.StatusCode, answer, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, false, fmt.Errorf("a request was answered %d %s", response.StatusCode, answer)
+	}
+	return answer, false, nil
 }
 
 // reach waits until so many events are accepted.
@@ -197,15 +221,17 @@ func countedOnce(t *testing.T, p *program) {
 			Variants []variantAnswer
 			Total    int
 		}
-		p.get("/api/v1/flows/"+flow+"/variants", &variants)
-		if variants.Total != 1 || variants.Variants[0].Count != loadCases {
-			t.Errorf("variants of %s: %+v", flow, variants)
-		}
+		p.eventually("the variants of "+flow+" are counted", 40*time.Second, func() bool { // of what is stored
+			p.get("/api/v1/flows/"+flow+"/variants", &variants)
+			return variants.Total == 1 && variants.Variants[0].Count == loadCases
+		})
 	}
 	p.terminate()
 	s := openTables(t, clickhouse(t, p.dir+"/data/clickhouse"))
 	for query, want := range map[string]uint64{
 		"SELECT uniqExact(source, id) FROM throughline.signals":                                     loadEvents,
+		"SELECT uniqExact(TraceId, SpanId) FROM throughline.spans":                                  loadEvents,
+		"SELECT count() FROM throughline.spans FINAL":                                               loadEvents,
 		"SELECT count() FROM throughline.steps FINAL":                                               loadEvents,
 		"SELECT count() FROM throughline.instances FINAL":                                           2 * loadCases,
 		"SELECT countIf(state = 'completed' AND length(path) = 3) FROM throughline.instances FINAL": 2 * loadCases,
@@ -220,11 +246,11 @@ func countedOnce(t *testing.T, p *program) {
 func TestKilledUnderLoad(t *testing.T) {
 	needLoad(t)
 	p := runProgram(t, dataFolder(t, loadFlows), nil)
-	load := sendTraffic(t.Context(), p.addr.HTTP)
+	load := sendTraffic(t.Context(), p.addr)
 	again := func() {
 		p.kill()
 		p = runProgram(t, p.dir, nil)
-		load.addr.Store(&p.addr.HTTP)
+		load.addr.Store(&p.addr)
 	}
 	load.reach(t, loadEvents/5)
 	again()
@@ -242,7 +268,7 @@ func TestKilledUnderLoad(t *testing.T) {
 func TestEngineKilledUnderLoad(t *testing.T) {
 	needLoad(t)
 	p := runProgram(t, dataFolder(t, loadFlows), nil)
-	load := sendTraffic(t.Context(), p.addr.HTTP)
+	load := sendTraffic(t.Context(), p.addr)
 	for _, part := range []int64{1, 3} {
 		load.reach(t, loadEvents/5*part)
 		child := p.engineChild()
@@ -265,11 +291,11 @@ func TestEngineKilledUnderLoad(t *testing.T) {
 func TestStoppedUnderLoad(t *testing.T) {
 	needLoad(t)
 	p := runProgram(t, dataFolder(t, loadFlows), nil)
-	load := sendTraffic(t.Context(), p.addr.HTTP)
+	load := sendTraffic(t.Context(), p.addr)
 	load.reach(t, loadEvents/3)
 	p.terminate()
 	p = runProgram(t, p.dir, nil)
-	load.addr.Store(&p.addr.HTTP)
+	load.addr.Store(&p.addr)
 	load.wait(t)
 	countedOnce(t, p)
 }
@@ -283,7 +309,7 @@ func TestKilledWithAllOnTheBus(t *testing.T) {
 	if err := syscall.Kill(child, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	load := sendTraffic(t.Context(), p.addr.HTTP)
+	load := sendTraffic(t.Context(), p.addr)
 	load.reach(t, loadEvents/2)
 	if now := p.engineChild(); now != child {
 		t.Fatalf("ClickHouse is process %d, and was %d: it did not stand still", now, child)
@@ -293,7 +319,7 @@ func TestKilledWithAllOnTheBus(t *testing.T) {
 		t.Fatal(err)
 	}
 	p = runProgram(t, p.dir, nil)
-	load.addr.Store(&p.addr.HTTP)
+	load.addr.Store(&p.addr)
 	load.wait(t)
 	countedOnce(t, p)
 }
