@@ -201,6 +201,7 @@ const (
 	freshNow    = "Live: the engine counts each signal as it arrives, and the page follows within a tenth of a second. The time beside Live in the top bar is how far it is."
 	freshPast   = "In hindsight: folded from the stored signals with a time up to that instant, whenever they arrived."
 	freshStored = "Read from stored history about once a second, or less often where that takes long. The time beside Live in the top bar is that of the live numbers."
+	freshSummed = freshStored + " From 20,000 instances on, whole minutes are summed beforehand: a signal that comes more than a minute late counts some ten seconds after it came."
 )
 
 // explained gives tiles of a flow their freshness, coverage, version, source and query. now says
@@ -218,9 +219,11 @@ func (f FlowNow) explainedFor(q question, list []stat) []stat {
 	for i := range list {
 		s := &list[i]
 		s.covers, s.query, s.unasked = f.covers(s.means), q.query(s.means), unasked[s.means]
-		s.fresh = freshStored
-		if f.Range == RangeHour || f.Range == "" || ofNow[s.means] {
+		switch s.fresh = freshSummed; {
+		case f.Range == RangeHour || f.Range == "" || ofNow[s.means]:
 			s.fresh = freshNow
+		case f.Range == RangeAll:
+			s.fresh = freshStored
 		}
 		if f.Flow != nil {
 			s.version = f.Flow.Version

@@ -92,7 +92,7 @@ func TestFreshnessByRange(t *testing.T) {
 		}
 	}
 	f(RangeHour, "completed", freshNow, "1h")
-	f(RangeDay, "completed", freshStored, "24h")
+	f(RangeDay, "completed", freshSummed, "24h")
 	f(RangeAll, "conforming", freshStored, "all")
 	f(RangeWeek, "in-flight", freshNow, "7d")
 }
