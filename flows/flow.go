@@ -44,6 +44,7 @@ type Step struct {
 	Within   time.Duration // 0 is none
 	Calendar *Calendar     // Within is working time of it; nil is all the time
 	Downtime []Interval    // planned, of System, in order and apart
+	Sampled  bool          // System sends only some of its spans
 	Each     string        // attribute that tells children apart; "" where the step occurs once
 	Expect   string        // attribute that says how many children are due; "" for none
 	Optional bool

@@ -309,7 +309,7 @@ func (m *model) verdict() (state State, reason Reason, step int, since, ended Ti
 			first = s
 		}
 		if at := m.deadline(s); at != NoTime && m.now > at && !m.down(s, m.now) {
-			found(ReasonDeadline, s, at, !m.spanOnly(s) || m.sampledAt() == NoTime)
+			found(ReasonDeadline, s, at, !m.unproved(s))
 		}
 	}
 	if m.f.Idle > 0 {
@@ -331,13 +331,16 @@ func (m *model) sampledAt() Time {
 	return NoTime
 }
 
+// unproved says that the absence of a step proves nothing: it is matched by spans, of a system
+// that samples or once the instance has a sampled span.
+func (m *model) unproved(s int) bool {
+	return m.spanOnly(s) && !m.f.Sampling && (m.f.Steps[s].Sampled || m.sampledAt() != NoTime)
+}
+
 func (m *model) spanOnly(s int) bool { return m.f.Steps[s].Match.Kind == Span }
 
 // silenceProves says whether something is awaited that would have been heard, or nothing is.
 func (m *model) silenceProves() bool {
-	if m.sampledAt() == NoTime {
-		return true
-	}
 	var due, toCome []int
 	for s := range m.f.Steps {
 		if m.end() < 0 && m.due(s) && !m.f.Steps[s].Optional {
@@ -350,7 +353,7 @@ func (m *model) silenceProves() bool {
 	if len(due) == 0 {
 		due = toCome
 	}
-	return len(due) == 0 || slices.ContainsFunc(due, func(s int) bool { return !m.spanOnly(s) })
+	return len(due) == 0 || slices.ContainsFunc(due, func(s int) bool { return !m.unproved(s) })
 }
 
 // stuckFor counts the minutes in which something was overdue and not held, up to the
@@ -365,16 +368,19 @@ func (m *model) stuckFor() (sum time.Duration) {
 	held := m.heldMinutes()
 	for s := range m.f.Steps {
 		limit, cleared := m.deadline(s), until
-		unproved := m.spanOnly(s) && m.sampledAt() != NoTime // from the first sampled signal on
+		unproved, from := m.unproved(s), m.sampledAt() // from the first sampled signal on, or always
+		if m.f.Steps[s].Sampled {
+			from = NoTime
+		}
 		if m.occurred(s) {
 			cleared = m.t(s)
 		} else if m.skipped(s) && m.passed(s) != NoTime {
 			cleared = m.passed(s)
 		} else if unproved {
-			cleared = m.sampledAt()
+			cleared = from
 		}
 		if unproved {
-			cleared = min(cleared, m.sampledAt())
+			cleared = min(cleared, from)
 		}
 		if ended != NoTime {
 			cleared = min(cleared, ended)

@@ -145,7 +145,7 @@ func (c trial) shrink() trial {
 			for _, plainer := range []func(*Step){
 				func(s *Step) { s.After = nil }, func(s *Step) { s.Any = false }, func(s *Step) { s.Choice = "" }, func(s *Step) { s.Each = "" },
 				func(s *Step) { s.Optional = false }, func(s *Step) { s.Downtime = nil }, func(s *Step) { s.Calendar = nil }, func(s *Step) { s.Within = 0 },
-				func(s *Step) { s.End = Open }, func(s *Step) { s.Start = false }, func(s *Step) { s.Match.Kind = Event },
+				func(s *Step) { s.End = Open }, func(s *Step) { s.Start = false }, func(s *Step) { s.Match.Kind = Event }, func(s *Step) { s.Sampled = false },
 			} {
 				less := c
 				less.flow = &Flow{Sampling: c.flow.Sampling, Idle: c.flow.Idle, Expire: c.flow.Expire, Holds: c.flow.Holds, Steps: slices.Clone(c.flow.Steps)}
@@ -176,7 +176,7 @@ func randomFlow(rng *rand.Rand) *Flow {
 	some := func(of int) bool { return rng.IntN(of) == 0 }
 	span := func(most int) time.Duration { return time.Duration(1+rng.IntN(most)) * time.Minute }
 	for s := range 1 + rng.IntN(6) {
-		step := Step{ID: fmt.Sprint("s", s), Optional: some(6), Repeat: some(4), Start: some(4), Match: Match{Kind: Kind(rng.IntN(2))}}
+		step := Step{ID: fmt.Sprint("s", s), Optional: some(6), Repeat: some(4), Start: some(4), Match: Match{Kind: Kind(rng.IntN(2))}, Sampled: some(10)}
 		for p := range s {
 			if some(2) {
 				step.After = append(step.After, p)

@@ -157,7 +157,7 @@ func (p *parser) step(n *yaml.Node) draft {
 			"as `each: shipment_id`")
 	}
 	if system := p.refs.Systems[d.System]; system != nil {
-		d.Downtime = system.Downtime
+		d.Downtime, d.Sampled = system.Downtime, system.Sampled
 	}
 	p.after(fields["after"], &d)
 	if d.match = fields["match"]; d.match == nil {

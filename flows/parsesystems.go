@@ -18,6 +18,7 @@ type System struct {
 	Service  []string   // service.name that this system reports under
 	Source   []string   // source of CloudEvents that this system reports under
 	Downtime []Interval // planned, in order and apart
+	Sampled  bool       // sends only some of its spans
 	Notes    []Fault    // what is right in its part of the file but not in use
 }
 
@@ -30,7 +31,7 @@ var unusedOfSystems = map[string]string{
 }
 
 var (
-	systemFields   = []string{"title", "heartbeat", "calendar", "owner", "match", "downtime"}
+	systemFields   = []string{"title", "heartbeat", "calendar", "owner", "match", "downtime", "sampled"}
 	selectFields   = []string{"service", "source"}
 	downtimeFields = []string{"from", "until"}
 )
@@ -93,6 +94,9 @@ func (p *parser) system(name string, n *yaml.Node, claims map[string]string) *Sy
 		p.reporters(m, s, claims)
 	}
 	p.downtime(fields["downtime"], s)
+	if n := fields["sampled"]; n != nil {
+		s.Sampled = p.yes(n, "sampled")
+	}
 	return s
 }
 
@@ -176,7 +180,7 @@ func (p *parser) knownCalendar(n *yaml.Node, name string) *Calendar {
 
 // referred is a text that changes with everything in other files that changes what a flow
 // computes: the bytes of its calendars, and the planned downtime of the systems it waits
-// for. It is empty where there is none.
+// for, and which of these sample. It is empty where there is none.
 func referred(f *Flow) string {
 	var lines []string
 	for i := range f.Steps {
@@ -186,6 +190,9 @@ func referred(f *Flow) string {
 		}
 		for _, v := range s.Downtime {
 			lines = append(lines, fmt.Sprintf("downtime %q %d %d", s.System, v.From, v.To))
+		}
+		if s.samples() {
+			lines = append(lines, fmt.Sprintf("sampled %q", s.System))
 		}
 	}
 	slices.Sort(lines)

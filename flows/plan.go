@@ -15,6 +15,7 @@ type plan struct {
 	each       bool // some step has Each
 	eachEnd    bool // an end step has Each: ends can be withdrawn
 	downtime   bool // some step has Downtime
+	sampled    bool // some step is of a system that samples
 }
 
 func (f *Flow) plan() *plan {
@@ -36,6 +37,7 @@ func makePlan(steps []Step) plan {
 		p.hasStart = p.hasStart || steps[s].Start
 		p.each = p.each || steps[s].Each != ""
 		p.eachEnd = p.eachEnd || steps[s].Each != "" && steps[s].End != Open
+		p.sampled = p.sampled || steps[s].samples()
 		p.downtime = p.downtime || len(steps[s].Downtime) > 0
 		p.expect[s] = -1
 		if steps[s].Each != "" {

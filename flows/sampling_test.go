@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -98,6 +99,47 @@ func TestUnheard(t *testing.T) {
 	f(idle, 61, Stuck, ReasonIdle, -1, 60, chosen(at(0, 0)), at(1, 30)) // nothing is to come
 	f(heard, 31, Stuck, ReasonIdle, -1, 30, chosen(at(0, 0)))
 	f(heard, 61, Unknown, ReasonSampled, -1, 60, chosen(at(0, 0)), at(2, 30))
+}
+
+// Of a system that is said to sample no span that is lacking proves anything, whatever else of
+// the instance came; its events do. A version keeps that.
+func TestSampledSystem(t *testing.T) {
+	systems, faults := ParseSystems("systems.yaml", []byte("payments: {sampled: true}\nwarehouse: {sampled: false}\n"), nil)
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	parse := func(text string) *Flow {
+		t.Helper()
+		f, faults := Refs{Systems: systems}.Parse("sampled.yaml", []byte(text))
+		if faults != nil {
+			t.Fatal(faults)
+		}
+		return f
+	}
+	strict, trusting := parse(sampledFlow), parse("sampling: ok\n"+sampledFlow)
+	events := parse(strings.Replace(sampledFlow, "span: pay", "event: pay", 1))
+	again, err := ParseVersion(strict.Version, sampledFlow, strict.Referred())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(flow *Flow, now Time, state State, stuck time.Duration, occurrences ...Occurrence) {
+		t.Helper()
+		if in := flow.Fold(occurrences, now*minute); in.State != state || in.StuckFor != stuck*time.Minute {
+			t.Errorf("%v for %v, want %v for %d min", in.State, in.StuckFor, state, stuck)
+		}
+	}
+	for _, flow := range []*Flow{strict, again} {
+		f(flow, 15, Unknown, 0, at(0, 0))
+		f(flow, 25, Stuck, 5, at(0, 0)) // the event of `packed` would have come
+		f(flow, 25, Unknown, 0, at(0, 0), at(2, 12))
+		f(flow, 40, Stuck, 18, at(0, 0), at(1, 3), at(2, 12)) // `sent` is of no such system
+		f(flow, 16, Open, 0, at(0, 0), at(1, 14))             // not recovered: it was not stuck
+	}
+	f(trusting, 15, Stuck, 5, at(0, 0))
+	f(events, 15, Stuck, 5, at(0, 0))
+	if plain := mustParse(t, sampledFlow); plain.Version == strict.Version || events.Referred() != "" {
+		t.Errorf("version %s of both, %q", plain.Version, events.Referred())
+	}
 }
 
 // What was unknown was not stuck: it adds nothing to the time of that, and is no recovery.

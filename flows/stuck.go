@@ -30,16 +30,17 @@ func (d *folder) stuckTime() {
 			continue
 		}
 		cleared := until
+		since, unheard := d.unheardSince(s) // from then on it was unknown
 		switch {
 		case d.occurred(s):
 			cleared = in.Steps[s].At
 		case in.Steps[s].Skipped && in.Steps[s].Passed != NoTime:
 			cleared = in.Steps[s].Passed
-		case d.unheard(s) != ReasonNone:
-			cleared = d.sampledAt
+		case unheard:
+			cleared = since
 		}
-		if d.unheard(s) != ReasonNone { // from then on it was unknown
-			cleared = min(cleared, d.sampledAt)
+		if unheard {
+			cleared = min(cleared, since)
 		}
 		if cleared <= limit {
 			continue
@@ -77,7 +78,7 @@ func (d *folder) gap(i int, next Time, add func(from, to Time, held []Interval))
 		return
 	}
 	held := d.held
-	if d.plan.downtime || d.sampledAt != NoTime { // what was awaited then; long gaps are few
+	if d.plan.downtime || d.plan.sampled || d.sampledAt != NoTime { // what was awaited then; long gaps are few
 		then := folder{flow: d.flow, plan: d.plan, in: new(Instance), occurrences: d.occurrences[:i+1], resolvedAt: NoTime, heldFrom: NoTime, sampledAt: NoTime}
 		then.reset()
 		then.scan()

@@ -1,21 +1,36 @@
 package flows
 
 // That a span did not come proves nothing where its producer sends only some of its spans.
-// An instance with a signal of such a producer waits in vain for what is matched by spans:
-// it is unknown, not stuck, unless the flow says `sampling: ok`. Events are never sampled.
+// An instance with a signal of such a producer waits in vain for what is matched by spans, and
+// so does any for spans of a system that systems.yaml calls sampled: it is unknown, not stuck,
+// unless the flow says `sampling: ok`. Events are never sampled.
+
+// samples says whether a step is matched by spans of a system that sends only some of them.
+func (s *Step) samples() bool { return s.Sampled && s.Match.Kind == Span }
 
 // unheard is why a step may have occurred unseen; ReasonNone where it would have been seen.
 func (d *folder) unheard(step int) Reason {
-	if d.sampledAt != NoTime && d.flow.Steps[step].Match.Kind == Span {
+	if _, ever := d.unheardSince(step); ever {
 		return ReasonSampled
 	}
 	return ReasonNone
 }
 
+// unheardSince is from when on a step may have occurred unseen, NoTime for always; false for
+// never.
+func (d *folder) unheardSince(step int) (since Time, ever bool) {
+	if s := &d.flow.Steps[step]; s.samples() {
+		return NoTime, !d.flow.Sampling
+	} else if s.Match.Kind == Span {
+		return d.sampledAt, d.sampledAt != NoTime
+	}
+	return NoTime, false
+}
+
 // unheardAll is why all that the instance must wait for may have occurred unseen: what is
 // due, or, where nothing is, what is still to come. ReasonNone where it waits for nothing.
 func (d *folder) unheardAll() (reason Reason) {
-	if d.sampledAt == NoTime {
+	if d.sampledAt == NoTime && !d.plan.sampled {
 		return ReasonNone
 	}
 	awaited := 0

@@ -3,6 +3,7 @@ package flows
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // A flow that ran is kept with all that its version is a hash of, so that instances that
@@ -12,6 +13,7 @@ import (
 type referredFiles struct {
 	Calendars map[string]string     `json:"calendars,omitempty"` // text by name
 	Downtime  map[string][]Interval `json:"downtime,omitempty"`  // by system
+	Sampled   []string              `json:"sampled,omitempty"`   // systems
 }
 
 // Referred is what ParseVersion needs of other files to read this version of a flow again;
@@ -26,8 +28,11 @@ func (f *Flow) Referred() string {
 		if len(s.Downtime) > 0 {
 			r.Downtime[s.System] = s.Downtime
 		}
+		if s.samples() && !slices.Contains(r.Sampled, s.System) {
+			r.Sampled = append(r.Sampled, s.System)
+		}
 	}
-	if len(r.Calendars)+len(r.Downtime) == 0 {
+	if len(r.Calendars)+len(r.Downtime)+len(r.Sampled) == 0 {
 		return ""
 	}
 	text, err := json.Marshal(r)
@@ -56,6 +61,12 @@ func ParseVersion(version, definition, referred string) (*Flow, error) {
 	}
 	for name, downtime := range r.Downtime {
 		refs.Systems[name] = &System{Name: name, Title: name, Downtime: downtime}
+	}
+	for _, name := range r.Sampled {
+		if refs.Systems[name] == nil {
+			refs.Systems[name] = &System{Name: name, Title: name}
+		}
+		refs.Systems[name].Sampled = true
 	}
 	f, faults := refs.Parse("version "+version, []byte(definition))
 	if f == nil {

@@ -60,7 +60,7 @@ func (r *runner) warnOfSampling(before, now *engineMet) {
 		}
 		r.log.Warn("a producer sends only some of its spans: instances that have some, and wait for spans alone, are unknown, not stuck",
 			"flow", c.Flow, "system", c.System, "signal", c.Name,
-			"advice", "send the spans of this flow's steps whole, match events, or write `sampling: ok` in the flow")
+			"advice", "write `sampled: true` for the system in systems.yaml, so that no instance is stuck for its spans; or send the spans of this flow's steps whole, match events, or write `sampling: ok` in the flow")
 	}
 }
 
