@@ -206,7 +206,7 @@ const (
 	// Up to so many fit without squeezing, in bold and in regular type.
 	easyBold, easyRegular = 16, 19
 	// A badge may stand out of the box a little; what is longer is in the table of steps.
-	badgeLetters = 21
+	badgeLetters = 27
 )
 
 func drawNode(v FlowDetail, n graphNode, s stepNow) drawnNode {
@@ -233,8 +233,8 @@ func drawNode(v FlowDetail, n graphNode, s stepNow) drawnNode {
 		d.class = "quiet"
 	}
 	d.write(s)
-	d.badgeW = min(float64(letters(d.badge))*7+16, nodeWidth+20)
-	d.badgeX = n.x + nodeWidth + 6 - d.badgeW
+	d.badgeW = min(float64(letters(d.badge))*7+16, nodeWidth+44) // less than to the badge of the step before
+	d.badgeX = max(0, n.x+nodeWidth+6-d.badgeW)
 	return d
 }
 

@@ -404,7 +404,7 @@ func VariantsTable(v VariantList) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				for i, one := range v.Variants.Variants {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 29, "<tr role=\"row\"><td role=\"cell\" class=\"full path\">")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 29, "<tr role=\"row\"><td role=\"rowheader\" class=\"full path\">")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
