@@ -41,6 +41,7 @@ func (s *Server) systemsNow(ctx context.Context) (list []views.SystemNow, ok boo
 	for _, t := range answer.traffic {
 		at, found := slices.BinarySearchFunc(list[:len(asked)], t.System, func(n views.SystemNow, name string) int { return strings.Compare(n.Name, name) })
 		if found {
+			t.Last = max(t.Last, list[at].Traffic.Last)
 			list[at].Traffic = t
 		} else {
 			list = append(list, views.SystemNow{Name: t.System, Traffic: t})
@@ -63,8 +64,12 @@ func (s *Server) declaredSystems() []views.SystemNow {
 			if f.Steps[i].System == "" {
 				continue
 			}
+			last := flows.NoTime
 			for _, n := range h.Steps {
 				if n.Step == f.Steps[i].ID {
+					if !h.Restoring {
+						last = s.heard.note(f.Name, n, h.AsOf)
+					}
 					step.Waiting, step.Overdue, step.Reached = n.Waiting, n.Overdue-n.Unknown, n.Reached
 				}
 			}
@@ -73,6 +78,7 @@ func (s *Server) declaredSystems() []views.SystemNow {
 				at = len(list)
 				list = append(list, views.SystemNow{Name: f.Steps[i].System, Traffic: flows.SystemTraffic{System: f.Steps[i].System, Last: flows.NoTime}})
 			}
+			list[at].Traffic.Last = max(list[at].Traffic.Last, last)
 			list[at].Steps = append(list[at].Steps, step)
 		}
 	}

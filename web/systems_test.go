@@ -58,6 +58,20 @@ func TestSystems(t *testing.T) {
 			t.Errorf("the page of payments has no %s", want)
 		}
 	}
+	grown := orderHealth(12, 2) // the numbers say so before history does
+	grown.AsOf = now
+	for i := range grown.Steps {
+		if grown.Steps[i].Step == "paid" {
+			grown.Steps[i].Reached++
+		}
+	}
+	publish(t, h.hub, grown)
+	if err := json.Unmarshal(h.get(t, "/api/v1/systems").Body.Bytes(), &answer); err != nil {
+		t.Fatal(err)
+	}
+	if at := answer.Systems[2]; at.LastHeard != now || at.State == nil || *at.State != "live" {
+		t.Errorf("payments was heard at %s: %v", at.LastHeard, at.State)
+	}
 	if w := h.get(t, "/systems/nobody"); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "webshop") {
 		t.Errorf("an unknown system: %d", w.Code)
 	}
