@@ -516,3 +516,19 @@ ENGINE = SummingMergeTree(count)
 ORDER BY (flow, generation, measure, step, to_step, start, took)
 SETTINGS non_replicated_deduplication_window = 1000
 
+-- 0037_otel_traces
+-- spans under the name and with exactly the columns that the OpenTelemetry ClickHouse exporter gives them, for tools that ask for
+-- these. Nothing is stored twice.
+CREATE VIEW IF NOT EXISTS throughline.otel_traces AS
+SELECT
+    Timestamp, TraceId, SpanId, ParentSpanId, TraceState, SpanName, SpanKind, ServiceName, ResourceAttributes, ScopeName, ScopeVersion, SpanAttributes,
+    Duration, StatusCode, StatusMessage, `Events.Timestamp`, `Events.Name`, `Events.Attributes`, `Links.TraceId`, `Links.SpanId`, `Links.TraceState`, `Links.Attributes`
+FROM throughline.spans
+
+-- 0038_otel_traces_trace_id_ts
+-- When each trace was, as the exporter's table of this name says; a condition on TraceId reaches the index of spans.
+CREATE VIEW IF NOT EXISTS throughline.otel_traces_trace_id_ts AS
+SELECT TraceId, toDateTime(min(Timestamp)) AS Start, toDateTime(max(Timestamp)) AS End
+FROM throughline.spans
+GROUP BY TraceId
+
