@@ -109,6 +109,9 @@ func (a *app) migrate() error {
 	if len(applied) > 0 {
 		a.log.Info("schema applied", "migrations", len(applied))
 	}
+	if err := a.store.SetMerges(a.ctx); err != nil { // it spares CPU, no more
+		a.log.Warn("tables are merged as often as ClickHouse does by itself", "error", err)
+	}
 	a.storeFault.Store(nil)
 	close(a.migrated)
 	return nil

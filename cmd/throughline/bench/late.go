@@ -43,10 +43,14 @@ func Late(ctx context.Context, cfg LateConfig) (LateReport, error) {
 	if err != nil {
 		return LateReport{}, fmt.Errorf("bench deadline: %w", err)
 	}
-	s := &lateSender{cfg: cfg, blocks: map[uint64]lateBlock{}, load: newLoad(IngestConfig{
+	l, err := newLoad(IngestConfig{
 		HTTP: cfg.HTTP, Events: true, Steps: true, Rate: cfg.Rate, Duration: cfg.Duration, Batch: cfg.Batch, Connections: cfg.Connections, Token: cfg.Token,
-	})}
-	defer s.load.http.CloseIdleConnections()
+	})
+	if err != nil {
+		return LateReport{}, fmt.Errorf("bench deadline: %w", err)
+	}
+	defer l.close()
+	s := &lateSender{cfg: cfg, blocks: map[uint64]lateBlock{}, load: l}
 	sending, stop := context.WithCancel(ctx)
 	s.stop = stop
 	defer stop()

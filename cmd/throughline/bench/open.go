@@ -130,6 +130,11 @@ func (o *open) stop() error {
 func (o *open) fill(ctx context.Context, r *OpenReport) error {
 	began := time.Now()
 	requests := int64(o.cfg.Instances / o.cfg.Batch * len(benchSteps))
+	l, err := newLoad(IngestConfig{HTTP: o.url, Events: true, Batch: o.cfg.Batch})
+	if err != nil {
+		return err
+	}
+	defer l.close()
 	fault := make(chan error, 1)
 	var senders sync.WaitGroup
 	for range 4 {
@@ -141,7 +146,7 @@ func (o *open) fill(ctx context.Context, r *OpenReport) error {
 					return
 				}
 				body := bodies[n%int64(len(bodies))].of(uint64(n), o.began)
-				if err := o.deliver(ctx, body); err != nil {
+				if err := deliver(ctx, l, body); err != nil {
 					select {
 					case fault <- err:
 					default:
@@ -171,10 +176,9 @@ func (o *open) fill(ctx context.Context, r *OpenReport) error {
 }
 
 // deliver sends a request until it is accepted.
-func (o *open) deliver(ctx context.Context, body []byte) error {
+func deliver(ctx context.Context, l *load, body []byte) error {
 	for {
-		l := &load{cfg: IngestConfig{Events: true, Batch: o.cfg.Batch}, url: o.url + "/api/v1/events", http: http.DefaultClient}
-		err := l.post(ctx, body, o.cfg.Batch)
+		err := l.post(ctx, body, l.cfg.Batch)
 		if err == nil || ctx.Err() != nil || !errors.Is(err, errRefused) {
 			return err
 		}
@@ -243,7 +247,12 @@ func (o *open) again(ctx context.Context, r *OpenReport) error {
 	}
 	r.ReadySeconds = time.Since(o.started).Seconds()
 	body := newBody(true, o.cfg.Batch, uint64(o.started.UnixNano()), -1).of(0, o.started) // of a flow that is not there
-	if err := o.deliver(ctx, body); err != nil {
+	l, err := newLoad(IngestConfig{HTTP: o.url, Events: true, Batch: o.cfg.Batch})
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	if err := deliver(ctx, l, body); err != nil {
 		return err
 	}
 	r.AcceptSeconds = time.Since(o.started).Seconds()
