@@ -45,7 +45,9 @@ func (d *Delivery) RefusedAs(part string) int {
 	return slices.IndexFunc(d.Refused, func(r Refusal) bool { return r.Part == part })
 }
 
-func (d *Delivery) items() int { return len(d.Signals) + d.SpanCount() + len(d.Logs) }
+func (d *Delivery) items() int { return items(&d.Batch) }
+
+func items(b *flows.Batch) int { return len(b.Signals) + b.SpanCount() + len(b.Logs) }
 
 func (d *Delivery) add(m message) {
 	if d.First == 0 {
@@ -108,23 +110,33 @@ func (b *Bus) Follow(ctx context.Context, cfg FollowConfig, handle func(context.
 	if limit == 0 {
 		limit = 10_000
 	}
+	var came []message // that a delivery is made of
 	for {
 		m, err := feed.next(ctx)
 		if err != nil {
 			return ended(ctx, err)
 		}
-		d := b.delivery(cfg.Stream)
-		d.add(m)
-		for more := true; more && d.items() < limit; {
+		came = append(came[:0], m)
+		have, signals := items(&m.batch), len(m.batch.Signals)
+		for more := true; more && have < limit; {
 			select {
 			case m, more = <-feed.messages:
 				if more {
-					d.add(m)
+					came = append(came, m)
+					have, signals = have+items(&m.batch), signals+len(m.batch.Signals)
 				}
 			default:
 				more = false
 			}
 		}
+		d := b.delivery(cfg.Stream)
+		if len(came) > 1 && signals > 0 { // each signal is copied once; one message gives its own array
+			d.Signals = signalRoom(signals)
+		}
+		for i := range came {
+			d.add(came[i])
+		}
+		clear(came) // what waits for the next message keeps nothing
 		if err := handle(ctx, d); err != nil {
 			return ended(ctx, fmt.Errorf("handle %s: %w", d.Token(), err))
 		}

@@ -32,7 +32,7 @@ func TestExternalServerGoesAndComesBack(t *testing.T) {
 	dir := t.TempDir()
 	s := startServer(t, dir, server.RANDOM_PORT)
 	port := s.Addr().(*net.TCPAddr).Port
-	b := openAt(t, Config{URL: s.ClientURL()})
+	b := openAt(t, Config{URL: s.ClientURL(), MaxBytes: 64 << 20})
 	publish(t, b, numbered(0, 3))
 
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
