@@ -121,6 +121,10 @@ func (p *parser) moment(n *yaml.Node, field string, start Time) Time {
 	case text == "":
 		return start
 	case !relative:
+		if _, err := ParseDuration(text); err == nil {
+			p.fault(n, "`%s` cannot be `%s`; write `+%s` to count from the start of the case, or an instant with its zone", field, shortened(text), text)
+			return start
+		}
 		return p.instant(n, field)
 	}
 	d, err := ParseDuration(after)

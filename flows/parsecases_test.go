@@ -54,7 +54,7 @@ func TestParseCasesFaults(t *testing.T) {
 	f("{name: n, signals: [], "+expect+"}", "5:22 `signals` must be a list")
 	f("{name: n, signals: [{event: a, sampled: true}], "+expect+"}", "5:43 an event is never sampled")
 	f("{name: n, signals: [{at: +1h}], "+expect+"}", "5:23 a signal is one event or one span")
-	f("{name: n, signals: [{event: a, at: 15m}], "+expect+"}", "5:38 `at` cannot be `15m`; write an instant")
+	f("{name: n, signals: [{event: a, at: 15m}], "+expect+"}", "5:38 `at` cannot be `15m`; write `+15m`")
 	f("{name: n, signals: [{event: a, at: +soon}], "+expect+"}", "5:38 `at`: duration `soon`")
 	f("{name: n, signals: [{event: a, data: x}], "+expect+"}", "5:40 `data` must be a mapping")
 	f("{name: n, signals: [{event: a, data: {n: .nan}}], "+expect+"}", "5:40 `data` cannot be read as a signal's: json: unsupported value: NaN")
