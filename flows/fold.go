@@ -32,6 +32,16 @@ func (f *Flow) Fold(occurrences []Occurrence, now Time) Instance {
 
 // FoldInto is Fold into the memory of an earlier result.
 func (f *Flow) FoldInto(in *Instance, occurrences []Occurrence, now Time) {
+	f.foldInto(in, occurrences, now, true)
+}
+
+// FoldCounted is FoldInto but for what no number counts: how long it was stuck, and in what
+// it deviates while it is in flight.
+func (f *Flow) FoldCounted(in *Instance, occurrences []Occurrence, now Time) {
+	f.foldInto(in, occurrences, now, false)
+}
+
+func (f *Flow) foldInto(in *Instance, occurrences []Occurrence, now Time, whole bool) {
 	SortOccurrences(occurrences)
 	fold := folder{flow: f, plan: f.plan(), in: in, now: now, occurrences: occurrences, resolvedAt: NoTime, heldFrom: NoTime, sampledAt: NoTime}
 	fold.reset()
@@ -39,8 +49,12 @@ func (f *Flow) FoldInto(in *Instance, occurrences []Occurrence, now Time) {
 	fold.downstream()
 	fold.steps()
 	fold.verdict()
-	fold.stuckTime()
-	fold.deviations(end)
+	if whole {
+		fold.stuckTime()
+	}
+	if whole || !in.State.InFlight() {
+		fold.deviations(end)
+	}
 }
 
 // folder is one run of the fold.

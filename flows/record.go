@@ -72,6 +72,9 @@ func (f *Flow) Record(key string, in *Instance, asOf Time) (r InstanceRecord) {
 	return r
 }
 
+// usualPath is how many steps a list of them has room for from the first on.
+const usualPath = 8
+
 // RecordInto is Record into one whose lists may be written over.
 func (f *Flow) RecordInto(r *InstanceRecord, key string, in *Instance, asOf Time) {
 	r.Flow, r.Version, r.Key, r.Environment = f.Name, f.Version, key, ""
@@ -93,7 +96,7 @@ func (f *Flow) RecordInto(r *InstanceRecord, key string, in *Instance, asOf Time
 		s := &f.Steps[w.Step]
 		r.WaitingOn = append(r.WaitingOn, WaitingRecord{s.ID, s.System, w.DueAt, w.Deadline, w.Expected, w.Seen})
 	}
-	r.Path = slices.Grow(r.Path[:0], len(in.Path))
+	r.Path = slices.Grow(r.Path[:0], max(len(in.Path), min(len(f.Steps), usualPath))) // the next one is longer
 	if n := len(in.Times); n > 0 {
 		r.PathFor = in.Times[n-1].Sub(in.Times[0])
 	}
@@ -117,7 +120,8 @@ func (f *Flow) OccurrenceRecord(key string, o Occurrence) (r OccurrenceRecord) {
 	return r
 }
 
-// RecordOccurrence is OccurrenceRecord into a record that is empty. Records that share named
+// RecordOccurrence is OccurrenceRecord into any record, of which it leaves Environment and
+// Deleted alone. Records that share named
 // share their maps, so that nobody may write to these; it may be nil.
 func (f *Flow) RecordOccurrence(r *OccurrenceRecord, key string, o *Occurrence, named *Named) {
 	r.Flow, r.Key, r.StepID, r.Occurrence = f.Name, key, f.Position(o.Step), *o

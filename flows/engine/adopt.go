@@ -101,12 +101,13 @@ func (e *Engine) adoptInstance(p *parcel, i int, number uint32) {
 		return
 	}
 	id := flows.InstanceKey(k.value, e.graph.classes[k.class].environment)
-	if fs.instances[id] != nil {
+	if fs.instances.get(id) != nil {
 		return // it is woken with what is there
 	}
-	in := &instance{fs: fs, key: strings.Clone(id), timer: -1, openAt: -1, cell: number}
+	in := newInstance(fs, strings.Clone(id))
+	in.cell = number
 	in.kept = e.returning && fs.kept.has(e.graph.hash(k.class, k.value))
-	fs.instances[in.key] = in
+	fs.instances.put(in)
 	w := e.opens(in)
 	w.occurrences, w.dirty = p.of(i, w.occurrences), true
 }

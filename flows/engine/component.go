@@ -133,7 +133,7 @@ func (e *Engine) aroundNode(m *members, id nodeID) {
 	}
 	e.graph.hanging(id, m.addHeld)
 	for _, fs := range e.flowsOf(n.class) {
-		if in := fs.instances[flows.InstanceKey(n.value, e.graph.classes[n.class].environment)]; in != nil {
+		if in := fs.instances.get(flows.InstanceKey(n.value, e.graph.classes[n.class].environment)); in != nil {
 			m.addInstance(in)
 		}
 	}
@@ -219,7 +219,7 @@ func (e *Engine) keyOf(in *instance) (class uint32, value string) {
 func (e *Engine) joinFellows(in *instance) {
 	class, value := e.keyOf(in)
 	for _, fs := range e.flowsOf(class) {
-		if fs.flow.Name != in.fs.flow.Name && fs.instances[in.key] != nil {
+		if fs.flow.Name != in.fs.flow.Name && fs.instances.get(in.key) != nil {
 			e.node(class, value)
 			return
 		}

@@ -218,7 +218,7 @@ func (e *Engine) withdrawAt(key nodeID, sig uint64, id flows.Identity) {
 	}
 	for _, fs := range e.flows {
 		if fs.role(&e.graph, n.class) == rolePrimary {
-			if in := fs.instances[flows.InstanceKey(n.value, e.graph.classes[n.class].environment)]; in != nil {
+			if in := fs.instances.get(flows.InstanceKey(n.value, e.graph.classes[n.class].environment)); in != nil {
 				e.expel(in, id)
 			}
 		}

@@ -107,7 +107,8 @@ type flowState struct {
 	shape       uint32   // hash of what parcels speak of by number
 	positions   []string // of the flow
 	keyed       []bool   // by segment: its values may be those of keys; nil for none
-	instances   map[string]*instance
+	instances   roster
+	elsewhere   bool        // some were of an environment
 	open        []*instance // in flight, in no order
 	gauges      *flows.Gauges
 	window      *window
@@ -116,7 +117,7 @@ type flowState struct {
 	fresh       bool        // started empty with the last Replace, until Retire
 	cohorts     map[cohortID]*cohort
 	changed     bool                      // numbers moved since the last Changed
-	before      map[string]*instance      // of the version before, until Retire
+	before      roster                    // of the version before, until Retire
 	later       map[*instance][]*instance // of a key's first instance, those that follow
 	firsts      map[*instance]*instance   // the way back
 	laterBefore map[*instance][]*instance // as before
@@ -204,10 +205,10 @@ func (e *Engine) own(fs *flowState, o *flows.Occurrence) {
 // instance finds or makes the instance of a primary key.
 func (e *Engine) instance(fs *flowState, value, environment string) *instance {
 	id := flows.InstanceKey(value, environment)
-	in := fs.instances[id]
+	in := fs.instances.get(id)
 	if in == nil {
-		in = &instance{fs: fs, key: strings.Clone(id), timer: -1, openAt: -1}
-		fs.instances[in.key] = in
+		in = newInstance(fs, strings.Clone(id))
+		fs.instances.put(in)
 		e.copies.enter(in)
 		e.joinFellows(in)
 	}
@@ -253,7 +254,7 @@ func (e *Engine) Next() flows.Time {
 func (e *Engine) Stats() Stats {
 	s := e.stats
 	for _, fs := range e.flows {
-		s.Instances += len(fs.instances)
+		s.Instances += fs.instances.len()
 	}
 	s.AtRest = max(0, len(e.cells.list)-1) - len(e.cells.vacant)
 	s.Left = e.left.used

@@ -69,7 +69,7 @@ func signal(s *flows.Set, id, name string, at flows.Time, keys ...string) flows.
 func records(e *Engine) []flows.InstanceRecord {
 	var all []flows.InstanceRecord
 	for _, fs := range e.flows {
-		for _, in := range fs.instances {
+		for in := range fs.instances.each() {
 			all = append(all, e.record(in))
 		}
 	}
@@ -254,7 +254,7 @@ func TestNumbersEqualARecount(t *testing.T) {
 		got := health(e, "order", now)
 		tally, gauges := flows.NewTally(f), flows.NewGauges(f)
 		w := e.flows["order"].window
-		for _, in := range e.flows["order"].instances {
+		for in := range e.flows["order"].instances.each() {
 			folded := f.Fold(e.occurrences(in), now)
 			gauges.Count(&folded, now, 1)
 			if folded.State.InFlight() {
@@ -285,7 +285,7 @@ func TestTimersMissNothing(t *testing.T) {
 		for e.Next() < never {
 			now := e.Next()
 			e.Advance(now)
-			for _, in := range e.flows["order"].instances {
+			for in := range e.flows["order"].instances.each() {
 				want := e.flows["order"].flow.Fold(slices.Clone(e.occurrences(in)), now)
 				r := e.record(in)
 				if r.State != want.State || len(r.WaitingOn) != len(want.WaitingOn) {

@@ -72,14 +72,14 @@ func (e *Engine) rename(class uint32, value, token string) {
 		if fs.kept.has(hash) {
 			fs.kept.add(anew)
 		}
-		in := fs.instances[flows.InstanceKey(value, environment)]
+		in := fs.instances.get(flows.InstanceKey(value, environment))
 		if in == nil {
 			continue
 		}
 		e.touchPart(part{instancePart, in.index})
-		delete(fs.instances, in.key)
+		fs.instances.remove(in)
 		e.renameInstance(in, flows.InstanceKey(token, environment))
-		fs.instances[in.key] = in
+		fs.instances.put(in)
 		for i, later := range fs.later[in] {
 			e.renameInstance(later, flows.InstanceKey(flows.PartKey(token, i+1), environment))
 		}

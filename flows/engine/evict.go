@@ -78,7 +78,7 @@ func (e *Engine) ended(p *parcel) bool {
 
 func (e *Engine) atRest(p *parcel, want parcelInstance) *instance {
 	k := &p.keys[want.key]
-	return want.fs.instances[flows.InstanceKey(k.value, e.graph.classes[k.class].environment)]
+	return want.fs.instances.get(flows.InstanceKey(k.value, e.graph.classes[k.class].environment))
 }
 
 // gather makes one component of a parcel at rest and all in memory that has one of its keys;
@@ -106,7 +106,7 @@ func (e *Engine) inMemory(class uint32, value string, but uint32) bool {
 	}
 	id := flows.InstanceKey(value, e.graph.classes[class].environment)
 	for _, fs := range e.flowsOf(class) {
-		if in := fs.instances[id]; in != nil && (in.cell == 0 || in.cell != but) {
+		if in := fs.instances.get(id); in != nil && (in.cell == 0 || in.cell != but) {
 			return true
 		}
 	}
@@ -183,7 +183,7 @@ func (e *Engine) leave(p *parcel, out *Evicted) {
 			in.fs.kept.add(e.graph.hash(k.class, k.value))
 		}
 		delete(in.fs.later, in)
-		delete(in.fs.instances, in.key)
+		in.fs.instances.remove(in)
 		delete(e.rolling.base, in)
 	}
 	e.eachPrint(p, func(hash uint64) { e.cells.prints.remove(hash, out.cell) })

@@ -324,7 +324,7 @@ func TestWhatIsOwedLeavesLater(t *testing.T) {
 	l.send(event("1", "sold", 0, map[string]any{"order": "p"}), event("2", "paid", 1, map[string]any{"order": "p"}))
 	l.rest()
 	out := l.evict()
-	for _, in := range l.e.flows["sale"].instances {
+	for in := range l.e.flows["sale"].instances.each() {
 		l.e.out.instance(in)
 	}
 	l.e.Leave(out)

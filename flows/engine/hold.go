@@ -45,8 +45,9 @@ type unsettled struct {
 
 // hung are the signals that hang on one key, where they are more than one.
 type hung struct {
-	list []*held
-	gone int // of list
+	list  []*held
+	gone  int // of list
+	first [2]*held
 }
 
 // hang makes h hang on a key.
@@ -56,7 +57,8 @@ func (g *graph) hang(h *held, id nodeID) {
 	case n.hung != nil:
 		n.hung.list = append(n.hung.list, h)
 	case n.held != nil:
-		n.hung = &hung{list: []*held{n.held, h}}
+		n.hung = &hung{first: [2]*held{n.held, h}}
+		n.hung.list = n.hung.first[:]
 		n.held = nil
 	default:
 		n.held = h

@@ -32,6 +32,21 @@ type instance struct {
 	row      int32  // owed, see outbox; 0 for none
 }
 
+// newInstance is one without occurrences, which is in no list.
+func newInstance(fs *flowState, key string) *instance {
+	_, environment := flows.SplitInstanceKey(key)
+	fs.elsewhere = fs.elsewhere || environment != ""
+	return &instance{fs: fs, key: key, timer: -1, openAt: -1}
+}
+
+// named is the value of its key, and the environment.
+func (in *instance) named() (value, environment string) {
+	if !in.fs.elsewhere {
+		return in.key, ""
+	}
+	return flows.SplitInstanceKey(in.key)
+}
+
 // work are the occurrences of an instance that is looked at or changed, until the next
 // settle.
 type work struct {
@@ -157,7 +172,7 @@ func (e *Engine) touch(in *instance) *work {
 	w.dirty = true
 	if in.counted {
 		if w.folding != (folding{in.fs.flow, in.judged}) {
-			in.fs.flow.FoldInto(&w.counted, in.part(w.occurrences), in.judged)
+			in.fs.flow.FoldCounted(&w.counted, in.part(w.occurrences), in.judged)
 		}
 		in.fs.gauges.Count(&w.counted, in.judged, -1)
 	}
@@ -362,7 +377,7 @@ func (e *Engine) vanish(in *instance, before *flows.Instance) {
 	in.fs.untrack(in, before)
 	e.timers.remove(in)
 	if len(in.work.occurrences) == 0 { // else it waits for a step, as a resolution before its time does
-		delete(in.fs.instances, in.key)
+		in.fs.instances.remove(in)
 		e.rollVanished(in)
 		e.copies.leave(in)
 		if id := e.nodeOf(in); id != 0 { // what is linked to it is saved without it

@@ -34,7 +34,7 @@ func (e *Engine) keep(in *instance) {
 // keepEnded has a flow that starts empty know the instances that ended under the version
 // before, and the live numbers that they leave.
 func (e *Engine) keepEnded(old, fs *flowState) {
-	for _, in := range old.instances {
+	for in := range old.instances.each() {
 		if !in.kept && !in.ended() {
 			e.settleOut(in)
 			continue
@@ -92,7 +92,7 @@ func (e *Engine) Keep(id InstanceID) {
 	value, environment := flows.SplitInstanceKey(id.Key)
 	hash := e.graph.hash(e.graph.class(e.set, environment, fs.flow.Key), value)
 	fs.kept.add(hash)
-	in := fs.instances[id.Key]
+	in := fs.instances.get(id.Key)
 	switch {
 	case in == nil && e.left.has(hash) && !fs.fresh:
 		return // it is known when it comes back
@@ -108,7 +108,7 @@ func (e *Engine) Keep(id InstanceID) {
 // Kept says whether an instance in memory keeps a version that is not in force.
 func (e *Engine) Kept(id InstanceID) bool {
 	fs := e.flows[id.Flow]
-	return fs != nil && fs.instances[id.Key] != nil && fs.instances[id.Key].kept
+	return fs != nil && fs.instances.get(id.Key) != nil && fs.instances.get(id.Key).kept
 }
 
 // Away returns the hashes by which the components of some instances, of a type of key, are
@@ -126,10 +126,10 @@ func (e *Engine) Away(keyType string, ids []InstanceID) (hashes []uint64) {
 // rows; false where it is not in memory.
 func (e *Engine) Move(id InstanceID, now flows.Time) bool {
 	fs := e.flows[id.Flow]
-	if fs == nil || fs.instances[id.Key] == nil {
+	if fs == nil || fs.instances.get(id.Key) == nil {
 		return false
 	}
-	in := fs.instances[id.Key]
+	in := fs.instances.get(id.Key)
 	if in.kept {
 		e.now = now
 		in.kept = false

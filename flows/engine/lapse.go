@@ -42,7 +42,7 @@ func (e *Engine) lapse(in *instance, now flows.Time) bool {
 		return false
 	}
 	occurrences := e.occurrences(in)
-	fs.flow.FoldInto(&e.before, occurrences, in.judged)
+	fs.flow.FoldCounted(&e.before, occurrences, in.judged)
 	fs.gauges.Count(&e.before, in.judged, -1)
 	in.judged = flows.Clock(occurrences, now)
 	fs.flow.FoldInto(&e.folded, occurrences, in.judged)

@@ -137,11 +137,12 @@ func withRoom[Row any](list []Row) []Row {
 }
 
 func (o *outbox) add(in *instance, occurrence *flows.Occurrence) {
-	key, environment := flows.SplitInstanceKey(in.key)
-	o.occurrences = append(withRoom(o.occurrences), flows.OccurrenceRecord{})
+	key, environment := in.named()
+	o.occurrences = withRoom(o.occurrences)
+	o.occurrences = o.occurrences[:len(o.occurrences)+1]
 	r := &o.occurrences[len(o.occurrences)-1]
 	in.fs.flow.RecordOccurrence(r, key, occurrence, &o.named)
-	r.Environment = environment
+	r.Environment, r.Deleted = environment, false
 }
 
 func (o *outbox) remove(in *instance, occurrence *flows.Occurrence) {
@@ -222,11 +223,21 @@ const roomy = 4
 // is that of the next ones.
 func (e *Engine) Reuse(rows Rows) {
 	if cap(rows.Instances) <= max(2*maxRows, roomy*len(rows.Instances)) {
-		e.out.spare.Instances = rows.Instances[:0]
+		giveBack(rows.Instances[:0], &e.out.rows, &e.out.spare.Instances)
 	}
 	if cap(rows.Occurrences) <= max(2*maxRows, roomy*len(rows.Occurrences)) {
 		clear(rows.Occurrences)
-		e.out.spare.Occurrences = rows.Occurrences[:0]
+		giveBack(rows.Occurrences[:0], &e.out.occurrences, &e.out.spare.Occurrences)
+	}
+}
+
+// giveBack has empty memory take the place of less that nothing is in yet, or else be spare.
+func giveBack[Row any](room []Row, used, spare *[]Row) {
+	if len(*used) == 0 && cap(*used) < cap(room) {
+		*used, room = room, *used
+	}
+	if cap(room) > cap(*spare) {
+		*spare = room
 	}
 }
 
@@ -249,7 +260,7 @@ func (e *Engine) foldAgain(in *instance) bool {
 }
 
 func (in *instance) recordInto(r *flows.InstanceRecord, folded *flows.Instance) {
-	key, environment := flows.SplitInstanceKey(in.key)
+	key, environment := in.named()
 	in.fs.flow.RecordInto(r, key, folded, in.judged)
 	r.Environment = environment
 	r.Imported = in.imported
@@ -266,7 +277,7 @@ func (e *Engine) Reconcile(stored *flows.InstanceRecord, seen map[string]bool) {
 	seen[id] = true
 	in := fs.find(id)
 	if in == nil && stored.Version != fs.flow.Version && stored.State.InFlight() { // not of the version in force
-		e.out.instance(&instance{fs: fs, key: id, timer: -1, openAt: -1})
+		e.out.instance(newInstance(fs, id))
 	}
 	if in == nil || in.kept {
 		return
@@ -282,7 +293,7 @@ func (e *Engine) Reconcile(stored *flows.InstanceRecord, seen map[string]bool) {
 
 // OweAll owes all rows of a flow's instances that do not keep another version.
 func (e *Engine) OweAll(flow string) {
-	for _, in := range e.flows[flow].instances {
+	for in := range e.flows[flow].instances.each() {
 		if !in.kept {
 			e.oweWhole(in)
 		}
@@ -295,8 +306,8 @@ func (e *Engine) OweAll(flow string) {
 // OweUnseen owes the rows of a flow's instances that no stored row was seen of.
 func (e *Engine) OweUnseen(flow string, seen map[string]bool) {
 	if fs := e.flows[flow]; fs != nil {
-		for key, in := range fs.instances {
-			if !seen[key] && !in.kept {
+		for in := range fs.instances.each() {
+			if !seen[in.key] && !in.kept {
 				e.out.lacks(in)
 			}
 		}

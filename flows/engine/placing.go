@@ -131,7 +131,7 @@ func (e *Engine) withRoom(h *held, targets []nodeID) []nodeID {
 	}
 	return slices.DeleteFunc(targets, func(id nodeID) bool {
 		n := e.graph.at(id)
-		in := h.fs.instances[flows.InstanceKey(n.value, e.graph.classes[n.class].environment)]
+		in := h.fs.instances.get(flows.InstanceKey(n.value, e.graph.classes[n.class].environment))
 		if in == nil || !in.full || slices.Contains(h.targets, id) {
 			return false
 		}

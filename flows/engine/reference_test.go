@@ -241,7 +241,7 @@ func belongs(f *flows.Flow, key, environment string, step int, id flows.Identity
 func found(e *Engine) []string {
 	var lines []string
 	for _, fs := range e.flows {
-		for _, in := range fs.instances {
+		for in := range fs.instances.each() {
 			key, environment := flows.SplitInstanceKey(in.key)
 			for _, o := range e.occurrences(in) {
 				lines = append(lines, belongs(fs.flow, key, environment, o.Step, identity(&o), o.Start))

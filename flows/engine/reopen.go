@@ -59,7 +59,7 @@ func (e *Engine) judgeLater(first *instance, now flows.Time) {
 
 func (fs *flowState) addLater(first *instance, part int) {
 	value, environment := flows.SplitInstanceKey(first.key)
-	in := &instance{fs: fs, key: flows.InstanceKey(flows.PartKey(value, part), environment), timer: -1, openAt: -1}
+	in := newInstance(fs, flows.InstanceKey(flows.PartKey(value, part), environment))
 	if fs.later == nil {
 		fs.later, fs.firsts = map[*instance][]*instance{}, map[*instance]*instance{}
 	}
@@ -68,12 +68,12 @@ func (fs *flowState) addLater(first *instance, part int) {
 
 // find is the instance of a key, a later one too; nil where it is not there.
 func (fs *flowState) find(id string) *instance {
-	if in := fs.instances[id]; in != nil {
+	if in := fs.instances.get(id); in != nil {
 		return in
 	}
 	value, environment := flows.SplitInstanceKey(id)
 	whole, part := flows.PartOf(value)
-	later := fs.later[fs.instances[flows.InstanceKey(whole, environment)]]
+	later := fs.later[fs.instances.get(flows.InstanceKey(whole, environment))]
 	if part == 0 || part > len(later) || later[part-1].packed == "" {
 		return nil
 	}

@@ -28,7 +28,7 @@ func (e *Engine) Replace(set *flows.Set) (empty []string) {
 			continue
 		}
 		kept[f.Name] = &flowState{
-			flow: f, shape: e.shape(f), positions: f.Positions(), instances: map[string]*instance{}, producers: make([]*producer, len(f.Positions())), gauges: flows.NewGauges(f), window: newWindow(f),
+			flow: f, shape: e.shape(f), positions: f.Positions(), producers: make([]*producer, len(f.Positions())), gauges: flows.NewGauges(f), window: newWindow(f),
 			cohorts: map[cohortID]*cohort{}, changed: true, fresh: e.again, rolled: flows.NewRollUps(f), rolledAnew: true,
 		}
 		empty = append(empty, f.Name)
@@ -76,7 +76,7 @@ func (e *Engine) refold(fs *flowState, f *flows.Flow) {
 	before := fs.flow
 	fs.kept = e.left.clone() // what left memory had ended
 	e.rollAnew(fs, f)
-	for _, in := range fs.instances {
+	for in := range fs.instances.each() {
 		fs.flow = before
 		if in.kept || in.ended() {
 			e.keep(in)
@@ -114,14 +114,14 @@ func otherKeys(before, now *flows.Set) bool {
 // in force do not, once the stored signals are applied to these.
 func (e *Engine) Retire() {
 	for _, fs := range e.flows {
-		for key, old := range fs.before {
-			now := fs.instances[key]
+		for old := range fs.before.each() {
+			now := fs.instances.get(old.key)
 			if now != nil && now.kept {
 				continue
 			}
 			if now == nil {
-				now = &instance{fs: fs, key: key, timer: -1, openAt: -1} // unnumbered: it holds nothing
-				e.out.instance(now)                                      // without an occurrence: a removal
+				now = newInstance(fs, old.key) // unnumbered: it holds nothing
+				e.out.instance(now)            // without an occurrence: a removal
 			}
 			here := e.names.unpack(now.packed, nil)
 			for _, o := range e.occurrences(old) {
@@ -136,24 +136,24 @@ func (e *Engine) Retire() {
 		for _, later := range fs.laterBefore {
 			for _, old := range later {
 				if fs.find(old.key) == nil {
-					e.out.instance(&instance{fs: fs, key: old.key, timer: -1, openAt: -1})
+					e.out.instance(newInstance(fs, old.key))
 				}
 			}
 		}
-		fs.before, fs.laterBefore, fs.fresh = nil, nil, false
+		fs.before, fs.laterBefore, fs.fresh = roster{}, nil, false
 	}
 	e.again, e.bySig = false, nil
 }
 
 // unsaveAll removes the rows of all components that a flow has a part in.
 func (e *Engine) unsaveAll(fs *flowState) {
-	for _, in := range fs.instances {
+	for in := range fs.instances.each() {
 		if in.cell != 0 {
 			e.wake(in.cell)
 		}
 	}
 	before := e.graph.round
-	for _, in := range fs.instances {
+	for in := range fs.instances.each() {
 		if in.mark <= before { // else it was in a component before
 			if m := e.members(part{instancePart, in.index}); m != nil {
 				e.unsave(m)
@@ -164,7 +164,7 @@ func (e *Engine) unsaveAll(fs *flowState) {
 
 // forget removes everything of a flow from what the flows share.
 func (e *Engine) forget(fs *flowState) {
-	for _, in := range fs.instances {
+	for in := range fs.instances.each() {
 		e.timers.remove(in)
 		e.out.drop(in)
 		e.copies.leave(in)

@@ -212,7 +212,7 @@ func (w *waking) instance(number int) {
 		return
 	}
 	k := &w.p.keys[want.key]
-	in := want.fs.instances[flows.InstanceKey(k.value, e.graph.classes[k.class].environment)]
+	in := want.fs.instances.get(flows.InstanceKey(k.value, e.graph.classes[k.class].environment))
 	if in != nil && in.cell == w.number {
 		e.read = w.p.of(number, e.read[:0])
 		e.buffer = e.names.pack(e.buffer[:0], e.read)

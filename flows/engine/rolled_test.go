@@ -48,7 +48,7 @@ func recounted(e *Engine) RolledSums {
 	all := RolledSums{}
 	for name, fs := range e.flows {
 		counted := flows.NewRollUps(fs.flow)
-		for _, in := range fs.instances {
+		for in := range fs.instances.each() {
 			if !in.kept {
 				counted.Change(&flows.Instance{}, nil, e.occurrences(in))
 			}

@@ -68,7 +68,7 @@ func (e *Engine) usedAt(id nodeID, sig uint64) (used bool) {
 	n := e.graph.at(id)
 	e.graph.hanging(id, func(h *held) { used = used || h.sig == sig })
 	for _, fs := range e.flowsOf(n.class) {
-		used = used || fs.instances[flows.InstanceKey(n.value, e.graph.classes[n.class].environment)] != nil
+		used = used || fs.instances.get(flows.InstanceKey(n.value, e.graph.classes[n.class].environment)) != nil
 	}
 	return used
 }
