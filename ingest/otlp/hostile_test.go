@@ -61,3 +61,27 @@ func heap() int {
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc)
 }
+
+// TestTooManySignals: one more than a request may have is refused whole, in all encodings.
+func TestTooManySignals(t *testing.T) {
+	t.Parallel()
+	json := func(n int) string { return strings.TrimSuffix(strings.Repeat(`{},`, n), ",") }
+	for name, tt := range map[string]struct {
+		decode func(mapper, []byte) (*result, error)
+		body   func(n int) []byte
+	}{
+		"spans":         {decodeTracesProto, func(n int) []byte { return message(1, message(2, bytes.Repeat([]byte("\x12\x00"), n))) }},
+		"records":       {decodeLogsProto, func(n int) []byte { return message(1, message(2, bytes.Repeat([]byte("\x12\x00"), n))) }},
+		"spans in JSON": {decodeTracesJSON, func(n int) []byte { return tracesJSON(json(n)) }},
+		"records in JSON": {decodeLogsJSON, func(n int) []byte {
+			return []byte(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[` + json(n) + `]}]}]}`)
+		}},
+	} {
+		if _, err := tt.decode(testMapper, tt.body(ingest.MaxSignals)); err != nil {
+			t.Errorf("%s: as many as may be: %v", name, err)
+		}
+		if _, err := tt.decode(testMapper, tt.body(ingest.MaxSignals+1)); err == nil || ingest.AsRefusal(err).Class != ingest.TooLarge {
+			t.Errorf("%s: one more: %v", name, err)
+		}
+	}
+}
