@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,26 +37,39 @@ type fakeHistory struct {
 	seen     []flows.SeenSignal
 	traffic  []flows.SystemTraffic
 
-	seriesFrom, seriesTo flows.Time
+	waits atomic.Pointer[chan struct{}] // answers come once it is closed; nil is at once
 
 	window  flows.Window
 	segment string
 	query   flows.InstanceQuery
 }
 
+// gate is closed once answers come.
+func (h *fakeHistory) gate() <-chan struct{} {
+	if gate := h.waits.Load(); gate != nil {
+		return *gate
+	}
+	open := make(chan struct{})
+	close(open)
+	return open
+}
+
 func (h *fakeHistory) Health(_ context.Context, f *flows.Flow, w flows.Window, segment string) (flows.Health, error) {
 	h.window, h.segment = w, segment
+	<-h.gate()
 	out := h.health
 	out.Flow, out.AsOf = f.Name, w.To
 	return out, h.err
 }
 
 func (h *fakeHistory) Instances(_ context.Context, _ *flows.Flow, q flows.InstanceQuery) (flows.InstancePage, error) {
+	<-h.gate()
 	h.query = q
 	return h.page, h.err
 }
 
 func (h *fakeHistory) Instance(_ context.Context, _ *flows.Flow, key string, _ flows.Time) (flows.InstanceDetail, error) {
+	<-h.gate()
 	if h.err == nil && key != h.detail.Key {
 		return flows.InstanceDetail{}, flows.ErrNotFound
 	}
@@ -63,6 +77,7 @@ func (h *fakeHistory) Instance(_ context.Context, _ *flows.Flow, key string, _ f
 }
 
 func (h *fakeHistory) Variants(context.Context, *flows.Flow, flows.Time, flows.Time, int) (flows.Variants, error) {
+	<-h.gate()
 	return h.variants, h.err
 }
 
@@ -71,10 +86,12 @@ func (h *fakeHistory) DirectlyFollows(context.Context, *flows.Flow, flows.Time, 
 }
 
 func (h *fakeHistory) Timeline(context.Context, []*flows.Flow, flows.Key, int, string) ([]flows.Signal, string, error) {
+	<-h.gate()
 	return h.signals, "", h.err
 }
 
 func (h *fakeHistory) Search(context.Context, string, int) (flows.Found, error) {
+	<-h.gate()
 	return h.found, h.err
 }
 
@@ -95,15 +112,17 @@ func (h *fakeHistory) Failures(context.Context, []string) (map[string]string, er
 }
 
 func (h *fakeHistory) FlowTexts(context.Context, string, int) ([]flows.FlowText, error) {
+	<-h.gate()
 	return h.texts, h.err
 }
 
 func (h *fakeHistory) Systems(context.Context, []string, flows.Time, flows.Time) ([]flows.SystemTraffic, error) {
+	<-h.gate()
 	return h.traffic, h.err
 }
 
 func (h *fakeHistory) Series(_ context.Context, _ *flows.Flow, from, to flows.Time, bucket time.Duration) (flows.Series, error) {
-	h.seriesFrom, h.seriesTo = from, to
+	<-h.gate()
 	return flows.Series{From: from, Bucket: bucket, Started: []int{3, 4}, Ended: map[flows.State][]int{flows.Completed: {1, 2}}, Left: []flows.LeftAt{{State: flows.Cancelled, Step: "cash", Count: 1}}}, h.err
 }
 
@@ -247,7 +266,9 @@ func newHouse(t testing.TB, change func(*Options)) *house {
 
 func (h *house) get(t *testing.T, target string) *httptest.ResponseRecorder {
 	t.Helper()
-	return h.do(httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+	r.Header.Set("Prefer", "wait=10") // a page whole, however busy the machine is
+	return h.do(r)
 }
 
 func (h *house) do(r *http.Request) *httptest.ResponseRecorder {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/a-h/templ"
@@ -118,10 +119,19 @@ func (s *Server) loadOverview(ctx context.Context, t target) (loaded, error) {
 		shell.Socket = t.socket()
 		return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish("first run"), nil
 	}
-	v := views.Overview{Clock: c, Range: t.rng, Flows: s.flowsNow(ctx, all, t.rng), Alerts: s.openAlerts("", ""), Changes: s.changes()}
-	v.Started = s.startedTogether(ctx, all, t.rng)
-	if systems, ok, err := s.systemsNow(ctx); ok && err == nil {
-		v.Systems = systems
+	v := views.Overview{Clock: c, Range: t.rng, Alerts: s.openAlerts("", ""), Changes: s.changes()}
+	var err error
+	atOnce(
+		func() { v.Flows, err = s.flowsFor(ctx, all, t.rng) },
+		func() { v.Started = s.startedTogether(ctx, all, t.rng) },
+		func() {
+			if systems, ok, err := s.systemsNow(ctx); ok && err == nil {
+				v.Systems = systems
+			}
+		},
+	)
+	if err != nil {
+		return loaded{}, err
 	}
 	shell := s.shell(c, views.PlaceOverview, "Overview")
 	shell.Socket = t.socket()
@@ -182,7 +192,11 @@ func versions(all []*flows.Flow) []string {
 
 func (s *Server) loadFlows(ctx context.Context, t target) (loaded, error) {
 	c, all := t.clock(), s.rules.Set().Flows()
-	v := views.FlowList{Clock: c, Range: t.rng, Flows: s.flowsNow(ctx, all, t.rng)}
+	now, err := s.flowsFor(ctx, all, t.rng)
+	if err != nil {
+		return loaded{}, err
+	}
+	v := views.FlowList{Clock: c, Range: t.rng, Flows: now}
 	shell := s.shell(c, views.PlaceFlows, "Flows")
 	shell.Socket = t.socket()
 	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(versions(all)...), nil
@@ -190,11 +204,38 @@ func (s *Server) loadFlows(ctx context.Context, t target) (loaded, error) {
 
 func (s *Server) flowsNow(ctx context.Context, all []*flows.Flow, rng views.Range) []views.FlowNow {
 	list, titles := make([]views.FlowNow, len(all)), s.capabilityTitles()
+	var asked sync.WaitGroup
 	for i, f := range all {
-		list[i] = s.flowNow(ctx, f, rng)
-		list[i].Capability = titles[f.Name]
+		asked.Go(func() {
+			list[i] = s.flowNow(ctx, f, rng)
+			list[i].Capability = titles[f.Name]
+		})
 	}
+	asked.Wait()
 	return list
+}
+
+// flowsFor is flowsNow where the numbers of a range are what the page is about: errUnread while they are not there.
+func (s *Server) flowsFor(ctx context.Context, all []*flows.Flow, rng views.Range) ([]views.FlowNow, error) {
+	if rng == views.RangeHour {
+		return s.flowsNow(ctx, all, rng), nil
+	}
+	own := s.asking(s.past.alone())
+	list := own.flowsNow(ctx, all, rng)
+	if own.past.unread.Load() {
+		s.past.unread.Store(true)
+		return nil, errUnread
+	}
+	return list, nil
+}
+
+// atOnce asks several questions of one page: it waits for the longest.
+func atOnce(asks ...func()) {
+	var asked sync.WaitGroup
+	for _, one := range asks {
+		asked.Go(one)
+	}
+	asked.Wait()
 }
 
 // flowNow are the numbers of f for a range: counts of the range from history, what is in

@@ -37,17 +37,21 @@ func (s *Server) flowAt(ctx context.Context, f *flows.Flow, rng views.Range, at 
 		return s.history.Health(ctx, f, windowUntil(at, rng.Span()), "")
 	})
 	if err == nil && !ok {
-		err = problem(http.StatusServiceUnavailable, "Stored history cannot be read now, and the past comes from it. What is live goes on; load this page again in a moment.")
+		err = s.past.unreadOr(problem(http.StatusServiceUnavailable, "Stored history cannot be read now, and the past comes from it. What is live goes on; load this page again in a moment."))
 	}
 	return views.FlowNow{Flow: f, Health: h, Range: rng, At: at, Capability: s.capabilityTitles()[f.Name]}, err
 }
 
 // flowFor are the numbers that a page about f shows: now, or at the instant it asks for.
 func (s *Server) flowFor(ctx context.Context, f *flows.Flow, t target) (views.FlowNow, error) {
-	if t.at == flows.NoTime {
-		return s.flowsNow(ctx, []*flows.Flow{f}, t.rng)[0], nil
+	if t.at != flows.NoTime {
+		return s.flowAt(ctx, f, t.rng, t.at)
 	}
-	return s.flowAt(ctx, f, t.rng, t.at)
+	now, err := s.flowsFor(ctx, []*flows.Flow{f}, t.rng)
+	if err != nil {
+		return views.FlowNow{}, err
+	}
+	return now[0], nil
 }
 
 func (s *Server) loadFlow(ctx context.Context, t target) (loaded, error) {
@@ -55,28 +59,39 @@ func (s *Server) loadFlow(ctx context.Context, t target) (loaded, error) {
 	if err != nil {
 		return loaded{}, err
 	}
-	now, err := s.flowFor(ctx, f, t)
+	v := views.FlowDetail{Clock: t.clock()}
+	live, player := t.at == flows.NoTime, views.Player{}
+	if !live {
+		var fault *Problem
+		if player, fault = play(t, v.Clock.Now); fault != nil {
+			return loaded{}, fault
+		}
+	}
+	atOnce(
+		func() { v.Now, err = s.flowFor(ctx, f, t) },
+		func() { v.Stuck = s.instancesAt(ctx, f, "", t.at, shortLength, flows.Stuck) },
+		func() { v.Series = s.series(ctx, f, t.rng, t.at) },
+		func() {
+			if live {
+				v.Variants = s.variants(ctx, f, t.rng, shortLength)
+			} else {
+				v.Hour = s.series(ctx, f, views.RangeHour, player.To)
+			}
+		},
+	)
 	if err != nil {
 		return loaded{}, err
 	}
-	v := views.FlowDetail{
-		Clock: t.clock(), Now: now, Graph: s.graphs.of(f, now.Health.Edges), Stuck: s.instancesAt(ctx, f, "", t.at, shortLength, flows.Stuck), Series: s.series(ctx, f, t.rng, t.at),
-	}
+	v.Graph = s.graphs.of(f, v.Now.Health.Edges)
 	more := []string{f.Version}
 	shell := s.shell(v.Clock, views.PlaceFlows, f.Title)
-	if t.at == flows.NoTime {
+	if live {
 		v.Alerts = s.openAlerts(f.Name, "")
-		v.Variants = s.variants(ctx, f, t.rng, shortLength)
 		shell.Socket = t.socket()
 	} else {
-		player, fault := play(t, v.Clock.Now)
-		if fault != nil {
-			return loaded{}, fault
-		}
 		v.Player = &player
 		v.Clock.Now, v.Alerts = t.at, s.alertsAt(f.Name, t.at)
 		v.Opened = s.opened(f.Name, player.From, player.To)
-		v.Hour = s.series(ctx, f, views.RangeHour, player.To)
 		shell.AsOf = t.at
 		more = append(more, "played")
 	}
@@ -185,7 +200,14 @@ func (s *Server) loadVariants(ctx context.Context, t target) (loaded, error) {
 	if err != nil {
 		return loaded{}, err
 	}
-	v := views.VariantList{Clock: t.clock(), Now: s.flowNow(ctx, f, t.rng), Variants: s.variants(ctx, f, t.rng, variantsLength)}
+	v := views.VariantList{Clock: t.clock()}
+	atOnce(
+		func() { v.Now, err = s.flowFor(ctx, f, target{rng: t.rng, at: flows.NoTime}) },
+		func() { v.Variants = s.variants(ctx, f, t.rng, variantsLength) },
+	)
+	if err != nil {
+		return loaded{}, err
+	}
 	shell := s.shell(v.Clock, views.PlaceFlows, "Variants · "+f.Title)
 	shell.Socket = t.socket()
 	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(f.Version), nil
@@ -200,13 +222,15 @@ func (s *Server) loadStep(ctx context.Context, t target) (loaded, error) {
 	if step < 0 {
 		return loaded{}, problem(http.StatusNotFound, "Flow %s has no step %q. Steps: %s.", f.Name, shorten(t.step), listed(stepIDs(f)))
 	}
-	now, err := s.flowFor(ctx, f, t)
+	v := views.StepDetail{Clock: t.clock(), Step: step}
+	atOnce(
+		func() { v.Now, err = s.flowFor(ctx, f, t) },
+		func() {
+			v.Instances = s.instancesAt(ctx, f, t.step, t.at, listLength, flows.Stuck, flows.Unknown, flows.Held, flows.Open)
+		},
+	)
 	if err != nil {
 		return loaded{}, err
-	}
-	v := views.StepDetail{
-		Clock: t.clock(), Now: now, Step: step,
-		Instances: s.instancesAt(ctx, f, t.step, t.at, listLength, flows.Stuck, flows.Unknown, flows.Held, flows.Open),
 	}
 	shell := s.shell(v.Clock, views.PlaceFlows, f.Steps[step].Title+" · "+f.Title)
 	if t.at == flows.NoTime {

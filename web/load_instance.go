@@ -28,7 +28,7 @@ func (s *Server) loadInstance(ctx context.Context, t target) (loaded, error) {
 	case err != nil:
 		return loaded{}, err
 	case !ok:
-		return loaded{}, problem(http.StatusServiceUnavailable, "Stored history cannot be read now. What is live goes on; this page shows the instance as soon as history is back.")
+		return loaded{}, s.past.unreadOr(problem(http.StatusServiceUnavailable, "Stored history cannot be read now. What is live goes on; this page shows the instance as soon as history is back."))
 	}
 	c := t.clock()
 	usual := s.flowNow(ctx, f, views.RangeHour)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"throughline/flows"
@@ -21,7 +22,7 @@ const (
 	maxMemos   = 2000
 
 	askWithin  = 10 * time.Second       // for an answer
-	waitFirst  = 80 * time.Millisecond  // for all answers of a page that is live without them
+	waitFirst  = 80 * time.Millisecond  // for all answers of a page: what is not there by then comes after it
 	waitLittle = 100 * time.Millisecond // where there is an older one
 	lookEvery  = 5 * time.Second        // whether history is there, while nobody asks it anything
 	retryAfter = 3 * time.Second        // history that failed is left alone for so long
@@ -36,12 +37,26 @@ type past struct {
 	again chan struct{}
 	// until is how long an answer is waited for where there is none yet; zero is as long as it takes.
 	until time.Time
+	// unread is set where an answer was not waited for to its end, and there was no older one.
+	unread *atomic.Bool
 }
 
 // onScreen asks for a page whose live numbers are worth seeing alone: history is waited for a moment
 // only. Of a screen, again is told when what was not there has come; nil for a page.
 func (p *past) onScreen(again chan struct{}) *past {
-	return &past{p.memory, again, time.Now().Add(waitFirst)}
+	return &past{p.memory, again, time.Now().Add(waitFirst), new(atomic.Bool)}
+}
+
+// onPage asks history for a page that is to be there at once: all answers are waited for as long as patience says.
+func (p *past) onPage(patience time.Duration) *past {
+	return &past{p.memory, nil, time.Now().Add(patience), new(atomic.Bool)}
+}
+
+// alone is the same past, which knows of its own questions whether they were answered.
+func (p *past) alone() *past {
+	own := *p
+	own.unread = new(atomic.Bool)
+	return &own
 }
 
 // memory is what all share who ask.
@@ -69,7 +84,7 @@ type memo struct {
 
 func newPast() *past {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &past{memory: &memory{ctx: ctx, cancel: cancel, memos: make(map[string]*memo), answered: time.Now()}}
+	return &past{memory: &memory{ctx: ctx, cancel: cancel, memos: make(map[string]*memo), answered: time.Now()}, unread: new(atomic.Bool)}
 }
 
 // close ends questions under way and waits for them.
@@ -123,6 +138,9 @@ func askWaiting[V any](ctx context.Context, p *past, name string, little time.Du
 		select {
 		case <-asking:
 		case <-timer.C:
+			if last.answered.IsZero() || last.value == nil && last.fault == nil {
+				p.unread.Store(true)
+			}
 		case <-ctx.Done():
 			return value, false, ctx.Err()
 		}

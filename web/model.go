@@ -82,7 +82,7 @@ func (s *Server) model(r *http.Request, name string) (views.FlowModel, error) {
 func (s *Server) postCheck(w http.ResponseWriter, r *http.Request) {
 	trial, err := s.check(w, r)
 	if r.Header.Get("Accept") != fragment {
-		s.stillPage(func(r *http.Request) (loaded, error) {
+		s.stillPage(func(s *Server, r *http.Request) (loaded, error) {
 			if err != nil {
 				return loaded{}, err
 			}

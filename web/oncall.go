@@ -166,7 +166,7 @@ func (s *Server) form(do func(http.ResponseWriter, *http.Request) (Alert, error)
 		case err != nil && wantsJSON:
 			WriteProblem(w, r, *asProblem(r.Context(), s.log, err))
 		case err != nil:
-			s.stillPage(func(*http.Request) (loaded, error) { return loaded{}, err })(w, r)
+			s.stillPage(func(*Server, *http.Request) (loaded, error) { return loaded{}, err })(w, r)
 		case wantsJSON:
 			s.writeJSON(w, r, http.StatusOK, alertToJSON(a))
 		default:

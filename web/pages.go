@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/a-h/templ"
@@ -54,49 +55,59 @@ func (s *Server) pageRoutes() {
 	s.mux.HandleFunc("GET /flows/{flow}/frame", s.getFrame)
 	s.csvRoutes()
 	s.mux.HandleFunc("POST /flows/{flow}/model/check", s.postCheck)
-	for pattern, f := range map[string]func(*http.Request) (loaded, error){
-		"GET /flows/{flow}/model":      s.loadModel,
-		"GET /search":                  s.loadSearch,
-		"GET /entities/{type}/{value}": s.loadEntity,
-		"GET /_/components":            s.loadComponents,
-		"/":                            s.noPage,
+	for pattern, f := range map[string]func(*Server, *http.Request) (loaded, error){
+		"GET /flows/{flow}/model":      (*Server).loadModel,
+		"GET /search":                  (*Server).loadSearch,
+		"GET /entities/{type}/{value}": (*Server).loadEntity,
+		"GET /_/components":            (*Server).loadComponents,
+		"/":                            (*Server).noPage,
 	} {
 		s.mux.HandleFunc(pattern, s.stillPage(f))
 	}
 }
 
 func (s *Server) livePage(v view) http.HandlerFunc {
-	return s.stillPage(func(r *http.Request) (loaded, error) {
+	return s.stillPage(func(s *Server, r *http.Request) (loaded, error) {
 		t, fault := pageTarget(r, v)
 		if fault != nil {
 			return loaded{}, fault
 		}
-		return s.patient(t, nil).load(r.Context(), t)
+		return s.load(r.Context(), t)
 	})
 }
 
-// patient is the server as the makers of a target's page see it: as long as its numbers are live ones, they
-// do not wait for what history has to add. again is told what comes later; nil where a page is made.
-func (s *Server) patient(t target, again chan struct{}) *Server {
+// asking is the server as the makers of a page see it that asks history in a way of its own.
+func (s *Server) asking(p *past) *Server {
 	seen := *s
-	switch {
-	case t.live():
-		seen.past = s.past.onScreen(again)
-	case again != nil:
-		seen.past = &past{memory: s.past.memory, again: again}
-	}
+	seen.past = p
 	return &seen
 }
 
-// stillPage renders to a buffer first: a fault never becomes half a page with status 200.
-func (s *Server) stillPage(load func(*http.Request) (loaded, error)) http.HandlerFunc {
+// onScreen is the server as the makers of a socket's elements see it: as long as a target's numbers are live
+// ones, they do not wait for what history has to add. again is told what comes later.
+func (s *Server) onScreen(t target, again chan struct{}) *Server {
+	if t.live() {
+		return s.asking(s.past.onScreen(again))
+	}
+	return s.asking(&past{memory: s.past.memory, again: again, unread: new(atomic.Bool)})
+}
+
+// stillPage renders to a buffer first: a fault never becomes half a page with status 200. What history does
+// not say soon is not waited for: the page says so, and its socket, its script or, without scripts, the
+// browser brings it.
+func (s *Server) stillPage(load func(*Server, *http.Request) (loaded, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		s := s.asking(s.past.onPage(patienceOf(r)))
 		status := http.StatusOK
-		l, err := load(r)
+		l, err := load(s, r)
+		if errors.Is(err, errUnread) {
+			l, err = s.readingPage(clockFor(r)), nil
+		}
 		if err != nil {
 			p := asProblem(r.Context(), s.log, err)
 			status, l = p.Status, s.problemPage(clockFor(r), p)
 		}
+		l.shell.Unread = s.past.unread.Load()
 		var page bytes.Buffer
 		if err := views.Document(l.shell, l.body).Render(r.Context(), &page); err != nil {
 			s.log.ErrorContext(r.Context(), "page cannot be rendered", "path", r.URL.Path, "error", err)
@@ -146,9 +157,10 @@ func (s *Server) loadSearch(r *http.Request) (loaded, error) {
 		if err != nil {
 			return loaded{}, err
 		}
-		if ok {
-			v.Found = found
+		if !ok && s.past.unread.Load() {
+			return loaded{}, errUnread
 		}
+		v.Found = found
 		for _, f := range all {
 			if holds(f, text) {
 				v.Flows = append(v.Flows, s.flowsNow(ctx, []*flows.Flow{f}, views.RangeHour)...)
@@ -159,6 +171,12 @@ func (s *Server) loadSearch(r *http.Request) (loaded, error) {
 	shell := s.shell(c, views.PlaceSearch, "Search")
 	shell.Query = text
 	return loaded{shell: shell, body: v.Body()}, nil
+}
+
+// timelinePage is a page of what history says of a key.
+type timelinePage struct {
+	signals []flows.Signal
+	next    string
 }
 
 func (s *Server) loadEntity(r *http.Request) (loaded, error) {
@@ -172,8 +190,14 @@ func (s *Server) loadEntity(r *http.Request) (loaded, error) {
 	v := views.EntityTimeline{Clock: c, Key: key, Known: set.Flows()}
 	ctx, cancel := context.WithTimeout(r.Context(), historyWithin)
 	defer cancel()
-	var err error
-	v.Signals, v.Next, err = s.history.Timeline(ctx, set.Flows(), key, limit, cursor)
+	page, ok, err := ask(ctx, s.past, fmt.Sprintf("timeline %q %d %q", key, limit, cursor), func(ctx context.Context) (timelinePage, error) {
+		signals, next, err := s.history.Timeline(ctx, set.Flows(), key, limit, cursor)
+		return timelinePage{signals, next}, err
+	})
+	if err == nil && !ok {
+		err = s.past.unreadOr(problem(http.StatusServiceUnavailable, "Stored history cannot be read now. What is live goes on; load this page again in a moment."))
+	}
+	v.Signals, v.Next = page.signals, page.next
 	if errors.Is(err, flows.ErrNotFound) || err == nil && len(v.Signals) == 0 && cursor == "" {
 		err = noKey(set, key)
 	}
@@ -193,7 +217,7 @@ func (s *Server) loadComponents(r *http.Request) (loaded, error) {
 func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 	t, fault := socketTarget(r)
 	if fault == nil {
-		if _, err := s.patient(t, nil).load(r.Context(), t); err != nil {
+		if _, err := s.asking(s.past.onPage(waitFirst)).load(r.Context(), t); err != nil && !errors.Is(err, errUnread) {
 			fault = asProblem(r.Context(), s.log, err)
 		}
 	}
@@ -203,7 +227,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 	}
 	rest, poll := t.pace()
 	sc := screen{name: t.site + t.socket(), flow: t.flow, rest: rest, poll: poll, render: func(ctx context.Context, again chan struct{}) ([]part, error) {
-		return s.patient(t, again).render(ctx, t)
+		return s.onScreen(t, again).render(ctx, t)
 	}}
 	s.sockets.serve(w, r, func() feed {
 		watcher, eyes := s.screens.join(sc), &eyes{seen: s.seenLatency}

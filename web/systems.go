@@ -186,11 +186,27 @@ func (s *Server) loadSystems(ctx context.Context, t target) (loaded, error) {
 }
 
 func (s *Server) loadSystem(ctx context.Context, t target) (loaded, error) {
-	list, ok, err := s.systemsNow(ctx)
+	var (
+		list            []views.SystemNow
+		seen            []flows.SeenSignal
+		ok, named       bool
+		err, namesFault error
+	)
+	atOnce(
+		func() { list, ok, err = s.systemsNow(ctx) },
+		func() {
+			seen, named, namesFault = ask(ctx, s.past, fmt.Sprintf("system %q", t.system), func(ctx context.Context) ([]flows.SeenSignal, error) {
+				return s.history.SystemNames(ctx, t.system, clock().Now.Add(-systemWindow), listLength)
+			})
+		},
+	)
 	if err != nil {
 		return loaded{}, err
 	}
 	at := slices.IndexFunc(list, func(n views.SystemNow) bool { return n.Name == t.system })
+	if at < 0 && !ok && s.past.unread.Load() {
+		return loaded{}, errUnread
+	}
 	if at < 0 {
 		names := make([]string, len(list))
 		for i := range list {
@@ -200,10 +216,7 @@ func (s *Server) loadSystem(ctx context.Context, t target) (loaded, error) {
 	}
 	v := views.SystemDetail{Clock: t.clock(), Now: list[at], Known: ok, Alerts: s.openAlerts("", "")}
 	v.Alerts = slices.DeleteFunc(v.Alerts, func(a views.Alert) bool { return a.System != t.system })
-	seen, ok, err := ask(ctx, s.past, fmt.Sprintf("system %q", t.system), func(ctx context.Context) ([]flows.SeenSignal, error) {
-		return s.history.SystemNames(ctx, t.system, clock().Now.Add(-systemWindow), listLength)
-	})
-	if ok && err == nil {
+	if named && namesFault == nil {
 		v.Names, v.Wanted = seen, s.wantedNames(t.system)
 	}
 	shell := s.shell(v.Clock, views.PlaceSystems, t.system)

@@ -345,6 +345,12 @@ type Link struct {
 // Body is the page without its frame.
 func (v Problem) Body() templ.Component { return problemBody(v) }
 
+// Reading is the page for what is not read from history yet. It is followed by the page that was asked for.
+type Reading struct{}
+
+// Body is the page without its frame.
+func (Reading) Body() templ.Component { return readingBody() }
+
 // Components is the page /_/components: every component in every state, once.
 type Components struct {
 	Clock

@@ -39,6 +39,7 @@ type Shell struct {
 	Place      Place
 	Query      string     // text in the search box
 	Socket     string     // path and query of the websocket; "" for a page that is not live
+	Unread     bool       // some of the page is not read from history yet
 	AsOf       flows.Time // instant of the newest numbers; NoTime or 0 for none
 	OpenAlerts int
 	Notices    Notices
