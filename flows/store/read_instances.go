@@ -18,6 +18,12 @@ import (
 var (
 	//go:embed queries/instances.sql
 	sqlInstances string
+	//go:embed queries/instances_places.sql
+	sqlInstancesPlaces string
+	//go:embed queries/instances_started.sql
+	sqlInstancesStarted string
+	//go:embed queries/instances_ended.sql
+	sqlInstancesEnded string
 	//go:embed queries/instances_of_states.sql
 	sqlInstancesOfStates string
 	//go:embed queries/instance.sql
@@ -52,8 +58,8 @@ func (s *Store) Instances(ctx context.Context, f *flows.Flow, q flows.InstanceQu
 	if q.At == flows.NoTime {
 		page.AsOf = wallClock()
 	}
-	if q.At == flows.NoTime && q.Counted == "" {
-		page.Instances, err = s.instancesNow(ctx, f, q, after)
+	if _, byRow := countedRows(q.Counted); q.At == flows.NoTime && (q.Counted == "" || byRow) {
+		page.Instances, err = s.instancesNow(ctx, f, q, page.AsOf, after)
 	} else {
 		page.Instances, err = s.instancesFolded(ctx, f, q, page.AsOf, after)
 	}
@@ -107,12 +113,61 @@ func waitingSince(r *flows.InstanceRecord) flows.Time {
 	return r.LastAt
 }
 
+// Rows that are replaced since, and not merged yet, may stand among the first of a list: so often a page looks at more of
+// them, four times as many each time, before it reads all.
+const placeRounds = 4
+
 // instancesNow reads one instance more than the page holds, where there is one.
-func (s *Store) instancesNow(
-	ctx context.Context, f *flows.Flow, q flows.InstanceQuery, after *place,
-) (records []flows.InstanceRecord, err error) {
+func (s *Store) instancesNow(ctx context.Context, f *flows.Flow, q flows.InstanceQuery, asOf flows.Time, after *place) ([]flows.InstanceRecord, error) {
 	ctx, cancel := withTimeout(ctx, foldTimeout)
 	defer cancel()
+	l := listOfRows{f, q, asOf}
+	if onlyInFlight(q.States) && q.Counted == "" {
+		return l.read(ctx, s, sqlInstancesOfStates, after)
+	}
+	var records []flows.InstanceRecord
+	most := q.Limit + 1 + q.Limit/4
+	for range placeRounds {
+		places, err := l.places(ctx, s, after, most)
+		if err != nil || len(places) == 0 {
+			return records, err
+		}
+		keys := make([]string, len(places))
+		for i := range places {
+			keys[i] = places[i].Key
+		}
+		withThem, err := withKeys(ctx, keys)
+		if err != nil {
+			return nil, err
+		}
+		found, err := l.read(withThem, s, ofWantedKeys, after)
+		if err != nil {
+			return nil, err
+		}
+		all := len(places) < most
+		after = &places[len(places)-1]
+		if !all { // behind the last place there may be others before these
+			found = slices.DeleteFunc(found, func(r flows.InstanceRecord) bool { return comparePlaces(placeOf(q.Sort, &r), *after) > 0 })
+		}
+		if records = append(records, found...); all || len(records) > q.Limit {
+			return records[:min(len(records), q.Limit+1)], nil
+		}
+		most *= 4
+	}
+	rest, err := l.read(ctx, s, "", after)
+	return append(records, rest...), err
+}
+
+// listOfRows is a list that is read from the rows of the instances.
+type listOfRows struct {
+	flow *flows.Flow
+	q    flows.InstanceQuery
+	asOf flows.Time
+}
+
+// query puts the conditions of a list into a query, and one on the keys.
+func (l listOfRows) query(query, keys string, after *place, limit int) (string, []any) {
+	q := &l.q
 	begin := after == nil
 	if begin {
 		after = &place{}
@@ -121,14 +176,104 @@ func (s *Store) instancesNow(
 	for i, state := range q.States {
 		states[i] = state.String()
 	}
-	rows, err := s.conn.Query(
-		ctx, instancesQuery(q), clickhouse.Named("flow", f.Name), clickhouse.Named("none", int64(flows.NoTime)),
+	conditions := []string{strings.TrimSpace(keys)}
+	if len(states) > 0 {
+		conditions = append(conditions, "AND state IN {states:Array(String)}")
+	}
+	counted, _ := countedRows(q.Counted)
+	conditions = append(conditions, counted.conditions...)
+	switch {
+	case q.Step == "" || q.Counted == flows.CountedStarted: // which counts at no step
+	case q.Counted == "":
+		conditions = append(conditions, "AND has(waiting_on.step, {step:String})")
+	default:
+		conditions = append(conditions, "AND end_step = {step:String}")
+	}
+	if q.Sort == flows.SortKey {
+		conditions = append(conditions, "AND key > {key:String}")
+		query = strings.Replace(query, "ORDER BY rank, negative, key", "ORDER BY key", 1)
+	}
+	from, steps := flows.NoTime, make([]string, len(l.flow.Steps))
+	if q.Over > 0 {
+		from = l.asOf.Add(-q.Over)
+	}
+	for i := range steps {
+		steps[i] = l.flow.Steps[i].ID
+	}
+	text := strings.TrimLeft(strings.Join(conditions, "\n"), "\n")
+	if text != "" {
+		text = "\n" + text
+	}
+	return strings.Replace(query, " /*keys*/", text, 1), []any{
+		clickhouse.Named("flow", l.flow.Name), clickhouse.Named("none", int64(flows.NoTime)),
 		clickhouse.Named("sort", string(q.Sort)), clickhouse.Named("most", math.MaxFloat64),
 		clickhouse.Named("states", states), clickhouse.Named("step", q.Step), clickhouse.Named("since", int64(q.Since)),
 		clickhouse.Named("begin", flag(begin)), clickhouse.Named("rank", after.Rank),
 		clickhouse.Named("negative", after.Negative), clickhouse.Named("key", after.Key),
-		clickhouse.Named("limit", q.Limit+1),
-	)
+		clickhouse.Named("limit", limit),
+		clickhouse.Named("counted", counted.state.String()), clickhouse.Named("from", int64(from)), clickhouse.Named("to", int64(l.asOf)),
+		clickhouse.Named("steps", steps),
+	}
+}
+
+// rowsOf are the rows of the instances that a number counts: an end's are in a state.
+type rowsOf struct {
+	state      flows.State
+	conditions []string
+}
+
+// countedRows says how the instances that a number of now counts are told by their rows; ok is false where only
+// their signals tell. It is what Counted.Counts says.
+func countedRows(counted flows.Counted) (rows rowsOf, ok bool) {
+	ended := func(state flows.State, more ...string) (rowsOf, bool) {
+		return rowsOf{state, append([]string{strings.TrimSpace(sqlInstancesEnded)}, more...)}, true
+	}
+	switch counted {
+	case flows.CountedStarted:
+		return rowsOf{conditions: []string{strings.TrimSpace(sqlInstancesStarted)}}, true
+	case flows.CountedCompleted:
+		return ended(flows.Completed)
+	case flows.CountedFailed:
+		return ended(flows.Failed)
+	case flows.CountedCancelled:
+		return ended(flows.Cancelled)
+	case flows.CountedResolved:
+		return ended(flows.Resolved)
+	case flows.CountedExpired:
+		return ended(flows.Expired)
+	case flows.CountedConforming:
+		return ended(flows.Completed, "AND conforming")
+	case flows.CountedDeviating:
+		return ended(flows.Completed, "AND NOT conforming")
+	}
+	return rowsOf{}, false
+}
+
+// places are the first rows of a list behind a place, at most so many.
+func (l listOfRows) places(ctx context.Context, s *Store, after *place, most int) (list []place, err error) {
+	query, args := l.query(sqlInstancesPlaces, "", after, most)
+	rows, err := s.conn.Query(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("look for instances: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		p := place{Sort: l.q.Sort}
+		if err := rows.Scan(&p.Rank, &p.Negative, &p.Key); err != nil {
+			return nil, fmt.Errorf("scan the place of an instance: %w", err)
+		}
+		list = append(list, p)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("look for instances: %w", err)
+	}
+	return list, nil
+}
+
+// read reads a page and one more, of the instances that a condition on their keys leaves.
+func (l listOfRows) read(ctx context.Context, s *Store, keys string, after *place) (records []flows.InstanceRecord, err error) {
+	query, args := l.query(sqlInstances, keys, after, l.q.Limit+1)
+	rows, err := s.conn.Query(ctx, instanceQuery(query), args...)
 	if err != nil {
 		return nil, fmt.Errorf("read instances: %w", err)
 	}
@@ -143,17 +288,8 @@ func (s *Store) instancesNow(
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read instances: %w", err)
 	}
-	sortRecords(q.Sort, records)
+	sortRecords(l.q.Sort, records)
 	return records, nil
-}
-
-// instancesQuery asks for a page as it is now.
-func instancesQuery(q flows.InstanceQuery) string {
-	condition := ""
-	if onlyInFlight(q.States) {
-		condition = "\n" + strings.TrimSpace(sqlInstancesOfStates)
-	}
-	return instanceQuery(strings.Replace(sqlInstances, " /*keys*/", condition, 1))
 }
 
 func onlyInFlight(states []flows.State) bool {

@@ -223,8 +223,15 @@ func TestQueryText(t *testing.T) {
 	f := parseFlow(t, []byte(orders))
 	all, _ := occurrencesQuery(lensesOf(&flows.Flow{Name: "plain", Steps: f.Steps}), 0, "")
 	between, _ := occurrencesQuery(lensesOf(f), 0, sqlOccurrencesBetween)
+	list := func(query, keys string, q flows.InstanceQuery) string {
+		text, _ := listOfRows{f, q, 0}.query(query, keys, nil, 51)
+		return instanceQuery(text)
+	}
 	for name, got := range map[string]string{
-		"occurrences": all, "occurrences_between": between, "instances": instancesQuery(flows.InstanceQuery{}), "instances_in_flight": instancesQuery(flows.InstanceQuery{States: []flows.State{flows.Stuck}}), "timeline": signalQuery(sqlTimeline),
+		"occurrences": all, "occurrences_between": between, "instances": list(sqlInstances, ofWantedKeys, flows.InstanceQuery{}),
+		"instances_in_flight": list(sqlInstances, sqlInstancesOfStates, flows.InstanceQuery{States: []flows.State{flows.Stuck}, Step: "paid"}),
+		"instances_places":    list(sqlInstancesPlaces, "", flows.InstanceQuery{Sort: flows.SortKey, Counted: flows.CountedDeviating, Step: "paid"}),
+		"instances_started":   list(sqlInstancesPlaces, "", flows.InstanceQuery{Counted: flows.CountedStarted, Step: "paid"}), "timeline": signalQuery(sqlTimeline),
 	} {
 		path := filepath.Join("testdata", fmt.Sprintf("query_%s.sql", name))
 		if *update {

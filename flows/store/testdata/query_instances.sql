@@ -1,5 +1,5 @@
 -- One page of a flow's instances as they are now. The inner select finds the page on few columns: rank, negative and key
--- are the place of a row in the order asked for. At the mark, instances_of_states.sql.
+-- are the place of a row in the order asked for. At the mark, what depends on the question.
 SELECT
     flow,
     version,
@@ -49,11 +49,11 @@ WHERE flow = {flow:String} AND key IN (
             if({sort:String} = 'value', ifNull(-amount_sort, {most:Float64}), materialize(toFloat64(0))) AS negative
         FROM instances FINAL
         WHERE flow = {flow:String}
-            AND (empty({states:Array(String)}) OR state IN {states:Array(String)})
-            AND ({step:String} = '' OR has(waiting_on.step, {step:String}))
+AND key IN (SELECT value FROM wanted_keys)
             AND ifNull(toUnixTimestamp64Nano(last_at) >= {since:Int64}, 0)
             AND ({begin:UInt8} = 1 OR (rank, negative, key) > ({rank:Int64}, {negative:Float64}, {key:String}))
         ORDER BY rank, negative, key
         LIMIT {limit:UInt32}
     )
 )
+SETTINGS optimize_move_to_prewhere_if_final = 1

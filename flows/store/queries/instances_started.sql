@@ -1,0 +1,14 @@
+-- A condition of instances.sql: those that started in [from, to). One without a path was begun by a hold, which starts nothing, or by
+-- failed tries, which do: its steps tell.
+AND toUnixTimestamp64Nano(started_at) >= {from:Int64} AND toUnixTimestamp64Nano(started_at) < {to:Int64}
+AND (notEmpty(path) OR key IN (
+    SELECT key
+    FROM steps FINAL
+    WHERE flow = {flow:String} AND step IN {steps:Array(String)}
+        AND key IN (
+            SELECT key
+            FROM instances
+            WHERE flow = {flow:String} AND empty(path)
+                AND toUnixTimestamp64Nano(started_at) >= {from:Int64} AND toUnixTimestamp64Nano(started_at) < {to:Int64}
+        )
+))
