@@ -7,7 +7,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
@@ -34,9 +33,8 @@ func insert[R any](ctx context.Context, s *Store, table, token string, records [
 	if len(records) == 0 {
 		return nil
 	}
-	kept := nativesOf(table)
-	n := kept.get()
-	defer kept.put(n)
+	n := natives.get()
+	defer natives.put(n)
 	n.begin(len(fields), len(records))
 	names := make([]string, len(fields))
 	for i, f := range fields {
@@ -59,18 +57,9 @@ func insert[R any](ctx context.Context, s *Store, table, token string, records [
 	return nil
 }
 
-// natives keep their buffers, by table, which are as large as what is inserted into it at once:
-// the buffer of a small one would grow again and again. A sync.Pool would lose them with each
-// collection.
-var natives sync.Map // spare[native] by table
-
-func nativesOf(table string) spare[native] {
-	kept, ok := natives.Load(table)
-	if !ok {
-		kept, _ = natives.LoadOrStore(table, spare[native]{kept: make(chan *native, 1)})
-	}
-	return kept.(spare[native])
-}
+// natives keep their buffers, which are as large as what is inserted at once: one for each
+// writer that inserts often. A sync.Pool would lose them with each collection.
+var natives = spare[native]{kept: make(chan *native, 2)}
 
 // spare are values that are used again.
 type spare[T any] struct{ kept chan *T }
