@@ -266,9 +266,7 @@ func newHouse(t testing.TB, change func(*Options)) *house {
 
 func (h *house) get(t *testing.T, target string) *httptest.ResponseRecorder {
 	t.Helper()
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
-	r.Header.Set("Prefer", "wait=10") // a page whole, however busy the machine is
-	return h.do(r)
+	return h.do(httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil))
 }
 
 func (h *house) do(r *http.Request) *httptest.ResponseRecorder {

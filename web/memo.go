@@ -22,7 +22,8 @@ const (
 	maxMemos   = 2000
 
 	askWithin  = 10 * time.Second       // for an answer
-	waitFirst  = 80 * time.Millisecond  // for all answers of a page: what is not there by then comes after it
+	waitFirst  = 80 * time.Millisecond  // for all answers of a page that is live without them
+	waitWhole  = 3 * time.Second        // for those of any other page: what is not there by then comes after it
 	waitLittle = 100 * time.Millisecond // where there is an older one
 	lookEvery  = 5 * time.Second        // whether history is there, while nobody asks it anything
 	retryAfter = 3 * time.Second        // history that failed is left alone for so long
@@ -47,9 +48,9 @@ func (p *past) onScreen(again chan struct{}) *past {
 	return &past{p.memory, again, time.Now().Add(waitFirst), new(atomic.Bool)}
 }
 
-// onPage asks history for a page that is to be there at once: all answers are waited for as long as patience says.
-func (p *past) onPage(patience time.Duration) *past {
-	return &past{p.memory, nil, time.Now().Add(patience), new(atomic.Bool)}
+// onPage asks history for a page: all answers together are waited for so long at most.
+func (p *past) onPage(wait time.Duration) *past {
+	return &past{p.memory, nil, time.Now().Add(wait), new(atomic.Bool)}
 }
 
 // alone is the same past, which knows of its own questions whether they were answered.

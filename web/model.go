@@ -68,6 +68,7 @@ func (s *Server) model(r *http.Request, name string) (views.FlowModel, error) {
 			}
 		}
 	}
+	s.past.until = time.Time{} // as long as it takes: the page is not loaded anew over what somebody types
 	texts, ok, err := ask(r.Context(), s.past, "versions "+name, func(ctx context.Context) ([]flows.FlowText, error) {
 		return s.history.FlowTexts(ctx, name, versionsMax)
 	})

@@ -72,6 +72,9 @@ func (s *Server) livePage(v view) http.HandlerFunc {
 		if fault != nil {
 			return loaded{}, fault
 		}
+		if t.live() {
+			s.past.until = time.Now().Add(waitFirst)
+		}
 		return s.load(r.Context(), t)
 	})
 }
@@ -93,15 +96,15 @@ func (s *Server) onScreen(t target, again chan struct{}) *Server {
 }
 
 // stillPage renders to a buffer first: a fault never becomes half a page with status 200. What history does
-// not say soon is not waited for: the page says so, and its socket, its script or, without scripts, the
-// browser brings it.
+// not say in time is not waited for: the page says so, and its socket or, without one, the browser brings it.
 func (s *Server) stillPage(load func(*Server, *http.Request) (loaded, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		s := s.asking(s.past.onPage(patienceOf(r)))
+		s := s.asking(s.past.onPage(waitWhole))
 		status := http.StatusOK
 		l, err := load(s, r)
 		if errors.Is(err, errUnread) {
-			l, err = s.readingPage(clockFor(r)), nil
+			w.Header().Set("Retry-After", "1")
+			status, l, err = http.StatusServiceUnavailable, s.readingPage(clockFor(r)), nil
 		}
 		if err != nil {
 			p := asProblem(r.Context(), s.log, err)

@@ -149,7 +149,6 @@ func (h *house) call(method, path, contentType string, body []byte) (int, []byte
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
-	r.Header.Set("Prefer", "wait=20") // pages whole, however busy the machine is
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
 		h.t.Fatal(err)

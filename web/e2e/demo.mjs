@@ -94,9 +94,6 @@ export async function startBrowser() {
   });
 }
 
-/** A context's setting for tests that look at whole pages, however busy the machine is: the server waits for history. */
-export const whole = { extraHTTPHeaders: { Prefer: 'wait=10' } };
-
 /** Where screenshots go: outside of the checkout. */
 export async function shotsFolder() {
   const dir = process.env.THROUGHLINE_SHOTS ?? join(tmpdir(), 'throughline-shots');

@@ -43,7 +43,7 @@ function ask(url) {
       answer.on('data', (chunk) => { chunks.push(chunk); }).on('end', () => {
         const last = performance.now() - began, packed = Buffer.concat(chunks);
         const page = (answer.headers['content-encoding'] === 'gzip' ? gunzipSync(packed) : packed).toString();
-        resolve({ status: answer.statusCode, first, last, bytes: packed.length, unread: page.includes('<noscript><meta http-equiv="refresh"') });
+        resolve({ status: answer.statusCode, first, last, bytes: packed.length, unread: page.includes('http-equiv="refresh"') });
       });
     }).on('error', reject);
   });

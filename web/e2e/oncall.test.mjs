@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
-import { startBrowser, startDemo, until, whole } from './demo.mjs';
+import { startBrowser, startDemo, until } from './demo.mjs';
 
 let demo, browser, alert;
 
 async function open(path, options = {}) {
-  const context = await browser.newContext({ ...whole, viewport: { width: 1440, height: 1000 }, ...options });
+  const context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, ...options });
   const page = await context.newPage();
   await page.goto(demo.url + path, { waitUntil: 'load' });
   return { page, close: () => context.close() };
@@ -142,7 +142,7 @@ describe('on call', { timeout: 300_000 }, () => {
 describe('whatever breaks, the page says how fresh it is:', { timeout: 300_000 }, () => {
   /** A page whose sockets the test holds: cut() ends them, hush() lets nothing more through. */
   async function openHeld(path, before = () => {}) {
-    const context = await browser.newContext(whole);
+    const context = await browser.newContext();
     const page = await context.newPage();
     let sockets = [];
     let quiet = false;

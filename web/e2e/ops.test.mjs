@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { axePath, shotsFolder, startBrowser, startDemo, until, whole as patiently } from './demo.mjs';
+import { axePath, shotsFolder, startBrowser, startDemo, until } from './demo.mjs';
 
 let demo, browser, axe, shots, stuck;
 
 async function open(path, options = {}) {
-  const context = await browser.newContext({ ...patiently, viewport: { width: 1440, height: 1000 }, ...options });
+  const context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, ...options });
   const page = await context.newPage();
   const errors = [];
   page.on('console', (message) => { if (message.type() === 'error') errors.push(message.text()); });

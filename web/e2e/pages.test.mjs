@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { axePath, shotsFolder, startBrowser, startDemo, until, whole } from './demo.mjs';
+import { axePath, shotsFolder, startBrowser, startDemo, until } from './demo.mjs';
 
 let demo, browser, axe, shots, stuck;
 const errors = [];
 
 /** A page that remembers what its console complains of. */
 async function open(path, options = {}) {
-  const context = await browser.newContext({ ...whole, viewport: { width: 1440, height: 1000 }, ...options });
+  const context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, ...options });
   const page = await context.newPage();
   page.on('console', (message) => {
     if (message.type() === 'error') errors.push(`${page.url()}: ${message.text()}`);
@@ -112,7 +112,7 @@ describe('the demo', { timeout: 400_000 }, () => {
     assert.ok(await page.locator(`main a[href^="/instances/${stuck.flow}/"]`).count() > 0);
     await close();
     for (const path of ['/flows/no-such-flow', `/instances/${stuck.flow}/no-such-key`, '/nothing']) {
-      const context = await browser.newContext(whole);
+      const context = await browser.newContext();
       const missing = await context.newPage();
       const response = await missing.goto(demo.url + path);
       assert.equal(response.status(), 404, path);

@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { axePath, shotsFolder, startBrowser, startDemo, until, whole } from './demo.mjs';
+import { axePath, shotsFolder, startBrowser, startDemo, until } from './demo.mjs';
 
 let demo, browser, axe, shots, pages;
 
 async function open(path, options = {}) {
-  const context = await browser.newContext({ ...whole, viewport: { width: 1440, height: 900 }, ...options });
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
   const response = await page.goto(demo.url + path, { waitUntil: 'load' });
   return { page, status: response.status(), close: () => context.close() };
@@ -235,24 +235,6 @@ describe('everybody', { timeout: 600_000 }, () => {
   });
 });
 
-describe('a page that came before history', () => {
-  test('is asked for again, in words that have the server wait, and loaded anew', async () => {
-    const context = await browser.newContext();
-    const page = await context.newPage();
-    const asked = [];
-    await page.route('**/search?q=nobody', async (route) => {
-      asked.push(route.request().headers().prefer ?? '');
-      const response = await route.fetch({ headers: { ...route.request().headers(), prefer: 'wait=10' } });
-      const text = await response.text();
-      await route.fulfill({ response, body: asked.length === 1 ? text.replace('</head>', '<meta name="unread" content="read it"></head>') : text });
-    });
-    await page.goto(`${demo.url}/search?q=nobody`);
-    await until('the page was loaded anew', 20, async () => asked.length >= 3 && await page.locator('meta[name=unread]').count() === 0);
-    assert.deepEqual(asked, ['', 'wait=30', '']);
-    await context.close();
-  });
-});
-
 describe('while numbers change', { timeout: 600_000 }, () => {
   test('nothing shifts', async () => {
     const moved = await Promise.all(['flow', 'step', 'flows', 'systems', 'system', 'instances', 'alert', 'instance', 'overview'].map(async (name) => {
@@ -286,7 +268,7 @@ describe('while numbers change', { timeout: 600_000 }, () => {
   });
 
   test('the socket says what changed every 45 ms at most, and nodes stay the same', async () => {
-    const context = await browser.newContext(whole);
+    const context = await browser.newContext();
     const page = await context.newPage();
     let frames = 0;
     page.on('websocket', (socket) => socket.on('framereceived', () => { frames++; }));
@@ -337,7 +319,7 @@ describe('while numbers change', { timeout: 600_000 }, () => {
   });
 
   test('late data is not a lost connection', async () => {
-    const context = await browser.newContext(whole);
+    const context = await browser.newContext();
     const page = await context.newPage();
     await page.routeWebSocket(/\/ws\?/, (ws) => {
       const server = ws.connectToServer();
@@ -354,7 +336,7 @@ describe('while numbers change', { timeout: 600_000 }, () => {
   });
 
   test('on a stale page an action asks again', async () => {
-    const context = await browser.newContext(whole);
+    const context = await browser.newContext();
     const page = await context.newPage();
     let mute = false;
     const sockets = [];

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { startBrowser, startDemo, until, whole } from './demo.mjs';
+import { startBrowser, startDemo, until } from './demo.mjs';
 
 const folder = fileURLToPath(new URL('../../docs/screens/', import.meta.url));
 const demo = await startDemo();
@@ -48,7 +48,7 @@ try {
   const dark = ['overview', 'flow', 'alert', 'instance', 'systems'];
   let now = await incident();
   for (const look of [desk, phone, wide('dark'), wide('light'), dusk]) {
-    const context = await browser.newContext({ ...whole, ...look, reducedMotion: 'reduce' });
+    const context = await browser.newContext({ ...look, reducedMotion: 'reduce' });
     const page = await context.newPage();
     for (const [name, path] of [...during, ...after]) {
       if (look.name === '-dark' && !dark.includes(name)) continue;

@@ -7,7 +7,6 @@ import { startActions } from './actions.js';
 import { startOnCall } from './oncall.js';
 import { startPlayer } from './player.js';
 import { startModel } from './model.js';
-import { startUnread } from './unread.js';
 
 document.addEventListener('DOMContentLoaded', () => {
   startLive();
@@ -16,5 +15,4 @@ document.addEventListener('DOMContentLoaded', () => {
   startOnCall();
   startPlayer();
   startModel();
-  startUnread();
 });
