@@ -124,8 +124,8 @@ describe('the demo', { timeout: 400_000 }, () => {
   test('is acknowledged with one key, taken back with Undo, and kept over a reload', async () => {
     const { page, close } = await open('/alerts');
     await page.locator('.alert form[data-ack]').first().waitFor();
-    const card = page.locator('.alert', { has: page.locator('form[data-ack]') }).first();
-    const path = await card.locator('h3 a').getAttribute('href');
+    const path = await page.locator('.alert', { has: page.locator('form[data-ack]') }).last().locator('h3 a').getAttribute('href'); // the oldest, which is likely to stay
+    const card = page.locator('.alert', { has: page.locator(`h3 a[href="${path}"]`) }); // others may come above it
     const other = await open(path); // somebody else looks at the same alert
     await card.locator('h3 a').focus();
     await page.keyboard.press('a');

