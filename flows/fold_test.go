@@ -220,7 +220,7 @@ func TestFoldPermutation(t *testing.T) {
 }
 
 func TestCompareSequencesIsATotalOrder(t *testing.T) {
-	texts := []string{"", "0", "00", "2", "10", "1a", "a", "9a", "010", "-1", "99999999999999999999999"}
+	texts := []string{"", "0", "00", "2", "10", "1a", "a", "9a", "010", "-1", "-01", "-0", "-12", "-5", "-", "99999999999999999999999"}
 	for _, a := range texts {
 		for _, b := range texts {
 			if CompareSequences(a, b) != -CompareSequences(b, a) {
@@ -233,7 +233,8 @@ func TestCompareSequencesIsATotalOrder(t *testing.T) {
 			}
 		}
 	}
-	if CompareSequences("2", "10") >= 0 || CompareSequences("10", "") >= 0 {
+	ordered := []string{"-12", "-5", "-01", "-0", "2", "10", "-", "1a", "a", ""}
+	if !slices.IsSortedFunc(ordered, CompareSequences) || CompareSequences("-0", "00") != 0 || CompareSequences("-12", "-5") == 0 {
 		t.Error("numbers go by number, and an absent sequence is last")
 	}
 }

@@ -13,33 +13,27 @@ func CompareSequences(a, b string) int {
 	if a == b {
 		return 0
 	}
-	rankA, rankB := sequenceRank(a), sequenceRank(b)
-	if rankA != rankB {
-		return cmp.Compare(rankA, rankB)
-	}
-	if rankA == rankNumber {
-		a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
-		return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
-	}
-	return cmp.Compare(a, b)
+	classA, sizeA, textA := SequenceOrder(a)
+	classB, sizeB, textB := SequenceOrder(b)
+	return cmp.Or(cmp.Compare(classA, classB), cmp.Compare(sizeA, sizeB), cmp.Compare(textA, textB))
 }
 
-const (
-	rankNumber = iota
-	rankText
-	rankAbsent
-)
-
-func sequenceRank(s string) int {
+// SequenceOrder takes a sequence value apart such that values go by class, then by size, then
+// by text: 0 for numbers, 1 for others, 2 for an absent one. A number's size is how many digits
+// it has, less than none where it is negative; then the text has what each lacks to nine.
+func SequenceOrder(s string) (class uint8, size int, text string) {
 	if s == "" {
-		return rankAbsent
+		return 2, 0, ""
 	}
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return rankText
-		}
+	digits, negative := strings.CutPrefix(s, "-")
+	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return 1, 0, s
 	}
-	return rankNumber
+	digits = strings.TrimLeft(digits, "0")
+	if !negative {
+		return 0, len(digits), digits
+	}
+	return 0, -len(digits), strings.Map(func(r rune) rune { return '0' + '9' - r }, digits)
 }
 
 // CompareOccurrences is the total order of signals (FLOWS.md section 3): time, sequence,

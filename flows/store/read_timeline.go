@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
@@ -86,19 +85,6 @@ func momentOf(g *flows.Signal) moment {
 	return moment{Time: g.Time, Sequence: g.Sequence, System: g.System, ID: g.ID, Source: g.Source}
 }
 
-// sequence takes Sequence apart as timeline.sql does: numbers first, by their length
-// without zeros in front, then text, then none.
-func (m *moment) sequence() (class uint8, size int, digits string) {
-	switch {
-	case m.Sequence == "":
-		return 2, 0, ""
-	case strings.Trim(m.Sequence, "0123456789") == "":
-		digits = strings.TrimLeft(m.Sequence, "0")
-		return 0, len(digits), digits
-	}
-	return 1, 0, m.Sequence
-}
-
 func (s *Store) timelinePage(
 	ctx context.Context, all []*flows.Flow, key flows.Key, keys []string, limit int, after *moment,
 ) (signals []flows.Signal, err error) {
@@ -113,7 +99,7 @@ func (s *Store) timelinePage(
 			names = append(names, f.SignalNames()...)
 		}
 	}
-	class, size, digits := after.sequence()
+	class, size, digits := flows.SequenceOrder(after.Sequence)
 	rows, err := s.conn.Query(
 		ctx, signalQuery(sqlTimeline), clickhouse.Named("keys", keys), clickhouse.Named("names", names),
 		clickhouse.Named("flows", primary), clickhouse.Named("value", key.Value), clickhouse.Named("begin", flag(begin)),

@@ -6,9 +6,10 @@ FROM
 (
     SELECT
         *,
-        multiIf(sequence = '', 2, match(sequence, '^[0-9]+$'), 0, 1) AS class,
-        if(class = 0, trimLeft(sequence, '0'), sequence) AS digits,
-        if(class = 0, length(digits), 0) AS size
+        multiIf(sequence = '', 2, match(sequence, '^-?[0-9]+$'), 0, 1) AS class, -- as flows.SequenceOrder
+        replaceRegexpOne(sequence, '^-?0*', '') AS number,
+        multiIf(class != 0, sequence, startsWith(sequence, '-'), translate(number, '0123456789', '9876543210'), number) AS digits,
+        if(class = 0, toInt64(length(digits)) * if(startsWith(sequence, '-'), -1, 1), 0) AS size
     FROM
     (
         SELECT *
@@ -34,6 +35,6 @@ FROM
 )
 WHERE {begin:UInt8} = 1
     OR (toUnixTimestamp64Nano(time), class, size, digits, system, id, source)
-        > ({time:Int64}, {class:UInt8}, {size:UInt64}, {digits:String}, {system:String}, {id:String}, {source:String})
+        > ({time:Int64}, {class:UInt8}, {size:Int64}, {digits:String}, {system:String}, {id:String}, {source:String})
 ORDER BY time, class, size, digits, system, id, source
 LIMIT {limit:UInt32}
