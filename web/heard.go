@@ -1,17 +1,10 @@
 package web
 
-import (
-	"sync"
+import "throughline/flows"
 
-	"throughline/flows"
-)
-
-// heard knows of steps when they were reached, or tried in vain, last, from the live numbers: history tells what a system
-// sent some seconds later, and on a busy machine later still.
-type heard struct {
-	mu    sync.Mutex
-	steps map[heardStep]heardAt
-}
+// heard knows of steps when a signal of theirs was received last, by the numbers as they are shown: history tells what a
+// system sent some seconds later, and on a busy machine later still.
+type heard map[heardStep]heardAt
 
 type heardStep struct{ flow, step string }
 
@@ -20,21 +13,39 @@ type heardAt struct {
 	at      flows.Time // NoTime for not since this process looks
 }
 
-// note takes the numbers of a step in and says when it was heard last: where they grew, that is their instant. They may stand
-// still, or fall as their window moves on, while signals come: then it is an earlier one.
-func (h *heard) note(flow string, now flows.StepHealth, asOf flows.Time) flows.Time {
+// note takes a flow's next numbers in: steps whose counts grew were heard when the oldest signal that these are the first to
+// tell of was received. Without one they grew by a changed file or a backfill, and nothing was heard. Counts may stand still,
+// or fall as their window moves on, while signals come: then what is known is older than what is true.
+func (h heard) note(u Update) {
+	for i := range u.Health.Steps {
+		step := &u.Health.Steps[i]
+		id, counted := heardStep{u.Health.Flow, step.Step}, step.Reached+step.Errors
+		last, known := h[id]
+		switch {
+		case !known:
+			last.at = flows.NoTime
+		case counted > last.counted:
+			last.at = max(last.at, u.Heard)
+		}
+		h[id] = heardAt{counted, last.at}
+	}
+}
+
+// drop forgets a flow.
+func (h heard) drop(flow string) {
+	for id := range h {
+		if id.flow == flow {
+			delete(h, id)
+		}
+	}
+}
+
+// heardAt is when a step was heard last as far as the numbers tell; NoTime for not yet.
+func (h *Hub) heardAt(flow, step string) flows.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	id, counted := heardStep{flow, now.Step}, now.Reached+now.Errors
-	last, known := h.steps[id]
-	if !known {
-		last.at = flows.NoTime
-	} else if counted > last.counted {
-		last.at = max(last.at, asOf)
+	if last, ok := h.heard[heardStep{flow, step}]; ok {
+		return last.at
 	}
-	if h.steps == nil {
-		h.steps = make(map[heardStep]heardAt)
-	}
-	h.steps[id] = heardAt{counted, last.at}
-	return last.at
+	return flows.NoTime
 }

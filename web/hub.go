@@ -35,6 +35,7 @@ type Hub struct {
 	flows  map[string]*healthState // as announced last
 	trends map[string]*trend       // of the flows
 	steps  map[string]*stepTrends
+	heard  heard
 	alerts *alertsState
 	subs   map[*subscription]struct{}
 	seq    uint64
@@ -49,6 +50,7 @@ func NewHub() *Hub {
 		flows:  make(map[string]*healthState),
 		trends: make(map[string]*trend),
 		steps:  make(map[string]*stepTrends),
+		heard:  heard{},
 		alerts: &alertsState{byID: map[string]*alertState{}}, caughtUp: flows.NoTime,
 		subs: make(map[*subscription]struct{}),
 	}
@@ -72,6 +74,7 @@ func (h *Hub) Show(updates ...Update) {
 		h.now[flow] = u.Health
 		h.sampleLocked(u.Health)
 		h.sampleStepsLocked(u.Health)
+		h.heard.note(u)
 		if before.AsOf = u.Health.AsOf; known && reflect.DeepEqual(before, u.Health) {
 			continue // only the clock moved: kept for whoever asks, pushed to nobody
 		}
@@ -124,6 +127,7 @@ func (h *Hub) Drop(flow string) {
 	delete(h.flows, flow)
 	delete(h.trends, flow)
 	delete(h.steps, flow)
+	h.heard.drop(flow)
 	h.touchLocked()
 }
 

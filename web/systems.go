@@ -64,12 +64,8 @@ func (s *Server) declaredSystems() []views.SystemNow {
 			if f.Steps[i].System == "" {
 				continue
 			}
-			last := flows.NoTime
 			for _, n := range h.Steps {
 				if n.Step == f.Steps[i].ID {
-					if !h.Restoring {
-						last = s.heard.note(f.Name, n, h.AsOf)
-					}
 					step.Waiting, step.Overdue, step.Reached = n.Waiting, n.Overdue-n.Unknown, n.Reached
 				}
 			}
@@ -78,7 +74,7 @@ func (s *Server) declaredSystems() []views.SystemNow {
 				at = len(list)
 				list = append(list, views.SystemNow{Name: f.Steps[i].System, Traffic: flows.SystemTraffic{System: f.Steps[i].System, Last: flows.NoTime}})
 			}
-			list[at].Traffic.Last = max(list[at].Traffic.Last, last)
+			list[at].Traffic.Last = max(list[at].Traffic.Last, s.hub.heardAt(f.Name, f.Steps[i].ID))
 			list[at].Steps = append(list[at].Steps, step)
 		}
 	}

@@ -65,11 +65,13 @@ func TestSystems(t *testing.T) {
 			grown.Steps[i].Reached++
 		}
 	}
-	publish(t, h.hub, grown)
+	h.hub.Show(Update{Health: grown, Heard: now.Add(-3 * time.Second)})
+	grown.AsOf = now.Add(time.Minute) // nobody looked meanwhile
+	h.hub.Show(Update{Health: grown, Heard: flows.NoTime})
 	if err := json.Unmarshal(h.get(t, "/api/v1/systems").Body.Bytes(), &answer); err != nil {
 		t.Fatal(err)
 	}
-	if at := answer.Systems[2]; at.LastHeard != now || at.State == nil || *at.State != "live" {
+	if at := answer.Systems[2]; at.LastHeard != now.Add(-3*time.Second) || at.State == nil || *at.State != "live" {
 		t.Errorf("payments was heard at %s: %v", at.LastHeard, at.State)
 	}
 	if w := h.get(t, "/systems/nobody"); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "webshop") {
