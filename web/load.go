@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/a-h/templ"
+	"golang.org/x/sync/errgroup"
 
 	"throughline/flows"
 	"throughline/web/assets"
@@ -204,14 +205,10 @@ func (s *Server) loadFlows(ctx context.Context, t target) (loaded, error) {
 
 func (s *Server) flowsNow(ctx context.Context, all []*flows.Flow, rng views.Range) []views.FlowNow {
 	list, titles := make([]views.FlowNow, len(all)), s.capabilityTitles()
-	var asked sync.WaitGroup
-	for i, f := range all {
-		asked.Go(func() {
-			list[i] = s.flowNow(ctx, f, rng)
-			list[i].Capability = titles[f.Name]
-		})
-	}
-	asked.Wait()
+	eachAtOnce(all, func(i int, f *flows.Flow) {
+		list[i] = s.flowNow(ctx, f, rng)
+		list[i].Capability = titles[f.Name]
+	})
 	return list
 }
 
@@ -227,6 +224,16 @@ func (s *Server) flowsFor(ctx context.Context, all []*flows.Flow, rng views.Rang
 		return nil, errUnread
 	}
 	return list, nil
+}
+
+// eachAtOnce asks a question of each flow, of some at once: a cold page does not wait for their sum.
+func eachAtOnce(all []*flows.Flow, one func(int, *flows.Flow)) {
+	var asked errgroup.Group
+	asked.SetLimit(8) // a page leaves room in the store for others
+	for i, f := range all {
+		asked.Go(func() error { one(i, f); return nil })
+	}
+	asked.Wait() //nolint:errcheck // each keeps its own answer
 }
 
 // atOnce asks several questions of one page: it waits for the longest.

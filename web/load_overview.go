@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"throughline/flows"
@@ -16,11 +15,7 @@ import (
 // have it.
 func (s *Server) startedTogether(ctx context.Context, all []*flows.Flow, rng views.Range) *flows.Series {
 	parts := make([]*flows.Series, len(all))
-	var asked sync.WaitGroup // all at once: a cold page waits for the longest
-	for i, f := range all {
-		asked.Go(func() { parts[i] = s.series(ctx, f, rng, flows.NoTime) })
-	}
-	asked.Wait()
+	eachAtOnce(all, func(i int, f *flows.Flow) { parts[i] = s.series(ctx, f, rng, flows.NoTime) })
 	if len(parts) == 0 || slices.Contains(parts, nil) {
 		return nil
 	}

@@ -42,15 +42,14 @@ type past struct {
 	unread *atomic.Bool
 }
 
-// onScreen asks for a page whose live numbers are worth seeing alone: history is waited for a moment
-// only. Of a screen, again is told when what was not there has come; nil for a page.
-func (p *past) onScreen(again chan struct{}) *past {
-	return &past{p.memory, again, time.Now().Add(waitFirst), new(atomic.Bool)}
-}
-
-// onPage asks history for a page: all answers together are waited for so long at most.
-func (p *past) onPage(wait time.Duration) *past {
-	return &past{p.memory, nil, time.Now().Add(wait), new(atomic.Bool)}
+// within asks for one page, or one rendering of a screen: all answers together are waited for so
+// long at most, as long as they take where wait is 0.
+func (p *past) within(wait time.Duration, again chan struct{}) *past {
+	own := &past{memory: p.memory, again: again, unread: new(atomic.Bool)}
+	if wait > 0 {
+		own.until = time.Now().Add(wait)
+	}
+	return own
 }
 
 // alone is the same past, which knows of its own questions whether they were answered.

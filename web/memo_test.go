@@ -170,7 +170,7 @@ func TestScreenDoesNotWaitForHistory(t *testing.T) {
 		again, history := make(chan struct{}, 1), teller{takes: time.Second}
 		render := func(want int, wait time.Duration) {
 			t.Helper()
-			live, begin := p.onScreen(again), time.Now()
+			live, begin := p.within(waitFirst, again), time.Now()
 			for range 3 { // they share one moment of patience
 				if n, ok, _ := ask(t.Context(), live, "n", history.load); n != want || ok != (want > 0) {
 					t.Errorf("%d %v, want %d", n, ok, want)

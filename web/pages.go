@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/a-h/templ"
@@ -86,20 +85,11 @@ func (s *Server) asking(p *past) *Server {
 	return &seen
 }
 
-// onScreen is the server as the makers of a socket's elements see it: as long as a target's numbers are live
-// ones, they do not wait for what history has to add. again is told what comes later.
-func (s *Server) onScreen(t target, again chan struct{}) *Server {
-	if t.live() {
-		return s.asking(s.past.onScreen(again))
-	}
-	return s.asking(&past{memory: s.past.memory, again: again, unread: new(atomic.Bool)})
-}
-
 // stillPage renders to a buffer first: a fault never becomes half a page with status 200. What history does
 // not say in time is not waited for: the page says so, and its socket or, without one, the browser brings it.
 func (s *Server) stillPage(load func(*Server, *http.Request) (loaded, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		s := s.asking(s.past.onPage(waitWhole))
+		s := s.asking(s.past.within(waitWhole, nil))
 		status := http.StatusOK
 		l, err := load(s, r)
 		if errors.Is(err, errUnread) {
@@ -176,12 +166,6 @@ func (s *Server) loadSearch(r *http.Request) (loaded, error) {
 	return loaded{shell: shell, body: v.Body()}, nil
 }
 
-// timelinePage is a page of what history says of a key.
-type timelinePage struct {
-	signals []flows.Signal
-	next    string
-}
-
 func (s *Server) loadEntity(r *http.Request) (loaded, error) {
 	p := pageQuery(r)
 	limit, cursor := p.limit(), p.text("cursor")
@@ -193,14 +177,8 @@ func (s *Server) loadEntity(r *http.Request) (loaded, error) {
 	v := views.EntityTimeline{Clock: c, Key: key, Known: set.Flows()}
 	ctx, cancel := context.WithTimeout(r.Context(), historyWithin)
 	defer cancel()
-	page, ok, err := ask(ctx, s.past, fmt.Sprintf("timeline %q %d %q", key, limit, cursor), func(ctx context.Context) (timelinePage, error) {
-		signals, next, err := s.history.Timeline(ctx, set.Flows(), key, limit, cursor)
-		return timelinePage{signals, next}, err
-	})
-	if err == nil && !ok {
-		err = s.past.unreadOr(problem(http.StatusServiceUnavailable, "Stored history cannot be read now. What is live goes on; load this page again in a moment."))
-	}
-	v.Signals, v.Next = page.signals, page.next
+	var err error
+	v.Signals, v.Next, err = s.history.Timeline(ctx, set.Flows(), key, limit, cursor)
 	if errors.Is(err, flows.ErrNotFound) || err == nil && len(v.Signals) == 0 && cursor == "" {
 		err = noKey(set, key)
 	}
@@ -220,7 +198,7 @@ func (s *Server) loadComponents(r *http.Request) (loaded, error) {
 func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 	t, fault := socketTarget(r)
 	if fault == nil {
-		if _, err := s.asking(s.past.onPage(waitFirst)).load(r.Context(), t); err != nil && !errors.Is(err, errUnread) {
+		if _, err := s.asking(s.past.within(waitFirst, nil)).load(r.Context(), t); err != nil && !errors.Is(err, errUnread) {
 			fault = asProblem(r.Context(), s.log, err)
 		}
 	}
@@ -230,7 +208,11 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 	}
 	rest, poll := t.pace()
 	sc := screen{name: t.site + t.socket(), flow: t.flow, rest: rest, poll: poll, render: func(ctx context.Context, again chan struct{}) ([]part, error) {
-		return s.onScreen(t, again).render(ctx, t)
+		wait := time.Duration(0)
+		if t.live() {
+			wait = waitFirst
+		}
+		return s.asking(s.past.within(wait, again)).render(ctx, t)
 	}}
 	s.sockets.serve(w, r, func() feed {
 		watcher, eyes := s.screens.join(sc), &eyes{seen: s.seenLatency}

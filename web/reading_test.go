@@ -35,7 +35,6 @@ func TestPagesComeBeforeHistory(t *testing.T) {
 		{"/systems/payments", socket, "payments", waitWhole, 200},
 		{"/systems/nobody", refresh, reading, waitWhole, 404},
 		{"/instances/order-to-cash/nope", refresh, reading, waitWhole, 404},
-		{"/entities/order_id/SO-1", refresh, reading, waitWhole, 200},
 		{"/search?q=SO", refresh, reading, waitWhole, 200},
 	} {
 		t.Run(c.path, func(t *testing.T) {

@@ -27,7 +27,7 @@ func BenchmarkScreen(b *testing.B) {
 			for b.Loop() {
 				n++
 				h.hub.Show(Update{Health: orderHealth(n, n%7), Heard: flows.NoTime})
-				parts, err := h.onScreen(t, make(chan struct{}, 1)).render(b.Context(), t)
+				parts, err := h.asking(h.past.within(waitFirst, make(chan struct{}, 1))).render(b.Context(), t)
 				if err != nil {
 					b.Fatal(err)
 				}
