@@ -55,8 +55,9 @@ type erasePlan struct {
 	fresh    []flows.Signal   // of these, what is not stored yet
 	losers   []flows.Identity // of which a copy carries the key that does not count
 	flows    []store.ErasedFlow
-	names    []string // under which the value is found
-	segments []string // that are among these
+	names    []string      // under which the value is found
+	segments []string      // that are among these
+	renamed  chan struct{} // closed once the rows of its instances are
 }
 
 // ids are by what repeats of all these signals are known.
@@ -154,6 +155,9 @@ func (r *runner) resumeErasing(ctx context.Context) (plans []*erasePlan, err err
 		if err != nil {
 			return nil, err
 		}
+		if err := plan.rename(ctx, r.store); err != nil {
+			return nil, err
+		}
 		if err := r.eraseRows(ctx, plan); err != nil {
 			return nil, err
 		}
@@ -188,6 +192,13 @@ func (a *app) untilStored(ctx context.Context, x store.Erasure, what string, att
 
 func (a *app) eraseStored(ctx context.Context, plan *erasePlan) error {
 	a.erased.settle()
+	if plan.renamed != nil {
+		select {
+		case <-plan.renamed:
+		case <-ctx.Done():
+			return ctx.Err() //nolint:wrapcheck // the caller's own
+		}
+	}
 	if err := a.runner.eraseRows(ctx, plan); err != nil {
 		return err
 	}

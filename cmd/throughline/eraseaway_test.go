@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,5 +155,49 @@ func TestErasedWhileItsSignalsCome(t *testing.T) {
 	}
 	if n := askTable(t, s, "SELECT count() FROM "+s.Database()+".signals WHERE erased"); n == 0 {
 		t.Error("nothing was erased")
+	}
+}
+
+// Rows under the value are removed once the instances are renamed, not meanwhile: the row that
+// takes an instance back would be written after the removal, and stay with the value in it.
+func TestErasedRowsGoOnceRenamed(t *testing.T) {
+	t.Parallel()
+	db := clickhouse(t, t.TempDir())
+	direct, err := url.Parse("http://" + db.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	through := httputil.NewSingleHostReverseProxy(direct)
+	var renamed, early atomic.Int32
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		rename := bytes.Contains(body, []byte("SELECT * REPLACE (concat({token:String}"))
+		if rename {
+			time.Sleep(500 * time.Millisecond) // ClickHouse is slow
+		} else if bytes.HasPrefix(body, []byte("ALTER TABLE instances DELETE")) && renamed.Load() < 2 {
+			early.Add(1)
+		}
+		through.ServeHTTP(w, r)
+		if rename {
+			renamed.Add(1) // of steps, of instances
+		}
+	}))
+	t.Cleanup(front.Close)
+	h := startIn(t, dataFolder(t, map[string]string{"orders": erasableFlow}), external(t, front.Listener.Addr().String(), db.Password))
+	h.awaitClickHouse()
+	s := openTables(t, db)
+	sellErasable(h)
+	h.eventually("all are stored", 20*time.Second, func() bool {
+		return askTable(t, s, "SELECT count() FROM "+s.Database()+".instances FINAL WHERE state = 'completed'") == 3
+	})
+	h.erase("order_id:" + erasedOrder)
+	storesNothing(t, s, erasedOrder)
+	if early, renamed := early.Load(), renamed.Load(); early > 0 || renamed != 2 {
+		t.Errorf("rows of instances were removed before they were renamed: %d times; renamed in %d tables, want 2", early, renamed)
 	}
 }

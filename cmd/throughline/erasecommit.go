@@ -147,6 +147,7 @@ func (r *runner) eraseNow(plan *erasePlan, away []store.StateRow) {
 	r.erased.add(plan.ids())
 	r.erased.busy.Add(1)
 	r.eraseState(plan, away, r.clock(time.Now()))
+	plan.renamed = make(chan struct{})
 	r.writer.renames = append(r.writer.renames, plan)
 }
 

@@ -121,15 +121,13 @@ func (p *erasePlan) rename(ctx context.Context, s *store.Store) error {
 	return nil
 }
 
-// eraseRows changes all that is stored of a key.
+// eraseRows changes all that is stored of a key, once its instances are renamed: a row that
+// takes one back, and that is written while these are removed, would stay.
 func (r *runner) eraseRows(ctx context.Context, plan *erasePlan) error {
 	if err := r.store.EraseSignals(ctx, plan.Erasure, plan.left, plan.fresh, plan.losers); err != nil {
 		return err //nolint:wrapcheck // says what it did
 	}
 	plan.fresh = nil
-	if err := plan.rename(ctx, r.store); err != nil {
-		return err
-	}
 	for _, f := range plan.flows {
 		if err := r.store.ForgetRenamed(ctx, plan.Erasure, f); err != nil {
 			return err //nolint:wrapcheck // says what it did

@@ -80,10 +80,10 @@ func (w *rowWriter) flush(ctx context.Context, e *engine.Engine, now time.Time) 
 	}()
 }
 
-func (w *rowWriter) take(e *engine.Engine, now time.Time, alive bool) job {
+func (w *rowWriter) take(e *engine.Engine, now time.Time, alive bool) *job {
 	rows := e.Take()
 	w.version = max(w.version+1, uint64(now.UnixNano()))
-	j := job{
+	j := &job{
 		rows: rows, set: e.Set(), versions: w.versions, renames: w.renames, frame: w.frame, name: len(e.Frame().Names) - len(rows.Names),
 		seq: w.seq, save: w.due, at: now, version: w.version, alive: alive || w.due,
 	}
@@ -121,7 +121,7 @@ func (w *rowWriter) finish(ctx context.Context, e *engine.Engine) {
 
 // write tries until it is done or ctx ends; what is not written then is written again
 // after the next start, since the checkpoint stays behind it.
-func (w *rowWriter) write(ctx context.Context, j job) {
+func (w *rowWriter) write(ctx context.Context, j *job) {
 	attempt := func() (struct{}, error) { return struct{}{}, w.once(ctx, j) }
 	logged := time.Time{}
 	_, err := backoff.Retry(ctx, attempt, backoff.WithMaxElapsedTime(0),
@@ -136,12 +136,13 @@ func (w *rowWriter) write(ctx context.Context, j job) {
 	}
 }
 
-func (w *rowWriter) once(ctx context.Context, j job) error {
+func (w *rowWriter) once(ctx context.Context, j *job) error {
 	version := j.version
-	for _, plan := range j.renames {
-		if err := plan.rename(ctx, w.store); err != nil {
+	for ; len(j.renames) > 0; j.renames = j.renames[1:] {
+		if err := j.renames[0].rename(ctx, w.store); err != nil {
 			return err
 		}
+		close(j.renames[0].renamed)
 	}
 	for _, v := range j.versions {
 		if err := w.store.SaveFlowVersion(ctx, v); err != nil {
@@ -151,7 +152,7 @@ func (w *rowWriter) once(ctx context.Context, j job) error {
 	if err := w.store.WriteRollUpGenerations(ctx, version, j.torn); err != nil {
 		return err
 	}
-	occurrences, err := w.occurrences(ctx, &j)
+	occurrences, err := w.occurrences(ctx, j)
 	if err != nil {
 		return err
 	}
@@ -161,7 +162,7 @@ func (w *rowWriter) once(ctx context.Context, j job) error {
 	if err := w.store.WriteInstances(ctx, version, j.rows.Instances); err != nil {
 		return err
 	}
-	late, reopened, err := w.late(ctx, &j)
+	late, reopened, err := w.late(ctx, j)
 	if err != nil {
 		return err
 	}
@@ -193,7 +194,7 @@ func (w *rowWriter) once(ctx context.Context, j job) error {
 
 // states writes the engine's own rows: names before what is read with them, what left
 // memory before it is gone from the state.
-func (w *rowWriter) states(ctx context.Context, j job, version uint64) error {
+func (w *rowWriter) states(ctx context.Context, j *job, version uint64) error {
 	var before []store.StateRow
 	var left []store.LeftRow
 	states := make([]store.StateRow, 0, len(j.rows.States)+len(j.frame))
