@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -43,11 +44,8 @@ var errRefused = errors.New("refused")
 // rate, the clock of a request runs from when it was due, whatever the server does; at rate
 // 0 each connection sends as soon as its last request is answered.
 func Ingest(ctx context.Context, cfg IngestConfig) (IngestReport, error) {
-	l, err := newLoad(cfg)
-	if err != nil {
-		return IngestReport{}, fmt.Errorf("bench ingest: %w", err)
-	}
-	defer l.close()
+	l := newLoad(cfg)
+	defer l.http.CloseIdleConnections()
 	base, err := l.rows(ctx)
 	if err != nil {
 		return IngestReport{}, fmt.Errorf("bench ingest: %w", err)
@@ -92,8 +90,8 @@ func Ingest(ctx context.Context, cfg IngestConfig) (IngestReport, error) {
 // load is a run.
 type load struct {
 	cfg     IngestConfig
-	lines   *lines       // for signals
-	http    *http.Client // for what is asked beside them
+	url     string
+	http    *http.Client
 	run     uint64
 	next    atomic.Uint64 // request
 	changed chan struct{} // holds a token when more is visible
@@ -109,24 +107,17 @@ type load struct {
 // request that was accepted.
 type request struct{ due, answered time.Time }
 
-func newLoad(cfg IngestConfig) (*load, error) {
-	to, contentType := strings.TrimSuffix(cfg.OTLP, "/")+"/v1/traces", "application/x-protobuf"
+func newLoad(cfg IngestConfig) *load {
+	url := strings.TrimSuffix(cfg.OTLP, "/") + "/v1/traces"
 	if cfg.Events {
-		to, contentType = strings.TrimSuffix(cfg.HTTP, "/")+"/api/v1/events", "application/cloudevents-batch+json"
-	}
-	signals, err := newLines(to, contentType, cfg.Token)
-	if err != nil {
-		return nil, err
+		url = strings.TrimSuffix(cfg.HTTP, "/") + "/api/v1/events"
 	}
 	return &load{
-		cfg: cfg, lines: signals, run: uint64(time.Now().UnixNano()), changed: make(chan struct{}, 1),
-		http: &http.Client{Timeout: answerTime, Transport: &http.Transport{DisableCompression: true}},
-	}, nil
-}
-
-func (l *load) close() {
-	l.lines.close()
-	l.http.CloseIdleConnections()
+		cfg: cfg, url: url, run: uint64(time.Now().UnixNano()), changed: make(chan struct{}, 1),
+		http: &http.Client{Timeout: 6 * answerTime, Transport: &http.Transport{
+			MaxIdleConnsPerHost: cfg.Connections + 1, WriteBufferSize: 256 << 10, DisableCompression: true,
+		}},
+	}
 }
 
 // sendAll sends the requests of one connection, each when it is called with its number.
@@ -182,18 +173,40 @@ func pause(ctx context.Context) {
 	}
 }
 
+func (l *load) do(ctx context.Context, method, url, contentType string, body []byte) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it names the URL
+	}
+	if contentType != "" {
+		r.Header.Set("Content-Type", contentType)
+	}
+	if l.cfg.Token != "" {
+		r.Header.Set("Authorization", "Bearer "+l.cfg.Token)
+	}
+	return l.http.Do(r) //nolint:wrapcheck // as above
+}
+
 // post sends a request of so many signals.
 func (l *load) post(ctx context.Context, body []byte, signals int) error {
-	status, answer, err := l.lines.post(ctx, body)
+	contentType := "application/x-protobuf"
+	if l.cfg.Events {
+		contentType = "application/cloudevents-batch+json"
+	}
+	resp, err := l.do(ctx, http.MethodPost, l.url, contentType, body)
 	if err != nil {
 		return err
+	}
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	if err = errors.Join(err, resp.Body.Close()); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
 	}
 	whole := len(answer) == 0 // an empty ExportTraceServiceResponse
 	if l.cfg.Events {
 		whole = bytes.Contains(answer, fmt.Appendf(nil, `"accepted":%d`, signals))
 	}
-	if status != http.StatusOK || !whole {
-		return fmt.Errorf("%w: %d %s: %.300q", errRefused, status, http.StatusText(status), answer)
+	if resp.StatusCode != http.StatusOK || !whole {
+		return fmt.Errorf("%w: %s: %.300q", errRefused, resp.Status, answer)
 	}
 	return nil
 }
@@ -268,14 +281,7 @@ func (l *load) settle(ctx context.Context) {
 func (l *load) rows(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(l.cfg.HTTP, "/")+"/metrics", nil)
-	if err != nil {
-		return 0, fmt.Errorf("read metrics: %w", err)
-	}
-	if l.cfg.Token != "" {
-		r.Header.Set("Authorization", "Bearer "+l.cfg.Token)
-	}
-	resp, err := l.http.Do(r)
+	resp, err := l.do(ctx, http.MethodGet, strings.TrimSuffix(l.cfg.HTTP, "/")+"/metrics", "", nil)
 	if err != nil {
 		return 0, fmt.Errorf("read metrics: %w", err)
 	}

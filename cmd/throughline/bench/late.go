@@ -43,14 +43,10 @@ func Late(ctx context.Context, cfg LateConfig) (LateReport, error) {
 	if err != nil {
 		return LateReport{}, fmt.Errorf("bench deadline: %w", err)
 	}
-	l, err := newLoad(IngestConfig{
+	s := &lateSender{cfg: cfg, blocks: map[uint64]lateBlock{}, load: newLoad(IngestConfig{
 		HTTP: cfg.HTTP, Events: true, Steps: true, Rate: cfg.Rate, Duration: cfg.Duration, Batch: cfg.Batch, Connections: cfg.Connections, Token: cfg.Token,
-	})
-	if err != nil {
-		return LateReport{}, fmt.Errorf("bench deadline: %w", err)
-	}
-	defer l.close()
-	s := &lateSender{cfg: cfg, blocks: map[uint64]lateBlock{}, load: l}
+	})}
+	defer s.load.http.CloseIdleConnections()
 	sending, stop := context.WithCancel(ctx)
 	s.stop = stop
 	defer stop()

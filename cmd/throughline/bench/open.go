@@ -130,11 +130,6 @@ func (o *open) stop() error {
 func (o *open) fill(ctx context.Context, r *OpenReport) error {
 	began := time.Now()
 	requests := int64(o.cfg.Instances / o.cfg.Batch * len(benchSteps))
-	l, err := newLoad(IngestConfig{HTTP: o.url, Events: true, Batch: o.cfg.Batch})
-	if err != nil {
-		return err
-	}
-	defer l.close()
 	fault := make(chan error, 1)
 	var senders sync.WaitGroup
 	for range 4 {
@@ -146,7 +141,7 @@ func (o *open) fill(ctx context.Context, r *OpenReport) error {
 					return
 				}
 				body := bodies[n%int64(len(bodies))].of(uint64(n), o.began)
-				if err := deliver(ctx, l, body); err != nil {
+				if err := o.deliver(ctx, body); err != nil {
 					select {
 					case fault <- err:
 					default:
@@ -176,9 +171,10 @@ func (o *open) fill(ctx context.Context, r *OpenReport) error {
 }
 
 // deliver sends a request until it is accepted.
-func deliver(ctx context.Context, l *load, body []byte) error {
+func (o *open) deliver(ctx context.Context, body []byte) error {
 	for {
-		err := l.post(ctx, body, l.cfg.Batch)
+		l := &load{cfg: IngestConfig{Events: true, Batch: o.cfg.Batch}, url: o.url + "/api/v1/events", http: http.DefaultClient}
+		err := l.post(ctx, body, o.cfg.Batch)
 		if err == nil || ctx.Err() != nil || !errors.Is(err, errRefused) {
 			return err
 		}
@@ -226,7 +222,8 @@ func (o *open) late(ctx context.Context, r *OpenReport) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	r.PeakFollowingBytes, err = o.resident("VmHWM:")
+	following, err := o.resident("VmHWM:")
+	r.PeakFollowingBytes = max(following, r.PeakResidentBytes) // the system counts it by batches of pages, and may say less than before
 	return err
 }
 
@@ -247,12 +244,7 @@ func (o *open) again(ctx context.Context, r *OpenReport) error {
 	}
 	r.ReadySeconds = time.Since(o.started).Seconds()
 	body := newBody(true, o.cfg.Batch, uint64(o.started.UnixNano()), -1).of(0, o.started) // of a flow that is not there
-	l, err := newLoad(IngestConfig{HTTP: o.url, Events: true, Batch: o.cfg.Batch})
-	if err != nil {
-		return err
-	}
-	defer l.close()
-	if err := deliver(ctx, l, body); err != nil {
+	if err := o.deliver(ctx, body); err != nil {
 		return err
 	}
 	r.AcceptSeconds = time.Since(o.started).Seconds()
