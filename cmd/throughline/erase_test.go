@@ -188,7 +188,7 @@ func (e *erasables) unchanged(when string) {
 
 // A person is erased: their timeline is 404, the counts unchanged. Over a restart, a kill and
 // a changed file too; a repeat brings nothing back, and what comes new begins anew.
-func TestErasedIsForgottenAndCounted(t *testing.T) {
+func TestRival14ErasedIsForgottenAndCounted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and erases for a while")
 	}

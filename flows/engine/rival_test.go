@@ -16,7 +16,8 @@ import (
 	"throughline/flows/engine"
 )
 
-// Each test here is named after a way in which another product gets it wrong.
+// Each test here is named after a way in which another product gets it wrong. The fourteenth, a person who is
+// erased, needs the store: it stands in cmd/throughline.
 
 const minute = flows.Time(time.Minute)
 
