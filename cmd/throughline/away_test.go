@@ -35,7 +35,7 @@ type gate struct {
 func newGate(t *testing.T) *gate {
 	t.Helper()
 	g := &gate{t: t, server: clickhouse(t, t.TempDir()), conns: map[net.Conn]bool{}}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.2:0") // where nobody else takes the port while it is closed
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,6 +65,7 @@ func (h *house) live(flow string) *liveSocket {
 // await reads until the merged health fits, and returns when that was read.
 func (l *liveSocket) await(what string, within time.Duration, fits func(healthAnswer) bool) (healthAnswer, time.Time) {
 	l.t.Helper()
+	within = max(within, standsStill)
 	deadline := time.After(within)
 	for {
 		select {

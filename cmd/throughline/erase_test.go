@@ -280,7 +280,14 @@ func TestKilledWhileErasing(t *testing.T) {
 		step := fmt.Sprintf(killAt, s.Database())
 		before := askTable(t, s, step)
 		asked := p.beginErasing(key)
-		p.eventually(fmt.Sprintf("step %d", i), 90*time.Second, func() bool { return askTable(t, s, step) > before })
+		p.eventually(fmt.Sprintf("step %d", i), 90*time.Second, func() bool {
+			select {
+			case <-asked: // the step came and went between two looks
+				return true
+			default:
+				return askTable(t, s, step) > before
+			}
+		})
 		p.kill()
 		<-asked
 		p.comeBack()

@@ -13,10 +13,11 @@ import (
 	"throughline/flows"
 )
 
-// startServer is a NATS server of the user's.
+// startServer is a NATS server of the user's, on an address where nobody else takes its port
+// while it is away.
 func startServer(t *testing.T, dir string, port int) *server.Server {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true})
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.2", Port: port, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -114,14 +114,14 @@ func TestIngest(t *testing.T) {
 		h := httptest.NewServer(s)
 		defer h.Close()
 		r, err := Ingest(t.Context(), IngestConfig{
-			HTTP: h.URL, OTLP: h.URL, Events: events, Rate: 1000, Duration: 300 * time.Millisecond, Batch: 10, Connections: 3,
+			HTTP: h.URL, OTLP: h.URL, Events: events, Rate: 300, Duration: time.Second, Batch: 10, Connections: 3,
 			Token: "secret", Poll: 5 * time.Millisecond, Patience: 5 * time.Second,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		sent := s.requests * 10
-		if refused := s.requests / 5 * 10; sent < 100 || sent > 330 || r.Refused != refused || r.Accepted != sent-refused || r.Visible != r.Accepted {
+		if refused := s.requests / 5 * 10; sent < 50 || sent > 330 || r.Refused != refused || r.Accepted != sent-refused || r.Visible != r.Accepted {
 			t.Errorf("%d requests, report %+v", s.requests, r)
 		}
 		if !strings.Contains(r.FirstRefusal, "503") || r.AnswerP99Seconds < r.AnswerP50Seconds || r.VisibleP50 <= 0 || r.VisibleP50 > 5 {
