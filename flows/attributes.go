@@ -10,9 +10,12 @@ import (
 	"strings"
 )
 
+// ErrTooManyFields is the fault of an object with more than MaxAttributes values.
+var ErrTooManyFields = fmt.Errorf("more than %d attributes and fields, nested ones counted", MaxAttributes)
+
 // DecodeObject reads a JSON object into the value kinds that signals carry: string,
 // bool, int64, float64, json.Number (a number that neither of the two holds exactly),
-// map[string]any, []any and nil. It refuses more than MaxAttributes values.
+// map[string]any, []any and nil. More than MaxAttributes values are ErrTooManyFields.
 func DecodeObject(b []byte) (map[string]any, error) {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
@@ -30,12 +33,12 @@ func DecodeObject(b []byte) (map[string]any, error) {
 }
 
 // Canonical rewrites the numbers of a decoded object in place to the kinds that
-// DecodeObject documents, and refuses more than MaxAttributes values.
+// DecodeObject documents. More than MaxAttributes values are ErrTooManyFields.
 func Canonical(m map[string]any) error {
 	n := 0
 	canonical(m, &n)
 	if n > MaxAttributes {
-		return fmt.Errorf("%d attributes and fields; at most %d are taken", n, MaxAttributes)
+		return ErrTooManyFields
 	}
 	return nil
 }

@@ -199,6 +199,9 @@ func (m *mapper) fromJSON(raw []byte) (flows.Signal, error) {
 		return flows.Signal{}, ingest.TooMany("event")
 	}
 	fields, err := flows.DecodeObject(raw)
+	if errors.Is(err, flows.ErrTooManyFields) {
+		return flows.Signal{}, ingest.TooMany("event")
+	}
 	if err != nil {
 		return flows.Signal{}, ingest.Faultf(ingest.ReasonSyntax, "event: %v", err)
 	}

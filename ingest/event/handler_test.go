@@ -178,7 +178,7 @@ func TestBadEvents(t *testing.T) {
 		"long key":           {minimal(`,"data":{"order_id":"` + strings.Repeat("k", 1<<20) + `"}`), "order_id"},
 		"long name":          {minimal(`,"data":{"` + strings.Repeat("k", 1<<20) + `":1}`), "data: a name"},
 		"100,000 attributes": {minimal(`,"data":{` + strings.TrimSuffix(members(100_000), ",") + `}`), "more than 1024"},
-		"1,100 attributes":   {minimal(`,"data":{` + strings.TrimSuffix(members(1_100), ",") + `}`), "1024"},
+		"1,100 attributes":   {minimal(`,"data":{` + strings.TrimSuffix(members(1_100), ",") + `}`), "more than 1024"},
 		"nested":             {minimal(`,"data":{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`), "nested"},
 		"extension name":     {minimal(`,"a b":1`), "extension"},
 		"extension object":   {minimal(`,"ext":{"a":1}`), "extension"},
@@ -202,6 +202,9 @@ func TestBadEvents(t *testing.T) {
 			if a.code != 400 || a.Status != 400 || a.Accepted != 0 || len(a.Rejected) != 1 || len(a.Detail) > 400 ||
 				a.header.Get("Content-Type") != "application/problem+json" {
 				t.Errorf("alone: answer %.300s", fmt.Sprintf("%+v", a))
+			}
+			if n := f.meter.Sum(t, "throughline.ingest.rejected", "reason", "attributes"); strings.HasSuffix(name, "attributes") != (n == 2) {
+				t.Errorf("%d counted for their attributes", n)
 			}
 		})
 	}
