@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/ext"
 
 	"throughline/flows"
 )
@@ -46,13 +47,13 @@ func (s *Store) instance(ctx context.Context, f *flows.Flow, key string, at flow
 	if f, err = s.ownVersion(ctx, f, key); err != nil {
 		return d, err
 	}
-	whole, occurrences, err := s.occurrencesOf(ctx, f, key, q.until())
+	occurrences, err := s.occurrencesOf(ctx, f, key, q.until())
 	if err != nil {
 		return d, err
 	}
 	if q.hindsight && f != inForce && f.Exists(occurrences) && f.Fold(occurrences, q.now).State.InFlight() { // see folder.openBy
 		f = inForce
-		if whole, occurrences, err = s.occurrencesOf(ctx, f, key, q.until()); err != nil {
+		if occurrences, err = s.occurrencesOf(ctx, f, key, q.until()); err != nil {
 			return d, err
 		}
 	}
@@ -70,7 +71,7 @@ func (s *Store) instance(ctx context.Context, f *flows.Flow, key string, at flow
 		d.Imported = imported(occurrences)
 	}
 	d.Steps, d.Held = stepRecords(f, &in), f.HeldTimes(occurrences)
-	d.Signals, err = s.signalsOf(ctx, f, whole, q.until(), occurrences)
+	d.Signals, err = s.signalsOf(ctx, f, occurrences)
 	return d, err
 }
 
@@ -93,33 +94,35 @@ func (s *Store) instanceNow(ctx context.Context, f *flows.Flow, key string) (r f
 	return scanInstance(rows)
 }
 
-// occurrencesOf reads those of one instance, up to an instant, and says under which key
-// they are stored: where a flow says "reopen: new", key#2 is a part of key.
+// occurrencesOf reads those of one instance, up to an instant: where a flow says "reopen: new", key#2 is a part of key.
 func (s *Store) occurrencesOf(
 	ctx context.Context, f *flows.Flow, key string, until flows.Time,
-) (whole string, list []flows.Occurrence, err error) {
+) (list []flows.Occurrence, err error) {
 	value, environment := flows.SplitInstanceKey(key)
 	if whole, part := flows.PartOf(value); f.Reopen && part > 0 {
 		whole = flows.InstanceKey(whole, environment)
 		if list, err = s.occurrences(ctx, f, whole, until); err != nil {
-			return whole, nil, err
+			return nil, err
 		}
 		if parts := f.Parts(list); part < len(parts) {
-			return whole, parts[part], nil
+			return parts[part], nil
 		}
 	}
 	if list, err = s.occurrences(ctx, f, key, until); err != nil {
-		return key, nil, err
+		return nil, err
 	}
-	return key, f.Parts(list)[0], nil
+	return f.Parts(list)[0], nil
 }
+
+// earlyKeys has ClickHouse look at the keys of a granule before it reads the rest of it, with FINAL too.
+const earlyKeys = "\nSETTINGS optimize_move_to_prewhere_if_final = 1"
 
 // occurrences reads those of one key, up to an instant.
 func (s *Store) occurrences(
 	ctx context.Context, f *flows.Flow, key string, until flows.Time,
 ) (list []flows.Occurrence, err error) {
 	query, args := occurrencesQuery(lensesOf(f), until, "AND key = {key:String}")
-	rows, err := s.conn.Query(ctx, query, append(args, clickhouse.Named("key", key))...)
+	rows, err := s.conn.Query(ctx, query+earlyKeys, append(args, clickhouse.Named("key", key))...)
 	if err != nil {
 		return nil, fmt.Errorf("read occurrences: %w", err)
 	}
@@ -151,12 +154,17 @@ func stepRecords(f *flows.Flow, in *flows.Instance) []flows.StepRecord {
 }
 
 // signalsOf reads the signals of occurrences that are in order, in the same order.
-func (s *Store) signalsOf(
-	ctx context.Context, f *flows.Flow, key string, until flows.Time, occurrences []flows.Occurrence,
-) (ordered []flows.Signal, err error) {
+func (s *Store) signalsOf(ctx context.Context, f *flows.Flow, occurrences []flows.Occurrence) (ordered []flows.Signal, err error) {
+	wanted, err := ext.NewTable("wanted_signals", ext.Column("at", "Int64"), ext.Column("source", "String"), ext.Column("id", "String"))
+	for i := 0; err == nil && i < len(occurrences); i++ {
+		err = wanted.Append(int64(occurrences[i].Start), occurrences[i].Source, occurrences[i].ID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for signals: %w", err)
+	}
 	rows, err := s.conn.Query(
-		ctx, signalQuery(sqlSignalsOfInstance), clickhouse.Named("names", f.SignalNames()), clickhouse.Named("flow", f.Name),
-		clickhouse.Named("key", key), clickhouse.Named("until", int64(until)), clickhouse.Named("limit", maxDetailSignals),
+		clickhouse.Context(ctx, clickhouse.WithExternalTable(wanted)), signalQuery(sqlSignalsOfInstance),
+		clickhouse.Named("names", f.SignalNames()), clickhouse.Named("limit", maxDetailSignals),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("read signals: %w", err)

@@ -18,6 +18,8 @@ import (
 var (
 	//go:embed queries/instances.sql
 	sqlInstances string
+	//go:embed queries/instances_of_keys.sql
+	sqlInstancesOfKeys string
 	//go:embed queries/instances_places.sql
 	sqlInstancesPlaces string
 	//go:embed queries/instances_started.sql
@@ -117,18 +119,32 @@ func waitingSince(r *flows.InstanceRecord) flows.Time {
 // them, four times as many each time, before it reads all.
 const placeRounds = 4
 
+// orderRounds is how often it looks where instances stand in order, but by no state: where few are of the list, others are too many.
+const orderRounds = 2
+
 // instancesNow reads one instance more than the page holds, where there is one.
 func (s *Store) instancesNow(ctx context.Context, f *flows.Flow, q flows.InstanceQuery, asOf flows.Time, after *place) ([]flows.InstanceRecord, error) {
 	ctx, cancel := withTimeout(ctx, foldTimeout)
 	defer cancel()
-	l := listOfRows{f, q, asOf}
+	l := listOfRows{flow: f, q: q, asOf: asOf}
 	if onlyInFlight(q.States) && q.Counted == "" {
 		return l.read(ctx, s, sqlInstancesOfStates, after)
 	}
+	inOrder := l.inOrder()
+	if inOrder {
+		var err error
+		if inOrder, err = s.rowsByTime(ctx); err != nil {
+			return nil, err
+		}
+	}
 	var records []flows.InstanceRecord
 	most := q.Limit + 1 + q.Limit/4
-	for range placeRounds {
-		places, err := l.places(ctx, s, after, most)
+	for round := range placeRounds {
+		look := l.places
+		if inOrder && round < orderRounds {
+			look = l.placesInOrder
+		}
+		places, err := look(ctx, s, after, most)
 		if err != nil || len(places) == 0 {
 			return records, err
 		}
@@ -140,15 +156,17 @@ func (s *Store) instancesNow(ctx context.Context, f *flows.Flow, q flows.Instanc
 		if err != nil {
 			return nil, err
 		}
-		found, err := l.read(withThem, s, ofWantedKeys, after)
+		found, err := l.readKeys(withThem, s)
 		if err != nil {
 			return nil, err
 		}
-		all := len(places) < most
-		after = &places[len(places)-1]
-		if !all { // behind the last place there may be others before these
-			found = slices.DeleteFunc(found, func(r flows.InstanceRecord) bool { return comparePlaces(placeOf(q.Sort, &r), *after) > 0 })
-		}
+		all, last := len(places) < most, &places[len(places)-1]
+		found = slices.DeleteFunc(found, func(r flows.InstanceRecord) bool {
+			at := placeOf(q.Sort, &r)
+			return after != nil && comparePlaces(at, *after) <= 0 ||
+				!all && comparePlaces(at, *last) > 0 // behind the last place there may be others before these
+		})
+		after = last
 		if records = append(records, found...); all || len(records) > q.Limit {
 			return records[:min(len(records), q.Limit+1)], nil
 		}
@@ -163,6 +181,7 @@ type listOfRows struct {
 	flow *flows.Flow
 	q    flows.InstanceQuery
 	asOf flows.Time
+	near bool // others may be found too
 }
 
 // query puts the conditions of a list into a query, and one on the keys.
@@ -179,8 +198,14 @@ func (l listOfRows) query(query, keys string, after *place, limit int) (string, 
 	conditions := []string{strings.TrimSpace(keys)}
 	if len(states) > 0 {
 		conditions = append(conditions, "AND state IN {states:Array(String)}")
+		if l.near { // a small column, before the others
+			query = strings.Replace(query, "FROM instances\n", "FROM instances\nPREWHERE state IN {states:Array(String)}\n", 1)
+		}
 	}
 	counted, _ := countedRows(q.Counted)
+	if l.near && q.Counted == flows.CountedStarted { // its steps tell the rest
+		counted.conditions[0], _, _ = strings.Cut(counted.conditions[0], "\nAND (notEmpty")
+	}
 	conditions = append(conditions, counted.conditions...)
 	switch {
 	case q.Step == "" || q.Counted == flows.CountedStarted: // which counts at no step
@@ -201,6 +226,11 @@ func (l listOfRows) query(query, keys string, after *place, limit int) (string, 
 		steps[i] = l.flow.Steps[i].ID
 	}
 	text := strings.TrimLeft(strings.Join(conditions, "\n"), "\n")
+	among := ""
+	if keys == ofWantedKeys {
+		among = " " + ofWantedKeys
+	}
+	text = strings.ReplaceAll(text, " /*among*/", among)
 	if text != "" {
 		text = "\n" + text
 	}
@@ -250,9 +280,15 @@ func countedRows(counted flows.Counted) (rows rowsOf, ok bool) {
 }
 
 // places are the first rows of a list behind a place, at most so many.
-func (l listOfRows) places(ctx context.Context, s *Store, after *place, most int) (list []place, err error) {
-	query, args := l.query(sqlInstancesPlaces, "", after, most)
-	rows, err := s.conn.Query(ctx, query, args...)
+func (l listOfRows) places(ctx context.Context, s *Store, after *place, most int) ([]place, error) {
+	return l.placesOf(ctx, s, sqlInstancesPlaces, after, most)
+}
+
+// placesOf are those that a query finds.
+func (l listOfRows) placesOf(ctx context.Context, s *Store, query string, after *place, most int, more ...any) (list []place, err error) {
+	l.near = true
+	query, args := l.query(query, "", after, most)
+	rows, err := s.conn.Query(ctx, query, append(args, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("look for instances: %w", err)
 	}
@@ -271,8 +307,18 @@ func (l listOfRows) places(ctx context.Context, s *Store, after *place, most int
 }
 
 // read reads a page and one more, of the instances that a condition on their keys leaves.
-func (l listOfRows) read(ctx context.Context, s *Store, keys string, after *place) (records []flows.InstanceRecord, err error) {
+func (l listOfRows) read(ctx context.Context, s *Store, keys string, after *place) ([]flows.InstanceRecord, error) {
 	query, args := l.query(sqlInstances, keys, after, l.q.Limit+1)
+	return l.readOf(ctx, s, query, args)
+}
+
+// readKeys reads those of the wanted keys that are of the list, wherever they stand in it.
+func (l listOfRows) readKeys(ctx context.Context, s *Store) ([]flows.InstanceRecord, error) {
+	query, args := l.query(sqlInstancesOfKeys, ofWantedKeys, nil, 0)
+	return l.readOf(ctx, s, query, args)
+}
+
+func (l listOfRows) readOf(ctx context.Context, s *Store, query string, args []any) (records []flows.InstanceRecord, err error) {
 	rows, err := s.conn.Query(ctx, instanceQuery(query), args...)
 	if err != nil {
 		return nil, fmt.Errorf("read instances: %w", err)

@@ -14,6 +14,7 @@ import (
 // take one for the instance, or end too early.
 func TestListsPassOverReplacedRows(t *testing.T) {
 	s := openStore(t)
+	s.fewPlaces = 0
 	w := makeWorld(t, s, 40)
 	r := rand.New(rand.NewPCG(3, 4))
 	all := w.records(w.now, false)
@@ -33,21 +34,29 @@ func TestListsPassOverReplacedRows(t *testing.T) {
 		checkPages(t, s, w, flows.InstanceQuery{Sort: sort, Since: flows.NoTime, At: flows.NoTime})
 	}
 	checkPages(t, s, w, flows.InstanceQuery{States: []flows.State{flows.Completed, flows.Stuck}, Since: flows.NoTime, At: flows.NoTime})
-	checkPages(t, s, w, flows.InstanceQuery{Since: w.now.Add(-150 * time.Hour), At: flows.NoTime})
+	for _, sort := range []flows.Sort{flows.SortAge, flows.SortStarted} {
+		checkPages(t, s, w, flows.InstanceQuery{Sort: sort, Since: w.now.Add(-150 * time.Hour), At: flows.NoTime})
+		checkPages(t, s, w, flows.InstanceQuery{Sort: sort, States: []flows.State{flows.Completed, flows.Cancelled}, Since: w.now.Add(-300 * time.Hour), At: flows.NoTime})
+	}
+	if !s.allByTime.Load() {
+		t.Error("no list was read in order")
+	}
 }
 
 // TestCountedByRow asks which instances a number of now counts, of their rows and of their signals: they are the same.
 func TestCountedByRow(t *testing.T) {
 	s := openStore(t)
 	w := makeWorld(t, s, 200)
-	some := 0
+	some, orders := 0, 0
 	for _, counted := range flows.AllCounted {
 		if _, ok := countedRows(counted); !ok {
 			continue
 		}
 		for _, step := range []string{"", w.flow.Steps[len(w.flow.Steps)-1].ID} {
-			for _, over := range []time.Duration{0, 240 * time.Hour} {
-				q := flows.InstanceQuery{Counted: counted, Step: step, Over: over, Sort: flows.SortStarted, Since: flows.NoTime, At: flows.NoTime, Limit: maxPage}
+			for _, over := range []time.Duration{0, 0, 240 * time.Hour, 240 * time.Hour} {
+				sort := []flows.Sort{flows.SortStarted, flows.SortAge}[orders%2]
+				orders++
+				q := flows.InstanceQuery{Counted: counted, Step: step, Over: over, Sort: sort, Since: flows.NoTime, At: flows.NoTime, Limit: maxPage}
 				want, err := s.instancesFolded(t.Context(), w.flow, q, w.now, nil)
 				if err != nil {
 					t.Fatal(err)
@@ -66,7 +75,7 @@ func TestCountedByRow(t *testing.T) {
 			}
 		}
 	}
-	if some < 200 {
+	if some < 400 {
 		t.Errorf("only %d are counted: the test shows nothing", some)
 	}
 }

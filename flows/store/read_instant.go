@@ -207,11 +207,18 @@ func (s *Store) standsByTime(ctx context.Context, q *foldQuery, ls *lenses) (boo
 			return false, nil
 		}
 	}
+	return s.rowsByTime(ctx)
+}
+
+// rowsByTime says whether steps_by_time and instances_by_time have all rows. Most know it since these tables were made.
+func (s *Store) rowsByTime(ctx context.Context) (all bool, err error) {
 	if s.allByTime.Load() {
 		return true, nil
 	}
-	var all bool
-	err := s.conn.QueryRow(ctx, sqlAllByTime).Scan(&all)
+	err = s.conn.QueryRow(ctx, "SELECT count() > 0 FROM checkpoints WHERE name = 'rows by time'").Scan(&all)
+	if err == nil && !all {
+		err = s.conn.QueryRow(ctx, sqlAllByTime).Scan(&all)
+	}
 	if err != nil {
 		return false, fmt.Errorf("look what stands by time: %w", err)
 	}

@@ -61,7 +61,7 @@ func TestPastInstantsAreTheLaw(t *testing.T) {
 func TestWhatStandsNotByTimeIsReadByKey(t *testing.T) {
 	s := openStore(t)
 	w := makeWorld(t, s, 40)
-	for _, statement := range []string{"TRUNCATE TABLE steps_by_time", "TRUNCATE TABLE instances_by_time", "ALTER TABLE steps UPDATE written = written - 86400 WHERE 1 SETTINGS mutations_sync = 1"} {
+	for _, statement := range []string{"TRUNCATE TABLE steps_by_time", "TRUNCATE TABLE instances_by_time", "TRUNCATE TABLE checkpoints", "ALTER TABLE steps UPDATE written = written - 86400 WHERE 1 SETTINGS mutations_sync = 1"} {
 		if err := s.conn.Exec(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}

@@ -226,14 +226,15 @@ func TestQueryText(t *testing.T) {
 	all, _ := occurrencesQuery(lensesOf(&flows.Flow{Name: "plain", Steps: f.Steps}), 0, "")
 	between, _ := occurrencesQuery(lensesOf(f), 0, sqlOccurrencesBetween)
 	list := func(query, keys string, q flows.InstanceQuery) string {
-		text, _ := listOfRows{f, q, 0}.query(query, keys, nil, 51)
+		text, _ := listOfRows{flow: f, q: q, near: query == sqlInstancesPlaces}.query(query, keys, nil, 51)
 		return instanceQuery(text)
 	}
 	for name, got := range map[string]string{
-		"occurrences": all, "occurrences_between": between, "instances": list(sqlInstances, ofWantedKeys, flows.InstanceQuery{}),
+		"occurrences": all, "occurrences_between": between, "instances": list(sqlInstances, "", flows.InstanceQuery{}),
+		"instances_of_keys":   list(sqlInstancesOfKeys, ofWantedKeys, flows.InstanceQuery{Counted: flows.CountedStarted}),
 		"instances_in_flight": list(sqlInstances, sqlInstancesOfStates, flows.InstanceQuery{States: []flows.State{flows.Stuck}, Step: "paid"}),
 		"instances_places":    list(sqlInstancesPlaces, "", flows.InstanceQuery{Sort: flows.SortKey, Counted: flows.CountedDeviating, Step: "paid"}),
-		"instances_started":   list(sqlInstancesPlaces, "", flows.InstanceQuery{Counted: flows.CountedStarted, Step: "paid"}), "timeline": signalQuery(sqlTimeline),
+		"instances_started":   list(sqlInstancesPlaces, "", flows.InstanceQuery{Counted: flows.CountedStarted, Step: "paid", States: []flows.State{flows.Open}}), "timeline": signalQuery(sqlTimeline),
 	} {
 		path := filepath.Join("testdata", fmt.Sprintf("query_%s.sql", name))
 		if *update {

@@ -532,3 +532,58 @@ SELECT TraceId, toDateTime(min(Timestamp)) AS Start, toDateTime(max(Timestamp)) 
 FROM throughline.spans
 GROUP BY TraceId
 
+-- 0039_instances_places_view
+-- An ended instance stands in lists by its last signal at until, and by its start at began, of its row in instances_by_time. Where it
+-- does not, as after a hold or where it ended by the clock, it has two rows more, of classes of their own: began is its last signal in
+-- class 128, its start in class 129.
+CREATE MATERIALIZED VIEW IF NOT EXISTS throughline.instances_to_places ON CLUSTER 'prod' TO throughline.instances_by_time AS
+SELECT
+    flow,
+    place.1 AS class,
+    place.2 AS began,
+    key,
+    greatest(assumeNotNull(ended_at), ifNull(last_at, assumeNotNull(ended_at)), assumeNotNull(coalesce(first_at, started_at, ended_at))) AS until,
+    row_version,
+    written
+FROM throughline.instances
+ARRAY JOIN [
+    (toUInt8(128), ifNull(last_at, toDateTime64(0, 9, 'UTC'))),
+    (toUInt8(129), ifNull(started_at, toDateTime64(0, 9, 'UTC')))
+] AS place
+WHERE isNotNull(ended_at) AND (
+    isNull(last_at) OR isNull(started_at)
+    OR last_at != greatest(assumeNotNull(ended_at), ifNull(last_at, assumeNotNull(ended_at)), assumeNotNull(coalesce(first_at, started_at, ended_at)))
+    OR started_at != coalesce(first_at, started_at, ended_at)
+)
+
+-- 0040_instances_places_before
+-- What was stored before: few instances have such rows.
+INSERT INTO throughline.instances_by_time
+SELECT
+    flow,
+    place.1 AS class,
+    place.2 AS began,
+    key,
+    greatest(assumeNotNull(ended_at), ifNull(last_at, assumeNotNull(ended_at)), assumeNotNull(coalesce(first_at, started_at, ended_at))) AS until,
+    row_version,
+    written
+FROM throughline.instances
+ARRAY JOIN [
+    (toUInt8(128), ifNull(last_at, toDateTime64(0, 9, 'UTC'))),
+    (toUInt8(129), ifNull(started_at, toDateTime64(0, 9, 'UTC')))
+] AS place
+WHERE isNotNull(ended_at) AND (
+    isNull(last_at) OR isNull(started_at)
+    OR last_at != greatest(assumeNotNull(ended_at), ifNull(last_at, assumeNotNull(ended_at)), assumeNotNull(coalesce(first_at, started_at, ended_at)))
+    OR started_at != coalesce(first_at, started_at, ended_at)
+)
+
+-- 0041_by_time
+-- Whether steps_by_time and instances_by_time have all rows, said once: to find it out, all rows are read. It is so where what was there
+-- before them was put into them too. (Where it is not, that is looked at again: those rows end.)
+INSERT INTO throughline.checkpoints (name, seq)
+SELECT 'rows by time', 1
+WHERE
+    ifNull((SELECT minOrNull(written) FROM throughline.steps_by_time) <= (SELECT min(applied) FROM throughline.schema_migrations WHERE endsWith(name, '_steps_by_time_view')), 0)
+    OR ifNull((SELECT minOrNull(written) FROM throughline.steps) >= (SELECT min(applied) FROM throughline.schema_migrations WHERE endsWith(name, '_steps_by_time_view')), 1)
+

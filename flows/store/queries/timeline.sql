@@ -18,13 +18,13 @@ FROM
         UNION ALL
         SELECT *
         FROM signals
-        WHERE name IN {names:Array(String)}
+        PREWHERE name IN {names:Array(String)}
             AND time IN (
                 SELECT start_time
                 FROM steps FINAL
                 WHERE flow IN {flows:Array(String)} AND key = {value:String}
             )
-            AND (if(kind = 'span', '', source), id) IN (
+        WHERE (if(kind = 'span', '', source), id) IN (
                 SELECT source, id
                 FROM steps FINAL
                 WHERE flow IN {flows:Array(String)} AND key = {value:String}
@@ -38,3 +38,4 @@ WHERE {begin:UInt8} = 1
         > ({time:Int64}, {class:UInt8}, {size:Int64}, {digits:String}, {system:String}, {id:String}, {source:String})
 ORDER BY time, class, size, digits, system, id, source
 LIMIT {limit:UInt32}
+SETTINGS optimize_move_to_prewhere_if_final = 1

@@ -49,7 +49,6 @@ WHERE flow = {flow:String} AND key IN (
             if({sort:String} = 'value', ifNull(-amount_sort, {most:Float64}), materialize(toFloat64(0))) AS negative
         FROM instances FINAL
         WHERE flow = {flow:String}
-AND key IN (SELECT value FROM wanted_keys)
             AND ifNull(toUnixTimestamp64Nano(last_at) >= {since:Int64}, 0)
             AND ({begin:UInt8} = 1 OR (rank, negative, key) > ({rank:Int64}, {negative:Float64}, {key:String}))
         ORDER BY rank, negative, key

@@ -9,21 +9,12 @@ SELECT
     if({sort:String} = 'value', ifNull(-amount_sort, {most:Float64}), materialize(toFloat64(0))) AS negative,
     key
 FROM instances
+PREWHERE state IN {states:Array(String)}
 WHERE flow = {flow:String}
+AND state IN {states:Array(String)}
 -- A condition of instances.sql: those that started in [from, to). One without a path was begun by a hold, which starts nothing, or by
--- failed tries, which do: its steps tell.
+-- failed tries, which do: its steps tell. At the marks, the keys.
 AND toUnixTimestamp64Nano(started_at) >= {from:Int64} AND toUnixTimestamp64Nano(started_at) < {to:Int64}
-AND (notEmpty(path) OR key IN (
-    SELECT key
-    FROM steps FINAL
-    WHERE flow = {flow:String} AND step IN {steps:Array(String)}
-        AND key IN (
-            SELECT key
-            FROM instances
-            WHERE flow = {flow:String} AND empty(path)
-                AND toUnixTimestamp64Nano(started_at) >= {from:Int64} AND toUnixTimestamp64Nano(started_at) < {to:Int64}
-        )
-))
     AND ifNull(toUnixTimestamp64Nano(last_at) >= {since:Int64}, 0)
     AND ({begin:UInt8} = 1 OR (rank, negative, key) > ({rank:Int64}, {negative:Float64}, {key:String}))
 ORDER BY rank, negative, key
