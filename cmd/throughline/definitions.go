@@ -40,9 +40,13 @@ func (r *runner) replace(ctx context.Context, set *flows.Set) error {
 	}
 	var lost error
 	n, err := r.load(ctx, set, r.unfilled, func(signals []flows.Signal, now flows.Time) {
-		states, err := r.evicted(ctx, r.engine.Missing(signals))
-		lost = errors.Join(lost, err)
+		hashes := r.engine.Missing(signals)
+		states, err := r.evicted(ctx, hashes)
 		r.takeBack(states, now)
+		if err == nil {
+			r.engine.Asked(hashes)
+		}
+		lost = errors.Join(lost, err)
 		r.engine.Apply(signals, now)
 	})
 	err = errors.Join(err, lost)

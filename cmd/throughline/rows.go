@@ -193,19 +193,28 @@ func (w *rowWriter) once(ctx context.Context, j *job) error {
 }
 
 // states writes the engine's own rows: names before what is read with them, what left
-// memory before it is gone from the state.
+// memory before it is gone from the state, and that it came back with the state that has it.
 func (w *rowWriter) states(ctx context.Context, j *job, version uint64) error {
 	var before []store.StateRow
 	var left []store.LeftRow
+	back := map[uint64]bool{}
 	states := make([]store.StateRow, 0, len(j.rows.States)+len(j.frame))
 	for i, text := range j.rows.Names {
 		before = append(before, store.StateRow{Kind: kindName, ID: uint64(j.name + i), Text: text})
 	}
 	for i := range j.rows.Evicted {
 		out := &j.rows.Evicted[i]
-		before = append(before, store.StateRow{Kind: kindEvicted, ID: out.ID, Text: out.Text, Deleted: out.Deleted})
+		if back[out.ID] = out.Deleted; out.Deleted {
+			continue // unless it left again since
+		}
+		before = append(before, store.StateRow{Kind: kindEvicted, ID: out.ID, Text: out.Text})
 		for _, hash := range out.Hashes {
 			left = append(left, store.LeftRow{Hash: hash, ID: out.ID})
+		}
+	}
+	for id, deleted := range back {
+		if deleted {
+			states = append(states, store.StateRow{Kind: kindEvicted, ID: id, Deleted: true})
 		}
 	}
 	for _, state := range j.rows.States {

@@ -256,6 +256,7 @@ type parked struct {
 }
 
 type answer struct {
+	hashes []uint64 // that were asked for
 	states []engine.State
 	err    error
 }
@@ -291,7 +292,7 @@ func (r *runner) lookDue(ctx context.Context, now time.Time) {
 	r.looking = true
 	r.lookups.Go(func() {
 		states, err := r.evicted(ctx, hashes)
-		p.answers <- answer{states, err}
+		p.answers <- answer{hashes, states, err}
 	})
 }
 
@@ -326,6 +327,7 @@ func (r *runner) answered(a answer) {
 	}
 	p.waitsLog = false
 	r.takeBack(a.states, flows.At(now))
+	r.engine.Asked(a.hashes)
 	signals := p.looking
 	p.looking = nil
 	r.engine.Apply(signals, r.clock(now))

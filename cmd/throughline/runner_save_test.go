@@ -147,3 +147,64 @@ func newTables(t *testing.T) *store.Store {
 	}
 	return s
 }
+
+// TestStubsInTheStore has orders that ended leave memory while another flow has them open for
+// long after, restarts, and has them back for what names them.
+func TestStubsInTheStore(t *testing.T) {
+	tables := newTables(t)
+	warranty, faults := flows.Parse("warranties.yaml", []byte("flow: warranties\nkey: order_id\nsteps:\n"+
+		"  - {id: given, match: {event: warranty.given}, start: true}\n  - {id: over, match: {event: warranty.over}, after: given, end: completed}\n"))
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	set, err := flows.NewSet(append(ordersSet(t, "Orders").Flows(), warranty))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := flows.At(time.Now())
+	r := savedRunner(t, set, tables)
+	last := uint64(0)
+	apply := func(name string, orders int) {
+		last++
+		signals := make([]flows.Signal, orders)
+		for i := range signals {
+			signals[i] = orderSignal(t, set, name, fmt.Sprint("A", i), now+flows.Time(last))
+		}
+		r.apply(bus.Delivery{Batch: flows.Batch{Signals: signals}, Last: last})
+		r.lookDue(t.Context(), time.Now())
+		if r.looking {
+			r.answered(<-r.parked.answers)
+		}
+	}
+	inMemory := func(want int) {
+		t.Helper()
+		if n := r.engine.Stats().Instances; n != want {
+			t.Fatalf("%d instances in memory, not %d", n, want)
+		}
+	}
+	const orders, over = 20, 5
+	for _, name := range []string{"order.placed", "warranty.given", "order.paid", "order.shipped"} {
+		apply(name, orders)
+	}
+	r.settleSaved(t, now)
+	inMemory(orders)
+	r = restartedRunner(t, set, tables, last)
+	inMemory(orders)
+	apply("warranty.over", over)
+	inMemory(orders + over)
+	r.settleSaved(t, now)
+	inMemory(orders - over)
+	r = restartedRunner(t, set, tables, last)
+	inMemory(orders - over)
+	apply("order.late", orders) // of no step: it names the orders
+	inMemory(2 * orders)
+	for name, flow := range map[string]string{"orders": "orders", "warranties": "warranties"} {
+		states := map[flows.State]int{}
+		if err := tables.InstanceStates(t.Context(), flow, 0, func(stored flows.InstanceRecord) error { states[stored.State]++; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if want := map[string]int{"orders": orders, "warranties": over}[name]; states[flows.Completed] != want {
+			t.Errorf("%s: stored are %v", name, states)
+		}
+	}
+}

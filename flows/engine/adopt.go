@@ -68,6 +68,9 @@ func (e *Engine) adopt(s *State, now flows.Time) error {
 		}
 	}
 	number, known := e.cells.add(s.Text), false // whether something of it is in memory already
+	if e.returning {
+		e.whole(p, number)
+	}
 	e.eachPrint(p, func(hash uint64) {
 		known = e.cells.prints.add(hash, number) || known || e.graph.byKey.find(hash, nil) != nil || e.copies.seen.find(hash, nil) != nil
 	})
@@ -112,12 +115,16 @@ func (e *Engine) adoptInstance(p *parcel, i int, number uint32) {
 	w.occurrences, w.dirty = p.of(i, w.occurrences), true
 }
 
-// recount counts the signals of a parcel for Coverage.
+// recount counts the signals of a parcel for Coverage. Those of instances that left memory
+// are counted since they came.
 func (e *Engine) recount(p *parcel) {
 	for i := range p.signals {
 		for j := range p.signals[i].hits {
 			h := &p.signals[i].hits[j]
 			c := e.newProducer(h.fs, &h.occurrence, h.fs.flow.SignalName(h.occurrence.Step))
+			if e.returning && len(h.targets) > 0 {
+				continue
+			}
 			if _, counted := e.waitsOnDisk(c, h.fs, h.occurrence.At, h.received); counted && len(h.targets) == 0 {
 				continue
 			}

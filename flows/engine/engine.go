@@ -47,8 +47,9 @@ type Engine struct {
 	leaving   []leaving           // in the order of their times
 	evicting  map[uint64]struct{} // IDs of those that Leave was not told of yet
 	left      filter
-	returning bool    // what left memory comes back
-	component members // scratch
+	apart     map[uint64]struct{} // of what is in memory and in the store: see alone
+	returning bool                // what left memory comes back
+	component members             // scratch
 	packer    packer
 	parcel    parcel
 	other     parcel         // scratch of atRestBut
@@ -139,7 +140,7 @@ func newEngine(set *flows.Set, h hasher) *Engine {
 // reset forgets what the flows share.
 func (e *Engine) reset(h hasher) {
 	e.graph, e.copies, e.traces, e.waiting = newGraph(h), newCopies(h), newTraces(), nil
-	e.cells, e.save, e.leaving, e.evicting = cells{}, saving{round: 1}, nil, map[uint64]struct{}{}
+	e.cells, e.save, e.leaving, e.evicting, e.apart = cells{}, saving{round: 1}, nil, map[uint64]struct{}{}, nil
 	e.producers, e.common = map[producerID]*producer{}, nil
 	e.onDisk, e.spillAt = map[onDisk]int{}, 0
 	e.stale, e.bySig = nil, nil

@@ -54,26 +54,19 @@ func (e *Engine) evict(l leaving, now flows.Time) {
 		return
 	}
 	id := p.rowID()
-	if _, under := e.evicting[id]; under { // again, before Leave was told of the last time
+	_, under := e.evicting[id]
+	switch fate := e.fateOf(p); {
+	case fate == stays:
+	case under, isStub(l.text) && e.owes(p): // under: again, before Leave was told of the last time
 		e.leaveSoon(l.cell, now)
-	} else if e.ended(p) {
+	case isStub(l.text): // the store has the whole
+		if !e.gather(p, l.cell) {
+			e.leave(p, fate, l.cell)
+		}
+	default:
 		e.evicting[id] = struct{}{}
 		e.out.evicted = append(e.out.evicted, e.evicted(p, l))
 	}
-}
-
-// ended says whether nothing of a parcel at rest is to be looked at as time passes.
-func (e *Engine) ended(p *parcel) bool {
-	return !slices.ContainsFunc(p.instances, func(want parcelInstance) bool {
-		if want.fs == nil {
-			return false
-		}
-		in := e.atRest(p, want)
-		if in == nil || in.openAt >= 0 || in.timer >= 0 || in.work != nil {
-			return true
-		}
-		return slices.ContainsFunc(in.fs.later[in], func(later *instance) bool { return later.openAt >= 0 || later.timer >= 0 })
-	})
 }
 
 func (e *Engine) atRest(p *parcel, want parcelInstance) *instance {
@@ -98,7 +91,8 @@ func (e *Engine) gather(p *parcel, number uint32) bool {
 	return len(shared) > 0
 }
 
-// inMemory says whether something in memory has a key or a trace, but a component at rest.
+// inMemory says whether something in memory has a key or a trace, but a component at rest. With
+// 0 for that, stubs do not count: more of it is in the store.
 func (e *Engine) inMemory(class uint32, value string, but uint32) bool {
 	hash := e.graph.hash(class, value)
 	if e.graph.lookup(hash, class, value) != 0 || e.traces.byID[groupID{class, value}] != nil {
@@ -106,7 +100,7 @@ func (e *Engine) inMemory(class uint32, value string, but uint32) bool {
 	}
 	id := flows.InstanceKey(value, e.graph.classes[class].environment)
 	for _, fs := range e.flowsOf(class) {
-		if in := fs.instances.get(id); in != nil && (in.cell == 0 || in.cell != but) {
+		if in := fs.instances.get(id); in != nil && (in.cell == 0 || in.cell != but && (but != 0 || !isStub(e.cells.list[in.cell]))) {
 			return true
 		}
 	}
@@ -114,10 +108,10 @@ func (e *Engine) inMemory(class uint32, value string, but uint32) bool {
 }
 
 // atRestBut says whether a component at rest, but one, has what a hash is of: a print alone
-// may lead to another.
+// may lead to another. With 0 for that one, stubs do not count.
 func (e *Engine) atRestBut(hash uint64, but uint32) (found bool) {
 	e.cells.prints.each(hash, func(number uint32) {
-		if !found && number != but && e.names.read(e, string(e.cells.list[number]), &e.other) == nil {
+		if !found && number != but && (but != 0 || !isStub(e.cells.list[number])) && e.names.read(e, string(e.cells.list[number]), &e.other) == nil {
 			e.eachPrint(&e.other, func(h uint64) { found = found || h == hash })
 		}
 	})
@@ -147,9 +141,12 @@ func (e *Engine) Leave(stored []Evicted) {
 		}
 		delete(e.evicting, out.ID)
 		here := int(out.cell) < len(e.cells.list) && e.cells.list[out.cell] == cell(out.Text)
-		if here && e.names.read(e, out.Text, p) == nil && e.ended(p) && !e.owes(p) && !e.gather(p, out.cell) {
-			e.leave(p, out)
-			continue
+		if here && e.names.read(e, out.Text, p) == nil {
+			if fate := e.fateOf(p); fate != stays && !e.owes(p) && !e.gather(p, out.cell) {
+				e.leave(p, fate, out.cell)
+				e.Left(out.Hashes)
+				continue
+			}
 		}
 		e.out.evicted = append(e.out.evicted, Evicted{State: State{ID: out.ID, Deleted: true}})
 		if here && e.cells.list[out.cell] == cell(out.Text) {
@@ -158,7 +155,7 @@ func (e *Engine) Leave(stored []Evicted) {
 	}
 }
 
-// owes says whether rows of instances of a parcel are still owed.
+// owes says whether rows of instances of a parcel that ended are still owed.
 func (e *Engine) owes(p *parcel) bool {
 	return slices.ContainsFunc(p.instances, func(want parcelInstance) bool {
 		if want.fs == nil {
@@ -166,30 +163,52 @@ func (e *Engine) owes(p *parcel) bool {
 		}
 		in := e.atRest(p, want)
 		owed := func(in *instance) bool { return in.row != 0 }
-		return owed(in) || slices.ContainsFunc(in.fs.later[in], owed)
+		return !in.anyOpen() && (owed(in) || slices.ContainsFunc(in.fs.later[in], owed))
 	})
 }
 
-func (e *Engine) leave(p *parcel, out *Evicted) {
+// leave takes a component at rest out of memory, but for a stub where that is its fate.
+func (e *Engine) leave(p *parcel, fate fate, number uint32) {
+	var stub *parcel
+	if fate == leavesIt {
+		stub = e.stub(p)
+	}
 	for _, want := range p.instances {
 		if want.fs == nil {
 			continue
 		}
-		in := e.atRest(p, want)
-		for _, later := range in.fs.later[in] {
-			delete(in.fs.firsts, later)
+		if in := e.atRest(p, want); !in.anyOpen() {
+			e.leaveInstance(in, &p.keys[want.key])
 		}
-		if k := &p.keys[want.key]; in.kept {
-			in.fs.kept.add(e.graph.hash(k.class, k.value))
-		}
-		delete(in.fs.later, in)
-		in.fs.instances.remove(in)
-		delete(e.rolling.base, in)
 	}
-	e.eachPrint(p, func(hash uint64) { e.cells.prints.remove(hash, out.cell) })
-	e.cells.remove(out.cell)
-	e.Left(out.Hashes)
-	e.out.states = append(e.out.states, State{ID: out.ID, Deleted: true})
+	e.eachPrint(p, func(hash uint64) { e.cells.prints.remove(hash, number) })
+	row := p.rowID()
+	if stub == nil {
+		e.cells.remove(number)
+	} else {
+		e.buffer = e.names.write(e.buffer[:0], e, stub)
+		e.buffer[0] |= stubMark
+		text := string(e.buffer)
+		e.cells.list[number] = cell(text)
+		e.eachPrint(stub, func(hash uint64) { e.cells.prints.add(hash, number) })
+		e.out.states = append(e.out.states, State{ID: stub.rowID(), Text: text})
+		if stub.rowID() == row {
+			return
+		}
+	}
+	e.out.states = append(e.out.states, State{ID: row, Deleted: true})
+}
+
+func (e *Engine) leaveInstance(in *instance, k *parcelKey) {
+	for _, later := range in.fs.later[in] {
+		delete(in.fs.firsts, later)
+	}
+	if in.kept {
+		in.fs.kept.add(e.graph.hash(k.class, k.value))
+	}
+	delete(in.fs.later, in)
+	in.fs.instances.remove(in)
+	delete(e.rolling.base, in)
 }
 
 // Left notes by what the components are found that are in the store only.
@@ -227,7 +246,10 @@ func (e *Engine) Missing(signals []flows.Signal) (hashes []uint64) {
 func (e *Engine) missing(hashes []uint64, environment, typ, value string) []uint64 {
 	class := e.graph.class(e.set, environment, typ)
 	hash := e.graph.hash(class, value)
-	if !e.left.has(hash) || e.inMemory(class, value, 0) {
+	if !e.left.has(hash) {
+		return hashes
+	}
+	if _, apart := e.apart[hash]; !apart && e.inMemory(class, value, 0) {
 		return hashes
 	}
 	return append(hashes, hash)
@@ -253,6 +275,12 @@ func (e *Engine) Return(states []State, now flows.Time) error {
 			e.save.returned = append(e.save.returned, states[i].ID)
 		}
 	}
+	for _, row := range e.save.stubs { // they are among the saved states until what took their place is
+		if seen := e.copies.seen.find(row, nil); seen != nil {
+			seen.small |= isRow
+		}
+	}
+	e.save.stubs = nil
 	e.flush()
 	e.settle(now)
 	return unread
@@ -263,7 +291,7 @@ func (e *Engine) Return(states []State, now flows.Time) error {
 // store, beside what the component became since.
 func (e *Engine) latest(states []State) (latest []State, unread error) {
 	signals := make([][]uint64, len(states))
-	order := make([]int, len(states))
+	order, whole := make([]int, len(states)), make([]bool, len(states)) // of stubs that are awake
 	for i := range states {
 		order[i] = i
 		if err := e.names.read(e, states[i].Text, &e.parcel); err != nil {
@@ -273,11 +301,17 @@ func (e *Engine) latest(states []State) (latest []State, unread error) {
 		for j := range e.parcel.signals {
 			signals[i] = append(signals[i], e.parcel.signals[j].sig)
 		}
+		e.eachPrint(&e.parcel, func(hash uint64) {
+			if _, apart := e.apart[hash]; apart {
+				delete(e.apart, hash)
+				whole[i] = true
+			}
+		})
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(signals[b]), len(signals[a])) })
 	known := map[uint64]bool{}
 	for _, i := range order {
-		if slices.ContainsFunc(signals[i], func(sig uint64) bool {
+		if whole[i] || slices.ContainsFunc(signals[i], func(sig uint64) bool {
 			return !known[sig] && !e.atRestBut(sig, 0) && e.copies.seen.find(sig, nil) == nil
 		}) {
 			latest = append(latest, states[i])

@@ -170,7 +170,7 @@ func (r unpacker) parcel(e *Engine, p *parcel) error {
 		flows: p.flows[:0], keys: p.keys[:0], groups: p.groups[:0], instances: p.instances[:0], signals: p.signals[:0],
 		hits: p.hits[:0], ints: p.ints[:0],
 	}
-	if r.byte() != parcelFormat {
+	if r.byte()&^stubMark != parcelFormat {
 		return errParcel
 	}
 	for range r.count() {

@@ -161,6 +161,9 @@ func (e *Engine) wake(number uint32) {
 		return // not reached: it was read or written by this process
 	}
 	e.eachPrint(&w.p, func(hash uint64) { e.cells.prints.remove(hash, number) })
+	if isStub(e.cells.list[number]) {
+		e.alone(&w.p)
+	}
 	w.all()
 	if len(w.p.signals) > 0 {
 		w.noteRow()

@@ -27,6 +27,7 @@ type saving struct {
 	states               []State
 	again                bool     // what changed since the save under way began goes with it
 	returned, unreturned []uint64 // rows of what came back: since this round, and once it is saved
+	stubs                []uint64 // rows of stubs in place of which the whole is coming back
 	woken                []part   // since the last save that was done
 	quiet                []quietRound
 }
@@ -325,8 +326,8 @@ func (e *Engine) Rest(now flows.Time, work int) {
 		}
 		if m := e.members(p); m != nil {
 			if work -= m.work; e.lastTouched(m) <= q.round {
-				open := slices.ContainsFunc(m.instances, func(in *instance) bool { return in.openAt >= 0 })
-				if number := e.restComponent(m); !open { // else once it ends
+				ended := len(m.instances) == 0 || slices.ContainsFunc(m.instances, func(in *instance) bool { return in.openAt < 0 })
+				if number := e.restComponent(m); ended { // else once one of them ends
 					e.leaveSoon(number, now)
 				}
 			}
