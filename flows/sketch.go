@@ -9,8 +9,8 @@ import (
 
 // Sketch is a distribution of durations from which values can be taken out again, so that
 // a figure already counted can be corrected. Percentiles are nearest rank (1-based
-// ceil(q*n)): exact while it never held more than exactValues, else within 1 %. Count, sum
-// and, while nothing was taken out, the maximum are exact. The zero value is empty.
+// ceil(q*n)): exact while it never held more than exactValues since it was empty, else within
+// 1 %, which is the law for as many; see thin. Count, sum and, while nothing was taken out, the maximum are exact. The zero value is empty.
 //
 // The bins are those of DDSketch (Masson, Rim, Lee: "DDSketch", PVLDB 12(12), 2019,
 // section 2.1) with relative accuracy 1 %.
@@ -33,6 +33,9 @@ const (
 )
 
 var logGamma = math.Log(gamma)
+
+// thin says whether it held more values than are kept one by one, and now holds no more.
+func (s *Sketch) thin() bool { return s.inexact && s.count <= exactValues }
 
 // bin is that of a value; -1 for none above 0.
 func bin(v int64) int32 {

@@ -179,6 +179,22 @@ func (t *Tally) Merge(o *Tally) {
 	}
 }
 
+// Thin says whether so much was taken out again that a distribution could be exact, and is not:
+// a sum of tallies of shorter spans may be.
+func (t *Tally) Thin() bool {
+	for s := range t.Steps {
+		if t.Steps[s].Latency.thin() {
+			return true
+		}
+	}
+	for _, sketch := range t.Edges {
+		if sketch.thin() {
+			return true
+		}
+	}
+	return t.Latency.thin()
+}
+
 // Gauges count the instances of a flow that are in flight at one instant.
 type Gauges struct {
 	InFlight, Held, Stuck, Unknown int

@@ -18,17 +18,22 @@ import (
 )
 
 // runAsMain makes the test binary the program itself, for tests that kill it. One that settles
-// soon waits two seconds, not thirty, until its state counts as whole after a start.
+// soon waits two seconds, not thirty, until its state counts as whole after a start; one that
+// spills soon has 2,000 signals wait in memory.
 const (
 	runAsMain    = "THROUGHLINE_TEST_RUN_AS_MAIN"
 	settlingSoon = "soon"
+	spillingSoon = "spill"
 )
 
 func TestMain(m *testing.M) {
 	chdb.Main()
 	if how := os.Getenv(runAsMain); how != "" {
-		if how == settlingSoon {
+		switch how {
+		case settlingSoon:
 			settleAfter = 2 * time.Second
+		case spillingSoon:
+			spillFrom = 2000
 		}
 		main()
 	}

@@ -109,7 +109,7 @@ func (a *app) openEngineMetrics(meter metric.Meter) error {
 		"at_rest":          {"groups of linked instances in memory that nothing happened to for a minute", func(s engine.Stats) int { return s.AtRest }},
 		"left":             {"keys and traces of ended instances that are in the store only", func(s engine.Stats) int { return s.Left }},
 		"given_up":         {"signals that waited too long, or among too many", func(s engine.Stats) int { return s.GivenUp }},
-		"spilled":          {"signals that left memory while they waited, among too many", func(s engine.Stats) int { return s.Spilled }},
+		"spilled":          {"signals that wait for a link on disk now, since too many do; of those that waited in memory since the start", func(s engine.Stats) int { return s.Spilled }},
 		"unplaced":         {"signals that are to be placed anew by the next calls", func(s engine.Stats) int { return s.Unplaced }},
 		"common_keys":      {"keys with too many partners: their links are void", func(s engine.Stats) int { return s.Common }},
 		"common_traces":    {"traces with too many signals: they give no keys", func(s engine.Stats) int { return s.CommonTraces }},

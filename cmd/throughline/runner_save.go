@@ -40,6 +40,7 @@ const (
 // saves is where the saving of the engine's state stands.
 type saves struct {
 	under       bool   // a save is under way
+	leaving     bool   // there may be more to leave memory at once
 	seq         uint64 // applied when it began
 	ended       time.Time
 	definitions string // of the last saved frame
@@ -48,6 +49,7 @@ type saves struct {
 // saveDue begins a save of the engine's state, goes on with it, brings to rest what is
 // quiet, and has leave what ended, or waits among too many.
 func (r *runner) saveDue(now time.Time) {
+	r.saves.leaving = false
 	if r.still || len(r.unfilled) > 0 || r.engine.Owed()-r.engine.Following() > maxOwed/2 {
 		return
 	}
@@ -67,7 +69,7 @@ func (r *runner) saveDue(now time.Time) {
 	if !r.judging() { // that comes first
 		r.engine.Rest(flows.At(now), saveWork)
 		if r.comparing == nil { // of what left memory nobody finds that its row is lacking
-			r.engine.Evict(flows.At(now), evictMost)
+			r.saves.leaving = r.engine.Evict(flows.At(now), evictMost)
 		}
 	}
 }
@@ -161,6 +163,7 @@ func (r *runner) adopt(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	e := engine.NewFramed(set, frame)
+	e.SpillFrom(spillFrom)
 	now := time.Now()
 	e.Roll(flows.At(now))
 	refused, err := r.adoptStates(ctx, e, r.clock(now))

@@ -74,7 +74,7 @@ type Engine struct {
 }
 
 // limits are the bounds that a test may want nearer.
-type limits struct{ waiting, groups, occurrences, following, large int }
+type limits struct{ waiting, spill, groups, occurrences, following, large int }
 
 // Stats count what the engine met, since it was made. Those that are not zero tell of
 // bounds that were reached: beyond them the state depends on the order of arrival.
@@ -87,7 +87,7 @@ type Stats struct {
 	Ambiguous  int // of those, the ones whose trace has several keys
 	Unplaced   int // signals that are to be placed anew, by the next calls
 	GivenUp    int // signals that waited too long, or among too many
-	Spilled    int // signals that left memory while they waited
+	Spilled    int // signals that left memory while they waited, and wait on disk now
 	Ignored    int // signals that match no step, or carry no key of the flow
 	Common     int // keys with more partners than they may have: their links are void
 
@@ -131,7 +131,7 @@ type flowState struct {
 func New(set *flows.Set) *Engine { return newEngine(set, newHasher()) }
 
 func newEngine(set *flows.Set, h hasher) *Engine {
-	e := &Engine{flows: map[string]*flowState{}, names: newNames(), rolling: rolling{base: map[*instance]packed{}}, limits: limits{maxWaiting, maxGroups, maxOccurrences, followingRows, largeFrom}}
+	e := &Engine{flows: map[string]*flowState{}, names: newNames(), rolling: rolling{base: map[*instance]packed{}}, limits: limits{maxWaiting, SpillFrom, maxGroups, maxOccurrences, followingRows, largeFrom}}
 	e.reset(h)
 	e.Replace(set)
 	return e
@@ -259,6 +259,7 @@ func (e *Engine) Stats() Stats {
 	}
 	s.AtRest = max(0, len(e.cells.list)-1) - len(e.cells.vacant)
 	s.Left = e.left.used
+	s.Spilled = e.spilled()
 	return s
 }
 
@@ -282,7 +283,9 @@ func (e *Engine) Health(flow string, now flows.Time) (flows.Health, bool) {
 	if fs == nil {
 		return flows.Health{}, false
 	}
-	fs.window.roll(now)
+	if !fs.window.roll(now) && fs.window.total.Thin() {
+		fs.window.sum()
+	}
 	fs.age(now)
 	return fs.flow.Health(fs.window.total, fs.gauges, now, Window, Window), true
 }

@@ -34,17 +34,22 @@ type leaving struct {
 }
 
 // Evict owes the rows of components that are to leave memory by now, looking at about so
-// many. They leave when Leave says that these rows are stored.
-func (e *Engine) Evict(now flows.Time, most int) {
-	e.spill(now, most)
+// many, and says whether there may be more. They leave when Leave says that these rows are
+// stored.
+func (e *Engine) Evict(now flows.Time, most int) (more bool) {
+	before := len(e.out.evicted)
+	if e.spill(now, most); len(e.out.evicted)-before >= most {
+		return true
+	}
 	for ; len(e.leaving) > 0 && most > 0 && !e.save.unfit; most-- {
 		l := e.leaving[0]
 		if now.Sub(l.at) < leaveAfter {
-			return
+			return false
 		}
 		e.leaving[0], e.leaving = leaving{}, e.leaving[1:]
 		e.evict(l, now)
 	}
+	return most == 0
 }
 
 // evict owes the row of a component that is to leave memory, if it still may.
@@ -59,10 +64,8 @@ func (e *Engine) evict(l leaving, now flows.Time) {
 	case fate == stays:
 	case under, isStub(l.text) && e.owes(p): // under: again, before Leave was told of the last time
 		e.leaveSoon(l.cell, now)
-	case isStub(l.text): // the store has the whole
-		if !e.gather(p, l.cell) {
-			e.leave(p, fate, l.cell)
-		}
+	case isStub(l.text): // the store has the whole, and nothing else in memory has a key of it
+		e.leave(p, fate, l.cell)
 	default:
 		e.evicting[id] = struct{}{}
 		e.out.evicted = append(e.out.evicted, e.evicted(p, l))
@@ -155,7 +158,7 @@ func (e *Engine) Leave(stored []Evicted) {
 	}
 }
 
-// owes says whether rows of instances of a parcel that ended are still owed.
+// owes says whether rows of instances of a parcel are still owed.
 func (e *Engine) owes(p *parcel) bool {
 	return slices.ContainsFunc(p.instances, func(want parcelInstance) bool {
 		if want.fs == nil {
@@ -163,7 +166,7 @@ func (e *Engine) owes(p *parcel) bool {
 		}
 		in := e.atRest(p, want)
 		owed := func(in *instance) bool { return in.row != 0 }
-		return !in.anyOpen() && (owed(in) || slices.ContainsFunc(in.fs.later[in], owed))
+		return owed(in) || slices.ContainsFunc(in.fs.later[in], owed)
 	})
 }
 

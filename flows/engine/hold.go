@@ -7,12 +7,15 @@ import (
 	"throughline/flows"
 )
 
-// Bounds of the signals that wait for a link. Where one is reached, the signal that would
-// have been given up next is given up now, and counted.
-const (
-	maxWaiting = 500_000             // of all flows together
-	waitFor    = 30 * 24 * time.Hour // in a flow without `expire`
-)
+// maxWaiting bounds the signals that wait for a link in memory, of all flows together. Where it
+// is reached, the signal that would have been given up next is given up now, and counted.
+const maxWaiting = 2 * SpillFrom
+
+// SpillFrom is how many signals wait in memory before those beyond leave it.
+const SpillFrom = 250_000
+
+// waitFor is how long signals wait for a link in a flow without `expire`.
+const waitFor = 30 * 24 * time.Hour
 
 // held is an occurrence whose signal carries no primary key of the flow: it hangs on link
 // keys, its own or those that its trace gives it, and is where these lead to now. One of no

@@ -35,9 +35,9 @@ func (fs *flowState) expiresAt(at, received flows.Time) flows.Time {
 }
 
 // spill has what waits leave memory, looking at about so many of those that are given up first,
-// while more than half as many wait as may.
+// while more of them wait than are to.
 func (e *Engine) spill(now flows.Time, most int) {
-	for ; most > 0 && len(e.waiting) > e.limits.waiting/2 && e.left.used < maxLeft && !e.save.unfit; most-- {
+	for ; most > 0 && len(e.waiting) > e.limits.spill && e.left.used < maxLeft && !e.save.unfit; most-- {
 		if e.spillAt >= len(e.waiting) {
 			e.spillAt = 0
 		}
@@ -86,7 +86,6 @@ func (e *Engine) spillComponent(m *members, now flows.Time) (left bool) {
 		h.rest.setAmbiguous(e, false)
 		e.onDisk[onDisk{h.rest.producer, hourAfter(h.rest.expires)}]++
 		h.rest.producer.Waiting++
-		e.stats.Spilled++
 	}
 	clear(waited)
 	if number != 0 {
@@ -94,6 +93,17 @@ func (e *Engine) spillComponent(m *members, now flows.Time) (left bool) {
 	}
 	return number != 0
 }
+
+// spilled is how many signals wait on disk that this engine had leave memory.
+func (e *Engine) spilled() (n int) {
+	for _, signals := range e.onDisk {
+		n += signals
+	}
+	return n
+}
+
+// SpillFrom has so many signals wait in memory instead of SpillFrom before those beyond leave it.
+func (e *Engine) SpillFrom(n int) { e.limits.spill = n }
 
 // waitOn has a signal be among those that wait, with what it has noted of that.
 func (e *Engine) waitOn(h *held) {

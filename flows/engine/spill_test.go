@@ -35,14 +35,12 @@ func parcelSold(n int, at flows.Time) flows.Signal {
 func spilled(t *testing.T, n int) *leavingScene {
 	t.Helper()
 	l := newLeavingScene(t, keyedSet(t, "", spillFile))
-	l.e.limits.waiting = 1
 	l.now = 10 * minute
 	for i := range n {
-		l.e.limits.waiting = math.MaxInt
 		l.send(parcelSent(i, 1))
 	}
 	l.save()
-	l.e.limits.waiting = 0
+	l.e.limits.spill = 0
 	for range 3 { // it looks at some each time
 		l.e.Evict(l.now, n)
 		rows := l.e.Take()
@@ -50,7 +48,7 @@ func spilled(t *testing.T, n int) *leavingScene {
 		l.e.Leave(rows.Evicted)
 		l.store.write(l.e.Take())
 	}
-	l.e.limits.waiting = maxWaiting
+	l.e.limits.spill = SpillFrom
 	if s := l.e.Stats(); s.Waiting != 0 || s.Spilled != n || s.AtRest != 0 || l.e.graph.byKey.used != 0 || l.e.copies.seen.used != 0 || len(l.store.evicted) != n {
 		t.Fatalf("%+v; %d keys, %d signals, %d stored", s, l.e.graph.byKey.used, l.e.copies.seen.used, len(l.store.evicted))
 	}
@@ -77,8 +75,8 @@ func TestWhatWaitsAmongTooManyIsSpilled(t *testing.T) {
 	l.covers(Coverage{Signals: 10, Keyed: 10, Waiting: 10})
 	l.send(parcelSold(3, 20), parcelSold(7, 20), parcelSent(3, 1)) // the last is a copy
 	l.covers(Coverage{Signals: 10, Keyed: 10, Waiting: 8, Joined: 2})
-	if r := one(t, l.e, "3"); len(r.Path) != 2 {
-		t.Errorf("found %v", r.Path)
+	if r := one(t, l.e, "3"); len(r.Path) != 2 || l.e.Stats().Spilled != 8 {
+		t.Errorf("found %v, %d on disk", r.Path, l.e.Stats().Spilled)
 	}
 	l.holds()
 	l.covers(Coverage{Signals: 10, Keyed: 10, Waiting: 8, Joined: 2})
@@ -107,7 +105,7 @@ func TestWhatWaitsOnDiskIsGivenUpInTime(t *testing.T) {
 func TestOnlyWhatIsSavedIsSpilled(t *testing.T) {
 	l := newLeavingScene(t, keyedSet(t, "", spillFile))
 	l.send(parcelSent(1, 1))
-	l.e.limits.waiting = 0
+	l.e.limits.spill = 0
 	l.e.Evict(l.now, math.MaxInt16)
 	if rows := l.e.Take(); len(rows.Evicted) != 0 || l.e.Stats().Waiting != 1 {
 		t.Errorf("%+v, %+v", rows.Evicted, l.e.Stats())
@@ -131,11 +129,12 @@ func TestSpilledLaw(t *testing.T) {
 				store.comeBack(t, e, missing, now)
 			}
 			e.Apply(signals[i:i+1], now)
-			e.limits.waiting = rng.IntN(3)
+			e.limits.spill = rng.IntN(2)
+			before := e.Stats().Spilled
 			store.step(e, rng, i+1, now)
-			e.limits.waiting = maxWaiting
+			count += e.Stats().Spilled - before
+			e.limits.spill = SpillFrom
 			if rng.IntN(10) == 0 && len(store.frame.Names) > 0 {
-				count += e.stats.Spilled
 				idle := e.idle(signals[:store.at])
 				e = store.reopen(t, s, now)
 				if missing := e.Missing(idle); missing != nil {
@@ -145,7 +144,6 @@ func TestSpilledLaw(t *testing.T) {
 				i, store.begun = store.at-1, -1
 			}
 		}
-		count += e.stats.Spilled
 		store.comeBack(t, e, nil, now)
 		e.Advance(now)
 		if diff := gocmp.Diff(newReference(s, signals).instances(), found(e)); diff != "" {
@@ -157,10 +155,10 @@ func TestSpilledLaw(t *testing.T) {
 	}
 }
 
-// Half of what may wait in memory does; the first to be given up leave first.
-func TestSpillLeavesHalf(t *testing.T) {
+// So many wait in memory as are to; the first to be given up leave first.
+func TestSpillLeavesTheFirst(t *testing.T) {
 	l := newLeavingScene(t, keyedSet(t, "", spillFile))
-	l.e.limits.waiting = 10
+	l.e.limits.spill = 5
 	for i := range 8 {
 		s := parcelSent(i, 1)
 		s.Received += flows.Time(i) * minute

@@ -57,10 +57,11 @@ func (in *instance) anyOpen() bool {
 // stub is what stays of a component at rest.
 func (e *Engine) stub(p *parcel) *parcel {
 	s := stubbing{from: p, keys: map[int]int{}, groups: map[int]int{}, instances: map[int]int{}}
-	s.to.flows = p.flows
 	for i, want := range p.instances {
 		if e.atRest(p, want).anyOpen() {
-			s.instances[i] = len(s.to.instances)
+			if s.instances[i] = len(s.to.instances); !slices.Contains(s.to.flows, want.fs) {
+				s.to.flows = append(s.to.flows, want.fs)
+			}
 			s.to.instances = append(s.to.instances, parcelInstance{want.fs, s.key(want.key)})
 		}
 	}

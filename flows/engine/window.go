@@ -18,8 +18,8 @@ const (
 )
 
 // window counts what happened in the last hour, in slots. total is the sum of the slots
-// from first to current; it is summed anew when the window moves, so that percentiles
-// become exact again when few values remain.
+// from first to current; it is summed anew when the window moves, and where so much was taken
+// back that percentiles can be exact again.
 type window struct {
 	flow           *flows.Flow
 	slots          []slot // by number, in a ring
@@ -99,6 +99,12 @@ func (w *window) roll(now flows.Time) bool {
 	w.current = slotOf(now)
 	w.first = slotOf(now.Add(-Window))
 	maps.DeleteFunc(w.moved, func(_ *instance, slot int64) bool { return slot < w.first })
+	w.sum()
+	return true
+}
+
+// sum makes the total anew, and forgets the slots before it.
+func (w *window) sum() {
 	w.total = flows.NewTally(w.flow)
 	for i := range w.slots {
 		switch of := &w.slots[i]; {
@@ -109,7 +115,6 @@ func (w *window) roll(now flows.Time) bool {
 			w.total.Merge(of.tally)
 		}
 	}
-	return true
 }
 
 // Roll moves the windows of all flows up to now. It must be called before Apply when now
