@@ -209,7 +209,7 @@ func TestStormsTakeBoundedTime(t *testing.T) {
 		e := New(s)
 		e.Roll(0)
 		var slowest time.Duration
-		began := time.Now()
+		began, used := time.Now(), cpuTime()
 		for i := range storms {
 			sig := next(i)
 			at := time.Now()
@@ -223,8 +223,8 @@ func TestStormsTakeBoundedTime(t *testing.T) {
 		if st := e.Stats(); st.Unplaced != 0 {
 			t.Errorf("%s: %d signals are never placed", name, st.Unplaced)
 		}
-		if took := time.Since(began); took > 60*time.Second {
-			t.Errorf("%s: %d signals took %v", name, storms, took)
+		if took := cpuTime() - used; took > 60*time.Second { // what others do at the same time is not counted
+			t.Errorf("%s: %d signals took %v of CPU", name, storms, took)
 		}
 	}
 }

@@ -220,11 +220,12 @@ describe('the demo', { timeout: 400_000 }, () => {
   test('tells that it is stale when the server is gone', async () => {
     const { page } = await open('/');
     await until('the page is live', 10, () => page.evaluate(() => /live/i.test(document.querySelector('#live')?.innerText ?? '')));
-    await demo.stop();
+    const stopped = demo.stop(); // takes its time: the page knows before
     const says = (pattern) => () => page.evaluate((p) => new RegExp(p, 'i').test(document.querySelector('#live').innerText), pattern);
     await until('the page tries again', 12, says('reconnecting'));
     await until('the page tells that its numbers are old', 20, says('stale since'));
     await page.screenshot({ path: join(shots, 'stale.png') });
+    await stopped;
   });
 });
 
