@@ -116,3 +116,11 @@ export async function until(what, seconds, look) {
   } while (Date.now() < end);
   throw new Error(`${what}: not within ${seconds} s; last: ${last?.stack ?? JSON.stringify(last)}`);
 }
+
+/**
+ * Waits until a page has all that it shows: one whose history is not read within three seconds
+ * comes without it, and where nothing else would bring that, it loads itself again until it is.
+ */
+export async function whole(page) {
+  await until('the page has its history', 60, () => page.evaluate(() => document.readyState === 'complete' && !document.querySelector('head meta[http-equiv="refresh"]')));
+}

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
-import { startBrowser, startDemo, until } from './demo.mjs';
+import { startBrowser, startDemo, until, whole } from './demo.mjs';
 
 let demo, browser, alert;
 
@@ -11,6 +11,7 @@ async function open(path, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, ...options });
   const page = await context.newPage();
   await page.goto(demo.url + path, { waitUntil: 'load' });
+  await whole(page);
   return { page, close: () => context.close() };
 }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { axePath, shotsFolder, startBrowser, startDemo, until } from './demo.mjs';
+import { axePath, shotsFolder, startBrowser, startDemo, until, whole } from './demo.mjs';
 
 let demo, browser, axe, shots, stuck;
 
@@ -14,6 +14,7 @@ async function open(path, options = {}) {
   page.on('console', (message) => { if (message.type() === 'error') errors.push(message.text()); });
   page.on('pageerror', (error) => errors.push(String(error)));
   const response = await page.goto(demo.url + path, { waitUntil: 'load' });
+  await whole(page);
   const close = async () => {
     assert.deepEqual(errors, [], path);
     await context.close();
@@ -38,7 +39,7 @@ async function rows(path) {
 const ago = (seconds) => new Date(Math.floor(Date.now() / 1000 - seconds) * 1000).toISOString().replace('.000Z', 'Z');
 
 const tile = (page, label) => page.locator('#flow-stats .stat', { has: page.locator('.dt', { hasText: new RegExp(`^${label}$`) }) }).locator('.v');
-const whole = async (locator) => Number((await locator.innerText()).replaceAll(/[^\d.]/g, ''));
+const figure = async (locator) => Number((await locator.innerText()).replaceAll(/[^\d.]/g, ''));
 
 before(async () => {
   [demo, browser, axe, shots] = await Promise.all([startDemo(), startBrowser(), readFile(axePath, 'utf8'), shotsFolder()]);
@@ -93,9 +94,9 @@ describe('ops', { timeout: 400_000 }, () => {
     const { page, close } = await open(`/flows/${stuck.flow}?at=${at}`);
     const same = async (instant) => {
       const health = await api(`/api/v1/flows/${stuck.flow}/health?at=${instant}`);
-      assert.equal(await whole(tile(page, 'In flight')), health.in_flight, instant);
-      assert.equal(await whole(tile(page, 'Stuck')), health.stuck, instant);
-      assert.equal(await whole(tile(page, 'Completed')), health.completed, instant);
+      assert.equal(await figure(tile(page, 'In flight')), health.in_flight, instant);
+      assert.equal(await figure(tile(page, 'Stuck')), health.stuck, instant);
+      assert.equal(await figure(tile(page, 'Completed')), health.completed, instant);
     };
     await same(at);
     await page.locator('[data-jump="-60"]').click();

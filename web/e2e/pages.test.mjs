@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { axePath, shotsFolder, startBrowser, startDemo, until } from './demo.mjs';
+import { axePath, shotsFolder, startBrowser, startDemo, until, whole } from './demo.mjs';
 
 let demo, browser, axe, shots, stuck;
 const errors = [];
@@ -17,6 +17,7 @@ async function open(path, options = {}) {
   });
   page.on('pageerror', (error) => errors.push(`${page.url()}: ${error.stack}`));
   const response = await page.goto(demo.url + path, { waitUntil: 'load' });
+  await whole(page);
   return { page, status: response.status(), close: () => context.close() };
 }
 
@@ -151,6 +152,8 @@ describe('the demo', { timeout: 400_000 }, () => {
   test('is silenced on a phone without JavaScript, and the end is shown', async () => {
     const { page, close } = await open('/alerts', { viewport: { width: 390, height: 844 }, javaScriptEnabled: false });
     await page.locator('.alert h3 a').first().click();
+    await page.waitForURL('**/alerts/*');
+    await whole(page);
     const bar = page.getByRole('group', { name: 'Actions' });
     const box = await bar.boundingBox();
     assert.ok(box.y > 650 && box.y + box.height <= 844, `the bar is at ${JSON.stringify(box)}`);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { axePath, shotsFolder, startBrowser, startDemo, until } from './demo.mjs';
+import { axePath, shotsFolder, startBrowser, startDemo, until, whole } from './demo.mjs';
 
 let demo, browser, axe, shots, pages;
 
@@ -12,6 +12,7 @@ async function open(path, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
   const response = await page.goto(demo.url + path, { waitUntil: 'load' });
+  await whole(page);
   return { page, status: response.status(), close: () => context.close() };
 }
 
