@@ -51,16 +51,16 @@ func newPager(t *testing.T, dir string) *pager {
 
 func (p *pager) expect(status string) page {
 	p.t.Helper()
+	var one page
 	select {
-	case one := <-p.pages:
-		if one.Status != status || len(one.Alerts) != 1 {
-			p.t.Fatalf("page %+v, want one alert that is %s", one, status)
-		}
-		return one
+	case one = <-p.pages:
 	case <-time.After(20 * time.Second):
 		p.t.Fatalf("no page says %s", status)
 	}
-	panic("not reached")
+	if one.Status != status || len(one.Alerts) != 1 {
+		p.t.Fatalf("page %+v, want one alert that is %s", one, status)
+	}
+	return one
 }
 
 // silent listens for a page that must not come.

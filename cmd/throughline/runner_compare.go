@@ -47,7 +47,7 @@ func (r *runner) compareLater(ctx context.Context) {
 				return // ctx ended
 			}
 		}
-		_ = c.send(ctx, compared{end: true}) //nolint:errcheck // the end of ctx is the end of this, too
+		c.send(ctx, compared{end: true}) //nolint:errcheck // the end of ctx is the end of this, too
 	})
 }
 

@@ -52,16 +52,16 @@ func webhook(t *testing.T) (url string, got <-chan message) {
 
 func expect(t *testing.T, got <-chan message, status string) message {
 	t.Helper()
+	var m message
 	select {
-	case m := <-got:
-		if m.Status != status || len(m.Alerts) != 1 {
-			t.Fatalf("got %+v, want one alert that is %s", m, status)
-		}
-		return m
+	case m = <-got:
 	case <-time.After(20 * time.Second):
 		t.Fatalf("no notification that it is %s", status)
 	}
-	panic("unreachable")
+	if m.Status != status || len(m.Alerts) != 1 {
+		t.Fatalf("got %+v, want one alert that is %s", m, status)
+	}
+	return m
 }
 
 func expectNone(t *testing.T, got <-chan message, why string) {
