@@ -4,12 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"throughline/flows"
+	"throughline/web/views"
 )
 
 // historyWithin bounds one question to History.
@@ -173,7 +176,9 @@ func noInstance(f *flows.Flow, stored string) *Problem {
 			f.Name, shorten(key), shorten(environment))
 	}
 	return problem(http.StatusNotFound, "Flow %s has no instance %q. Its key is %s; /api/v1/flows/%s/instances lists what there is.",
-		f.Name, shorten(key), f.Key, f.Name)
+		f.Name, shorten(key), f.Key, f.Name).
+		onPage(fmt.Sprintf("%s has no instance with the %s %q.", f.Title, f.Key, shorten(key)), searchLink(key),
+			views.Link{Text: "All instances of " + f.Title, Href: "/flows/" + url.PathEscape(f.Name) + "/instances"})
 }
 
 // notFoundAs puts a sentence that names what was asked in the place of flows.ErrNotFound.
@@ -246,7 +251,8 @@ func (s *Server) getTimeline(r *http.Request) (any, error) {
 
 func noKey(set *flows.Set, key flows.Key) *Problem {
 	return problem(http.StatusNotFound, "No signal carries the key %s. Key types in use: %s; /api/v1/search?q= finds keys.",
-		shorten(key.String()), listed(set.KeyTypes()))
+		shorten(key.String()), listed(set.KeyTypes())).
+		onPage(fmt.Sprintf("No signal carries the key %s. Key types in use: %s.", shorten(key.String()), listed(set.KeyTypes())), searchLink(key.Value))
 }
 
 func (s *Server) getSearch(r *http.Request) (any, error) {

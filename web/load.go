@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -292,12 +290,4 @@ func (s *Server) flowNamed(name string) (*flows.Flow, error) {
 		return nil, s.noFlow(name)
 	}
 	return f, nil
-}
-
-func flowLinks(all []*flows.Flow) []views.Link {
-	links := make([]views.Link, 0, len(all))
-	for _, f := range all {
-		links = append(links, views.Link{Text: f.Title, Href: "/flows/" + url.PathEscape(f.Name), Note: strings.TrimSpace(f.Capability)})
-	}
-	return links
 }

@@ -91,7 +91,8 @@ func (s *Server) loadAlerts(t target) (loaded, error) {
 func (s *Server) loadAlert(ctx context.Context, t target) (loaded, error) {
 	a, ok := s.alert(t.id)
 	if !ok {
-		return loaded{}, problem(http.StatusNotFound, "There is no alert %q, or it was resolved more than a day ago.", shorten(t.id))
+		return loaded{}, problem(http.StatusNotFound, "There is no alert %q, or it was resolved more than a day ago.", shorten(t.id)).
+			onPage("", views.Link{Text: "Alerts", Href: "/alerts", Note: "open, and resolved in the last day"})
 	}
 	c := t.clock()
 	v := views.AlertDetail{Clock: c, Alert: s.viewAlert(a), Reader: t.reader}

@@ -220,7 +220,8 @@ func (s *Server) loadStep(ctx context.Context, t target) (loaded, error) {
 	}
 	step := slices.Index(stepIDs(f), t.step)
 	if step < 0 {
-		return loaded{}, problem(http.StatusNotFound, "Flow %s has no step %q. Steps: %s.", f.Name, shorten(t.step), listed(stepIDs(f)))
+		return loaded{}, problem(http.StatusNotFound, "Flow %s has no step %q. Steps: %s.", f.Name, shorten(t.step), listed(stepIDs(f))).
+			onPage("", views.Link{Text: f.Title, Href: "/flows/" + url.PathEscape(f.Name), Note: "its steps"})
 	}
 	v := views.StepDetail{Clock: t.clock(), Step: step}
 	atOnce(

@@ -36,7 +36,7 @@ func (s *Server) loadInstance(ctx context.Context, t target) (loaded, error) {
 		Clock: c, Flow: f, Detail: detail, AtPast: t.at != flows.NoTime, Usual: &usual, Said: s.saidBy(ctx, &detail), Common: s.commonOf(&detail),
 		Resolves: s.Resolve != nil, Reader: t.reader,
 	}
-	if detail.ReasonStep != "" && detail.State != flows.Unknown { // those alerts are of others
+	if detail.ReasonStep != "" && detail.State == flows.Stuck { // the others are in no alert
 		v.Alerts = s.openAlerts(f.Name, detail.ReasonStep)
 		v.Before, v.After = s.neighbours(ctx, f, &detail.InstanceRecord)
 	}

@@ -30,7 +30,7 @@ func TestModelChecksAsYouType(t *testing.T) {
 	}{
 		"good":  {goodFile, "No fault.", 200},
 		"crlf":  {strings.ReplaceAll(goodFile, "\n", "\r\n"), "No fault.", 200},
-		"bad":   {strings.Replace(goodFile, "after: placed", "after: placd", 1), "<b>line 6</b>, column", 200},
+		"bad":   {strings.Replace(goodFile, "after: placed", "after: placd", 1), "<code>placd</code>", 200},
 		"empty": {"", "fault", 200},
 		"evil":  {goodFile + "<script>alert(1)</script>: x\n", "would be refused", 200},
 		"long":  {strings.Repeat("#\n", maxTrial), "At most", 413},

@@ -2,11 +2,13 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -121,9 +123,49 @@ func writeHTML(w http.ResponseWriter, status int, body []byte) {
 
 // problemPage says what is wrong and leads to what there is.
 func (s *Server) problemPage(c views.Clock, p *Problem) loaded {
-	v := views.Problem{Status: p.Status, Title: p.Title, Text: p.Detail}
-	v.There = append(flowLinks(s.rules.Set().Flows()), views.Link{Text: "Overview", Href: "/"}, views.Link{Text: "Alerts", Href: "/alerts"}, views.Link{Text: "Search", Href: "/search"})
+	v := views.Problem{Status: p.Status, Title: pageTitle(p), Text: cmp.Or(p.page, p.Detail), There: p.there}
+	for _, l := range slices.Concat(s.flowLinks(), []views.Link{{Text: "Overview", Href: "/"}, {Text: "Alerts", Href: "/alerts"}, {Text: "Systems", Href: "/systems"}, {Text: "Search", Href: "/search"}}) {
+		if !slices.ContainsFunc(v.There, func(led views.Link) bool { return led.Href == l.Href }) {
+			v.There = append(v.There, l)
+		}
+	}
 	return loaded{shell: s.shell(c, views.PlaceNone, p.Title), body: v.Body()}
+}
+
+// pageTitle is what the status means to a person.
+func pageTitle(p *Problem) string {
+	switch p.Status {
+	case http.StatusNotFound:
+		return "Not found"
+	case http.StatusBadRequest:
+		return "This address asks for what cannot be"
+	case http.StatusServiceUnavailable:
+		return "Not now"
+	}
+	return p.Title
+}
+
+// mostFlowLinks is to how many flows a page leads that is about none of them.
+const mostFlowLinks = 8
+
+func (s *Server) flowLinks() []views.Link {
+	all, titles := s.rules.Set().Flows(), s.capabilityTitles()
+	var links []views.Link
+	for _, f := range all[:min(len(all), mostFlowLinks)] {
+		links = append(links, views.FlowNow{Flow: f, Capability: titles[f.Name]}.Link())
+	}
+	if len(all) > mostFlowLinks {
+		links = append(links, views.Link{Text: fmt.Sprintf("All %d flows", len(all)), Href: "/flows"})
+	}
+	return links
+}
+
+// searchLink leads to what holds a text.
+func searchLink(text string) views.Link {
+	if text == "" {
+		return views.Link{Text: "Search", Href: "/search"}
+	}
+	return views.Link{Text: "Search for " + shorten(text), Href: "/search?q=" + url.QueryEscape(text)}
 }
 
 func (s *Server) noPage(r *http.Request) (loaded, error) {

@@ -52,6 +52,9 @@ func TestWhatIsNotThereNamesWhatIs(t *testing.T) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Header().Get("Content-Type"))
 		}
 	}
+	if w := h.get(t, "/instances/order-to-cash/no%2Fpe"); strings.Contains(w.Body.String(), "/api/v1") || !strings.Contains(w.Body.String(), `href="/search?q=no%2Fpe"`) || !strings.Contains(w.Body.String(), `href="/flows/order-to-cash/instances"`) {
+		t.Errorf("a key that is not there leads nowhere: %s", w.Body)
+	}
 	if w := h.get(t, "/flows/order-to-cash?range=3h"); w.Code != http.StatusBadRequest {
 		t.Errorf("%d", w.Code)
 	}

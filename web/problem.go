@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"throughline/flows"
+	"throughline/web/views"
 )
 
 // Problem is an error as the API answers it: RFC 9457, application/problem+json. Detail
@@ -20,12 +21,21 @@ type Problem struct {
 	Status   int    `json:"status"`
 	Detail   string `json:"detail"`
 	Instance string `json:"instance,omitempty"` // the path that was asked for
+	// A page says it so where Detail speaks to programs, and leads there first.
+	page  string
+	there []views.Link
 }
 
 func (p *Problem) Error() string { return p.Detail }
 
 func problem(status int, format string, args ...any) *Problem {
 	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
+}
+
+// onPage is p with what a page says of it, "" for the same, and where it leads first.
+func (p *Problem) onPage(text string, there ...views.Link) *Problem {
+	p.page, p.there = text, there
+	return p
 }
 
 // WriteProblem answers r with p. A 503 says when to come back.
@@ -58,7 +68,8 @@ func asProblem(ctx context.Context, log *slog.Logger, err error) *Problem {
 		return problem(http.StatusBadRequest, "%s", input.Detail)
 	}
 	if errors.Is(err, flows.ErrNotFound) {
-		return problem(http.StatusNotFound, "There is no such instance or key. Search for it with /api/v1/search?q=.")
+		return problem(http.StatusNotFound, "There is no such instance or key. Search for it with /api/v1/search?q=.").
+			onPage("There is no such instance or key.", searchLink(""))
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return problem(499, "The client went away before the answer was ready.")
@@ -66,10 +77,12 @@ func asProblem(ctx context.Context, log *slog.Logger, err error) *Problem {
 	log.WarnContext(ctx, "history cannot be read", "error", err)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return problem(http.StatusServiceUnavailable,
-			"Stored history took too long to answer. Ask for a shorter window, or try again; live numbers (health without at) go on.")
+			"Stored history took too long to answer. Ask for a shorter window, or try again; live numbers (health without at) go on.").
+			onPage("Stored history took too long to answer. Choose a shorter range, or load the page again in a moment. What is live goes on.")
 	}
 	return problem(http.StatusServiceUnavailable,
-		"Stored history cannot be read now. Try again in a moment; live numbers (health without at) go on, and /readyz says which part is away.")
+		"Stored history cannot be read now. Try again in a moment; live numbers (health without at) go on, and /readyz says which part is away.").
+		onPage("Stored history cannot be read now. Load the page again in a moment. What is live goes on; /readyz says which part is away.")
 }
 
 // listed joins names for a sentence, at most twenty of them.

@@ -36,6 +36,9 @@ func (s *Server) systemsNow(ctx context.Context) (list []views.SystemNow, ok boo
 		return heard{now, traffic}, err
 	})
 	if err != nil || !ok {
+		for i := range list {
+			list[i].State = views.SystemUnread
+		}
 		return list, false, err
 	}
 	for _, t := range answer.traffic {
@@ -208,7 +211,8 @@ func (s *Server) loadSystem(ctx context.Context, t target) (loaded, error) {
 		for i := range list {
 			names[i] = list[i].Name
 		}
-		return loaded{}, problem(http.StatusNotFound, "No system %q was heard in the last hour, and no flow waits for one. Systems: %s.", shorten(t.system), listed(names))
+		return loaded{}, problem(http.StatusNotFound, "No system %q was heard in the last hour, and no flow waits for one. Systems: %s.", shorten(t.system), listed(names)).
+			onPage("", views.Link{Text: "Systems", Href: "/systems", Note: "all that are known"})
 	}
 	v := views.SystemDetail{Clock: t.clock(), Now: list[at], Known: ok, Alerts: s.openAlerts("", "")}
 	v.Alerts = slices.DeleteFunc(v.Alerts, func(a views.Alert) bool { return a.System != t.system })

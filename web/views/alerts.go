@@ -3,6 +3,7 @@ package views
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -10,6 +11,13 @@ import (
 
 	"throughline/flows"
 )
+
+// Of so many open alerts there are cards on their page, and beside the flows, which must stay in sight: on a wall in one
+// row, as its sheet shows them.
+const mostCards, mostCardsBeside, mostCardsWall = 60, 6, 3
+
+// mostLinks is to how many alerts the head of a panel or page leads.
+const mostLinks = 3
 
 func (a Alert) open() bool { return !known(a.ResolvedAt) }
 
@@ -98,7 +106,7 @@ func (v AlertDetail) stats() []stat {
 	}
 	list := []stat{
 		{class: "stuck", means: "cohort", label: "Stuck " + plainNoun(a.Key), value: count(a.Count), note: v.growthWords(), href: members},
-		{class: "stuck", means: "at-risk", label: "Value at risk", value: valueWords(a.AtRisk, "", "–"), note: "of those that carry a value", href: members},
+		{class: "stuck", means: "at-risk", label: "Value at risk", value: valueWords(a.AtRisk, "", "–"), worth: a.AtRisk, note: "of those that carry a value", href: members},
 		{means: "since", label: "Stuck since", value: v.at(a.StartsAt), note: "open for " + waited(v.Clock.Now.Sub(a.StartsAt))},
 		waiting,
 	}
@@ -128,7 +136,7 @@ func (v AlertDetail) lastStats() []stat {
 	a := v.Alert
 	return v.withLimit([]stat{
 		{means: "cohort", label: "Stuck at the end", value: count(a.Count), note: "when last counted"},
-		{means: "at-risk", label: "Value at risk", value: valueWords(a.AtRisk, "", "–"), note: "when last counted"},
+		{means: "at-risk", label: "Value at risk", value: valueWords(a.AtRisk, "", "–"), worth: a.AtRisk, note: "when last counted"},
 		{label: "Opened", value: v.at(a.StartsAt), note: "when the first became stuck"},
 		{label: "Resolved", value: v.at(a.ResolvedAt), note: "lasted " + waited(a.ResolvedAt.Sub(a.StartsAt))},
 	})
@@ -136,7 +144,11 @@ func (v AlertDetail) lastStats() []stat {
 
 func (v AlertDetail) withLimit(list []stat) []stat {
 	if v.Alert.Limit > 0 {
-		list = append(list, stat{means: "limit", label: "Limit", value: span(v.Alert.Limit), note: string(v.Alert.Reason)})
+		note := "from the step before"
+		if v.Alert.Reason == flows.ReasonIdle {
+			note = "without any signal"
+		}
+		list = append(list, stat{means: "limit", label: "Limit", value: limitWords(v.Alert.Limit), note: note})
 	}
 	now := FlowNow{Range: RangeHour}
 	if v.Now != nil {
@@ -227,7 +239,11 @@ func value(in flows.InstanceRecord) string {
 // growthWords say whether it becomes worse.
 func (v AlertDetail) growthWords() string {
 	if perMinute, ok := v.growth(); ok {
-		return "past the limit, " + rate(perMinute) + " more a minute"
+		more := rate(perMinute)
+		if perMinute >= 10 {
+			more = count(int(math.Round(perMinute)))
+		}
+		return "past the limit, " + more + " more a minute"
 	}
 	return "past the limit now"
 }

@@ -91,7 +91,7 @@ func (c chart) rungs() []rung {
 	top := c.top()
 	var list []rung
 	parts := []float64{0, 0.5, 1}
-	if c.low {
+	if c.low || top < 2 { // half a count is none
 		parts = []float64{0, 1}
 	}
 	for _, part := range parts {
@@ -109,7 +109,7 @@ func (c chart) place(t flows.Time) float64 {
 func across(part float64) string { return share(chartLeft + part*(1-chartLeft)) }
 
 // tick is a clock time on the axis.
-type tick struct{ x, text, anchor string }
+type tick struct{ x, text, anchor, class string }
 
 func (c chart) ticks() []tick {
 	length := c.to.Sub(c.from)
@@ -123,13 +123,16 @@ func (c chart) ticks() []tick {
 	var list []tick
 	for i := range 5 {
 		part := float64(i) / 4
-		anchor := "middle"
+		anchor, class := "middle", "axis"
+		if i%2 == 1 && clock == "15:04:05" {
+			class += " inner" // has no room on a phone
+		}
 		if i == 0 {
 			anchor = "start"
 		} else if i == 4 {
 			anchor = "end"
 		}
-		list = append(list, tick{across(part), c.local(c.from.Add(time.Duration(part * float64(length)))).Format(clock), anchor})
+		list = append(list, tick{across(part), c.local(c.from.Add(time.Duration(part * float64(length)))).Format(clock), anchor, class})
 	}
 	return list
 }

@@ -22,7 +22,7 @@ func (f FlowNow) stats() []stat {
 	errors := stat{means: "errors", label: "Errors", value: count(f.errorCount()), note: "failed tries, " + f.window(), href: f.counted(flows.CountedErrors, "")}
 	return f.explained([]stat{
 		started,
-		{means: "in-flight", label: "In flight", value: count(h.InFlight), note: inFlightNote(h), href: f.list("", inFlight...), spark: f.InFlight, line: sparkWords("In flight", f.InFlight)},
+		{means: "in-flight", label: "In flight", value: count(h.InFlight), note: inFlightNote(h), worth: h.ValueInFlight, href: f.list("", inFlight...), spark: f.InFlight, line: sparkWords("In flight", f.InFlight)},
 		f.stuckStat(),
 		{means: "completed", label: "Completed", value: count(h.Completed), note: endedNote(h, f.window()), href: f.counted(flows.CountedCompleted, "")},
 		latencyStat(h, f.counted(flows.CountedCompleted, "")),
@@ -38,7 +38,7 @@ func (f FlowNow) stuckStat() stat {
 	case h.Restoring && h.Stuck == 0:
 		s.value, s.note = "–", "restoring: no verdicts yet"
 	case h.Stuck > 0:
-		s.class, s.note = "stuck", valueWords(h.ValueAtRisk, " at risk", "no value known")
+		s.class, s.note, s.worth = "stuck", valueWords(h.ValueAtRisk, " at risk", "no value known"), h.ValueAtRisk
 	case h.Unknown > 0:
 		s.class, s.note, s.href = "deaf", count(h.Unknown)+" unknown: sampled", f.list("", flows.Unknown)
 	}

@@ -109,9 +109,25 @@ func withCurrency(currency, number string) string {
 	return marked
 }
 
+// mostCurrencies is of how many currencies a sum is written where room is short.
+const mostCurrencies = 3
+
+// easyMoney is of how many letters a sum stands on one line of a table.
+const easyMoney = 26
+
 // money sums up per currency, by its code: "€31,880", "€310.20, CHF 4,000". From a thousand
-// on, whole units. "" for nothing.
+// on, whole units. What is in many currencies is cut: moneyInFull has all of it. "" for nothing.
 func money(m flows.Money) string {
+	texts := amounts(m)
+	if more := len(texts) - mostCurrencies; more > 0 {
+		return strings.Join(texts[:mostCurrencies], ", ") + " and " + count(more) + nb + "more"
+	}
+	return strings.Join(texts, ", ")
+}
+
+func moneyInFull(m flows.Money) string { return strings.Join(amounts(m), ", ") }
+
+func amounts(m flows.Money) []string {
 	var texts []string
 	for _, currency := range slices.Sorted(maps.Keys(m)) {
 		amount := m[currency]
@@ -121,7 +137,7 @@ func money(m flows.Money) string {
 		}
 		texts = append(texts, withCurrency(currency, thousands(number)))
 	}
-	return strings.Join(texts, ", ")
+	return texts
 }
 
 // seconds turns the seconds of a Distribution into a duration, saturating.

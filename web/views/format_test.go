@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shopspring/decimal"
+
 	"throughline/flows"
 )
 
@@ -99,6 +101,11 @@ func TestMoney(t *testing.T) {
 	f(`{"EUR":"31879.60"}`, "€31,880")
 	f(`{"EUR":"999.60"}`, "€1,000")
 	f(`{"CHF":"4000","EUR":"-310.20","JPY":"500"}`, "CHF 4,000, −€310.20, ¥500")
+	f(`{"CHF":"4000","EUR":"-310.20","JPY":"500","SEK":"1","USD":"2"}`, "CHF 4,000, −€310.20, ¥500 and 2 more")
+	in := stat{means: "at-risk", worth: flows.Money{"CHF": decimal.New(4, 0), "EUR": decimal.New(5, 0), "JPY": decimal.New(6, 0), "SEK": decimal.New(7, 0)}}
+	if row := in.about()[0]; row.value != "In full" || plain(row.words) != "CHF 4.00, €5.00, ¥6, SEK 7.00" {
+		t.Errorf("what was cut is explained by %+v", row)
+	}
 }
 
 func TestClock(t *testing.T) {

@@ -48,6 +48,7 @@ type drawnNode struct {
 	badgeClass string
 	badgeX     float64
 	badgeW     float64
+	badgeFull  bool // its text is squeezed into it
 }
 
 // draw puts the numbers of v on its graph.
@@ -71,7 +72,9 @@ func draw(v FlowDetail) drawing {
 		d.edges = append(d.edges, drawEdge(g, e, numbers[i], greatest, steps))
 	}
 	for i, s := range steps {
-		d.nodes = append(d.nodes, drawNode(v, g.nodes[i], s))
+		n := drawNode(v, g.nodes[i], s)
+		n.badgeX = min(n.badgeX, g.w+graphMargin-1-n.badgeW)
+		d.nodes = append(d.nodes, n)
 	}
 	return d
 }
@@ -207,6 +210,7 @@ const (
 	easyBold, easyRegular = 16, 19
 	// A badge may stand out of the box a little; what is longer is in the table of steps.
 	badgeLetters = 27
+	badgeLetter  = 8.2 // px at most
 )
 
 func drawNode(v FlowDetail, n graphNode, s stepNow) drawnNode {
@@ -233,7 +237,8 @@ func drawNode(v FlowDetail, n graphNode, s stepNow) drawnNode {
 		d.class = "quiet"
 	}
 	d.write(s)
-	d.badgeW = min(float64(letters(d.badge))*7+16, nodeWidth+44) // less than to the badge of the step before
+	d.badgeW = min(float64(letters(d.badge))*badgeLetter+14, nodeWidth+44) // less than to the badge of the step before
+	d.badgeFull = float64(letters(d.badge))*badgeLetter > d.badgeW-12
 	d.badgeX = max(0, n.x+nodeWidth+6-d.badgeW)
 	return d
 }

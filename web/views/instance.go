@@ -120,6 +120,8 @@ func (v InstanceTimeline) verdict() []phrase {
 		said = v.stuckWords()
 	case d.State == flows.Unknown:
 		said = v.unknownWords()
+	case d.State == flows.Held:
+		said = v.heldWords()
 	case d.State.InFlight():
 		said = v.openWords()
 	case d.State == flows.Expired:
@@ -228,11 +230,15 @@ func (v InstanceTimeline) stepState(s flows.StepRecord) look {
 		if w.Step != s.Step {
 			continue
 		}
-		if w.Deadline != flows.NoTime && v.now() > w.Deadline {
-			if v.Detail.State == flows.Unknown {
-				return lookUnknown
-			}
+		switch overdue := w.Deadline != flows.NoTime && v.now() > w.Deadline; {
+		case overdue && v.Detail.State == flows.Unknown:
+			return lookUnknown
+		case overdue && v.Detail.State == flows.Held:
+			return lookLate.with("Overdue, held")
+		case overdue:
 			return lookStuck.with("Overdue")
+		case v.Detail.State == flows.Held:
+			return lookQuiet.with("Held")
 		}
 		return lookQuiet.with("Waiting")
 	}
@@ -335,8 +341,11 @@ func (v InstanceTimeline) split() (time.Duration, []piece) {
 		} else if len(d.WaitingOn) > 0 {
 			p.word = "waiting for " + v.title(d.WaitingOn[0].Step)
 		}
-		if d.State == flows.Stuck {
+		switch d.State {
+		case flows.Stuck:
 			p.class, p.word = "stuck", "stuck, "+p.word
+		case flows.Held:
+			p.word += ", now held"
 		}
 		pieces = append(pieces, p)
 	}

@@ -66,7 +66,7 @@ func (v InstanceTimeline) against() []against {
 	for _, w := range v.Detail.WaitingOn {
 		if usual := v.usual(w.Step); usual != nil && known(w.DueAt) {
 			took := v.now().Sub(w.DueAt)
-			rows = append(rows, against{"At " + v.title(w.Step), waited(took), spanOrDash(usual), took.Seconds() > slowBy**usual})
+			rows = append(rows, against{"At " + v.title(w.Step), waited(took), spanOrDash(usual), took.Seconds() > slowBy**usual && v.Detail.State != flows.Held})
 		}
 	}
 	return rows

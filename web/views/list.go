@@ -216,6 +216,9 @@ func (v InstanceList) shown() string {
 		return ""
 	}
 	n := len(v.Page.Instances)
+	if n == 0 && v.Query.Cursor == "" {
+		return "none"
+	}
 	words := count(n)
 	if total, ok := v.total(); ok && total > n {
 		words += " of " + count(total)

@@ -58,6 +58,11 @@ func capability(id string) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
+// Link leads to the flow.
+func (f FlowNow) Link() Link {
+	return Link{Text: f.Flow.Title, Href: flowURL(f.Flow.Name), Note: f.capability()}
+}
+
 // started is the rate of starts, or their number where the window has no length.
 func (f FlowNow) started() string {
 	if perMinute, ok := f.perMinute(); ok {
@@ -118,13 +123,15 @@ func (v Overview) stats() []stat {
 	}
 	stuck := stat{means: "stuck", label: "Stuck instances", value: count(s.stuck), note: "none past its limit", href: safe("/alerts"), spark: s.stuckLine, line: sparkWords("Stuck", s.stuckLine)}
 	if s.stuck > 0 {
-		stuck.class, stuck.note = "stuck", valueWords(s.atRisk, " at risk", "no value known")
+		stuck.class, stuck.note, stuck.worth = "stuck", valueWords(s.atRisk, " at risk", "no value known"), s.atRisk
 	} else if s.restoring {
 		stuck.value, stuck.note = "–", "restoring: no verdicts yet"
 	}
 	needing := stat{means: "needing", label: "Flows that need attention", value: count(s.needing), unit: " of " + count(len(v.Flows)), note: "stuck, late or unknown", href: here}
 	if s.needing > 0 {
 		needing.class = "late"
+	} else if s.restoring {
+		needing.value, needing.unit, needing.note = "–", "", "restoring: no new verdicts yet"
 	}
 	conforming := stat{means: "conforming", label: "Conforming", value: "–", note: "none completed", href: here}
 	if s.completed > 0 {
@@ -133,7 +140,7 @@ func (v Overview) stats() []stat {
 	}
 	return FlowNow{Range: v.Range, Coverage: s.coverage}.explained([]stat{
 		throughput,
-		{means: "in-flight", label: "In flight", value: count(s.inFlight), note: valueWords(s.inFlightValue, " in flight", plural(len(v.Flows), "flow", "flows")), href: here, spark: s.inFlightLine, line: sparkWords("In flight", s.inFlightLine)},
+		{means: "in-flight", label: "In flight", value: count(s.inFlight), note: valueWords(s.inFlightValue, " in flight", plural(len(v.Flows), "flow", "flows")), worth: s.inFlightValue, href: here, spark: s.inFlightLine, line: sparkWords("In flight", s.inFlightLine)},
 		stuck,
 		needing,
 		{means: "completed", label: "Completed", value: count(s.completed), note: window, href: here},

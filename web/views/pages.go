@@ -93,7 +93,7 @@ func (v Overview) Body() templ.Component { return overviewBody(v) }
 func (v Overview) Parts() []Part {
 	parts := []Part{
 		{"overview-stats", OverviewStats(v)},
-		{"alerts-open", AlertCards(v.Clock, v.Alerts)},
+		{"alerts-open", AlertCards(v.Clock, v.Alerts, mostCardsBeside)},
 		{"overview-chart", OverviewChart(v)},
 		{"overview-systems", OverviewSystems(v)},
 		{"overview-changes", OverviewChanges(v)},
@@ -230,7 +230,8 @@ func (v AlertList) Body() templ.Component { return alertListBody(v) }
 func (v AlertList) Parts() []Part {
 	return []Part{
 		{"alerts-counts", AlertCounts(v)},
-		{"alerts-open", AlertCards(v.Clock, v.Open)},
+		{"alerts-open", AlertCards(v.Clock, v.Open, mostCards)},
+		{"alerts-more", MoreAlerts(v)},
 		{"alerts-resolved", ResolvedAlerts(v)},
 	}
 }

@@ -185,7 +185,11 @@ var meanings = map[string]meaning{
 // about are the rows that a tile opens.
 func (s stat) about() []silencePreset {
 	m := meanings[s.means]
-	rows := []silencePreset{{"What", m.says}, {"Counted", m.counted}, {"Out of", m.of}, {"Left out", m.without}, {"Fresh", s.fresh}, {"Covers", s.covers}, {"Flow version", s.version}}
+	whole := ""
+	if len(s.worth) > mostCurrencies {
+		whole = moneyInFull(s.worth)
+	}
+	rows := []silencePreset{{"In full", whole}, {"What", m.says}, {"Counted", m.counted}, {"Out of", m.of}, {"Left out", m.without}, {"Fresh", s.fresh}, {"Covers", s.covers}, {"Flow version", s.version}}
 	kept := rows[:0]
 	for _, r := range rows {
 		if r.words != "" {

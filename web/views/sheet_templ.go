@@ -240,7 +240,7 @@ func componentsBody(v Components) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = AlertCards(v.Clock, s.alerts).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = AlertCards(v.Clock, s.alerts, mostCards).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

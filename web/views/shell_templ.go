@@ -913,7 +913,7 @@ func noticeList(c Clock, n Notices) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 67, "<span><b>Restoring.</b> Throughline reads back what it knew before it was started. Until then numbers may be short, and nothing is called stuck.</span></div>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 67, "<span><b>Restoring.</b> Throughline reads back what it knew before it was started. Until then numbers may be short, and verdicts stay what they were: nothing new is called stuck.</span></div>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

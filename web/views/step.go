@@ -14,7 +14,7 @@ func (v StepDetail) stats() []stat {
 	if s.Overdue > 0 {
 		stuck.class, stuck.note = "stuck", "past the limit"
 		for _, a := range v.Alerts {
-			stuck.note = valueWords(a.AtRisk, " at risk", stuck.note)
+			stuck.note, stuck.worth = valueWords(a.AtRisk, " at risk", stuck.note), a.AtRisk
 		}
 	}
 	limit := stat{means: "limit", label: "Limit", value: "–", note: "never overdue", href: safe(modelURL(v.Now.Flow.Name))}

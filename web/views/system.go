@@ -55,7 +55,7 @@ func sourced(list []stat, system string) []stat {
 
 func (v SystemDetail) stats() []stat {
 	n, t := &v.Now, &v.Now.Traffic
-	heard := stat{means: "system-heard", label: "Last heard", value: "never", note: n.why(), href: "#system-names"}
+	heard := stat{means: "system-heard", label: "Last heard", value: n.neverWord(), note: n.why(), href: "#system-names"}
 	if known(t.Last) {
 		heard.value, heard.since = waited(v.Clock.Now.Sub(t.Last)), t.Last
 	}
@@ -75,13 +75,18 @@ func (v SystemDetail) stats() []stat {
 			ahead.note = count(t.Skewed) + " far off in time"
 		}
 	}
-	gap := "no gap over " + span(t.Resolution)
-	if t.LongestGap > 0 {
-		gap = "longest gap " + span(t.LongestGap)
+	arrived := count(t.Signals) + " in 60" + nb + "min"
+	switch {
+	case n.State == SystemUnread:
+		arrived = n.why()
+	case t.LongestGap > 0:
+		arrived += ", longest gap " + span(t.LongestGap)
+	case t.Resolution > 0:
+		arrived += ", no gap over " + span(t.Resolution)
 	}
 	return sourced([]stat{
 		heard,
-		{means: "systems-rate", label: "Signals", value: rate(n.perMinute()), unit: "/min", note: count(t.Signals) + " in 60" + nb + "min, " + gap, href: "#system-names"},
+		{means: "systems-rate", label: "Signals", value: n.rateWord(), unit: "/min", note: arrived, href: "#system-names"},
 		due, delay, ahead,
 	}, n.Name)
 }
@@ -134,6 +139,8 @@ func (v SystemDetail) silenceWords() string {
 		return "as usual in this hour, which had no gap over " + span(t.Resolution) + "."
 	case v.Now.State == SystemStarved:
 		return "and nothing is due from it."
+	case v.Now.State == SystemUnread:
+		return "as live numbers tell; what else it sent is not read from history yet."
 	case t.Buckets == nil:
 		return "and not in the last hour. Whether that is usual is not known yet."
 	}

@@ -20,6 +20,7 @@ type SystemState string
 // numbers stand without a verdict.
 const (
 	SystemUnjudged SystemState = ""
+	SystemUnread   SystemState = "unread"  // what it sent is not read from history yet, or cannot be
 	SystemLive     SystemState = "live"    // speaks, or is silent for no longer than it was before in the last hour
 	SystemStarved  SystemState = "starved" // silent for longer, and nothing is due from it
 	SystemBlind    SystemState = "blind"   // named by a flow, never heard
@@ -102,6 +103,8 @@ func (n *SystemNow) look() look {
 		return lookQuiet.with("Starved")
 	case SystemBlind:
 		return look{"blind", "blind", "Blind"}
+	case SystemUnread:
+		return lookQuiet.with("Not known yet")
 	}
 	if n.Overdue() > 0 {
 		return lookLate.with("Silent")
@@ -112,6 +115,8 @@ func (n *SystemNow) look() look {
 // why says what the state rests on.
 func (n *SystemNow) why() string {
 	switch t := &n.Traffic; {
+	case n.State == SystemUnread:
+		return "not read from history yet"
 	case n.State == SystemBlind:
 		return "named by a flow, never heard"
 	case n.State == SystemStarved:
@@ -125,6 +130,21 @@ func (n *SystemNow) why() string {
 	default:
 		return "longer than its longest gap, " + span(max(t.LongestGap, t.Resolution))
 	}
+}
+
+// neverWord stands for when it was heard last, where nothing is known of that.
+func (n *SystemNow) neverWord() string {
+	if n.State == SystemUnread {
+		return "–"
+	}
+	return "never"
+}
+
+func (n *SystemNow) rateWord() string {
+	if n.State == SystemUnread {
+		return "–"
+	}
+	return rate(n.perMinute())
 }
 
 func (n *SystemNow) perMinute() float64 { return float64(n.Traffic.Signals) / 60 }
@@ -186,13 +206,14 @@ func (v SystemList) stats() []stat {
 			live++
 		case SystemBlind:
 			blind++
+		case SystemUnread:
 		default:
 			silent++
 			late = append(late, n.Name)
 		}
 	}
 	here := safe("#systems")
-	silence := stat{means: "systems-silent", label: "Silent for longer than before", value: count(silent), note: "no rhythm learned: no verdict", href: here}
+	silence := stat{means: "systems-silent", label: "Unusually silent", value: count(silent), note: "no rhythm learned: no verdict", href: here}
 	if len(late) > 0 {
 		silence.note = strings.Join(late[:min(len(late), 3)], ", ")
 	}
@@ -207,6 +228,11 @@ func (v SystemList) stats() []stat {
 		{means: "systems-rate", label: "Signals", value: rate(perMinute), unit: "/min", note: "wanted or not, last 60" + nb + "min", href: here},
 		due,
 		{means: "systems-skew", label: "Far off in time", value: count(skewed), note: "1 h early or 1 y late", href: here},
+	}
+	if !v.Known {
+		for _, i := range []int{0, 1, 2, 3, 5} { // all but what waits
+			list[i].value, list[i].unit, list[i].note = "–", "", "not read from history yet"
+		}
 	}
 	list = sourced(list, "")
 	if v.Bus != nil {

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -60,5 +61,23 @@ func TestChart(t *testing.T) {
 	}
 	if got := regrouped([]int{1, 2, 3, 4, 5, 6}, 3); len(got) != 3 || got[0] != 3 || got[2] != 11 {
 		t.Errorf("regrouped: %v", got)
+	}
+}
+
+// What history does not say yet is no silence: nobody is told that a system was never heard.
+func TestUnreadSystems(t *testing.T) {
+	n := SystemNow{Name: "erp", State: SystemUnread, Traffic: flows.SystemTraffic{Last: flows.NoTime}}
+	list := SystemList{Clock: sampleClock(), Systems: []SystemNow{n}}
+	for _, page := range []string{render(t, list.Body()), render(t, SystemDetail{Clock: sampleClock(), Now: n}.Body())} {
+		for _, verdict := range []string{">never<", "was never heard", ">Silent<", "nothing in the last hour", ">0<small>/min"} {
+			if strings.Contains(page, verdict) {
+				t.Errorf("%q is said of what is not known", verdict)
+			}
+		}
+	}
+	for _, s := range list.stats()[:4] {
+		if s.value != "–" {
+			t.Errorf("%s is %s, and not known", s.label, s.value)
+		}
 	}
 }

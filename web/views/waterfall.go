@@ -87,7 +87,11 @@ func (v InstanceTimeline) waterfall() waterfall {
 			w.rows = append(w.rows, v.triesRow(s, group))
 		}
 	}
-	for _, held := range d.Held {
+	held := d.Held
+	if open {
+		held = slices.Concat(held, v.downtimes())
+	}
+	for _, held := range held {
 		w.rows = append(w.rows, v.heldRow(s, held))
 	}
 	for _, waiting := range d.WaitingOn {
@@ -254,7 +258,7 @@ func (v InstanceTimeline) waitingRow(s scale, w flows.WaitingRecord) wfRow {
 	}
 	r.limit = s.place(w.Deadline)
 	if now > w.Deadline {
-		if v.Detail.State != flows.Unknown {
+		if v.Detail.State != flows.Unknown && v.Detail.State != flows.Held {
 			r.class, r.tone = "sel", "stuck"
 		}
 		r.about += ", limit passed at " + v.at(w.Deadline)

@@ -31,6 +31,17 @@ export function startModel() {
     if (field.value !== text) timer = setTimeout(check, pause);
   }
 
+  // A fault's line is shown where it is typed.
+  document.getElementById('try').addEventListener('click', (event) => {
+    const line = Number(event.target.closest('[data-line]')?.dataset.line);
+    if (!line) return;
+    event.preventDefault();
+    const before = field.value.split('\n').slice(0, line);
+    const end = before.join('\n').length;
+    field.focus();
+    field.setSelectionRange(end - before.at(-1).length, end);
+    field.scrollTop = (line - 4) * (field.scrollHeight / field.value.split('\n').length);
+  });
   field.addEventListener('input', () => {
     clearTimeout(timer);
     timer = setTimeout(check, pause);
