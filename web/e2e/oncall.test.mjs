@@ -116,7 +116,7 @@ describe('on call', { timeout: 300_000 }, () => {
     const field = page.locator('#trial');
     const text = await field.inputValue();
     await field.fill(text.replace('after: placed', 'after: placd'));
-    await page.locator('#model-check').getByText(/no step has the id .placd.; did you mean .placed./).waitFor();
+    await page.locator('#model-check').getByText(/no step has the id placd; did you mean placed/).waitFor();
     await field.fill(text.replace('within: 15s', 'within: 20s'));
     await until('the change is counted', 10, async () => /No fault\.\s+1\sline added, 1\sline removed/.test(await page.locator('#model-check').innerText()));
     await close();

@@ -13,8 +13,25 @@ import (
 )
 
 // Of so many open alerts there are cards on their page, and beside the flows, which must stay in sight: on a wall in one
-// row, as its sheet shows them.
+// row.
 const mostCards, mostCardsBeside, mostCardsWall = 60, 6, 3
+
+// gravest are so many alerts, in their order: those that nobody has before those that somebody has, then those that hold most.
+func gravest(alerts []Alert, most int) []Alert {
+	if len(alerts) <= most {
+		return alerts
+	}
+	by := slices.Clone(alerts)
+	slices.SortStableFunc(by, func(a, b Alert) int {
+		return cmp.Or(cmp.Compare(a.Quietness(), b.Quietness()), cmp.Compare(b.Count, a.Count))
+	})
+	by = by[:most]
+	return slices.DeleteFunc(slices.Clone(alerts), func(a Alert) bool { return !holdsAlert(by, a) })
+}
+
+func holdsAlert(list []Alert, a Alert) bool {
+	return slices.ContainsFunc(list, func(b Alert) bool { return b.ID == a.ID })
+}
 
 // mostLinks is to how many alerts the head of a panel or page leads.
 const mostLinks = 3

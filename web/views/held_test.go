@@ -75,12 +75,15 @@ func TestManyAlerts(t *testing.T) {
 	var all []Alert
 	for i := range mostCards + 7 {
 		a := one
-		a.ID = "many" + count(i)
+		a.ID, a.Count = "many"+count(i), i
 		all = append(all, a)
 	}
 	beside := render(t, AlertCards(sampleClock(), all, mostCardsBeside))
 	if n := strings.Count(beside, "<article"); n != mostCardsBeside || !strings.Contains(beside, "61\u00a0more alerts are") {
 		t.Errorf("%d cards beside the flows: %s", n, beside[len(beside)-300:])
+	}
+	if !strings.Contains(beside, `"/alerts/`+all[len(all)-1].ID+`"`) || strings.Count(beside, "off-wall") != mostCardsBeside-mostCardsWall+1 {
+		t.Error("what holds most is not among those beside the flows")
 	}
 	page := render(t, AlertList{Clock: sampleClock(), Open: all}.Body())
 	for _, a := range all {
