@@ -59,12 +59,12 @@ func TestSpilledOverAKill(t *testing.T) {
 			"SELECT count() FROM throughline.instances FINAL WHERE flow = 'sales'":                      uint64(want),
 			"SELECT count() FROM throughline.steps FINAL WHERE flow = 'sales'":                          uint64(2 * want),
 		} {
-			p.eventually(fmt.Sprintf("%s is %d", query, want), 60*time.Second, func() bool { return askTable(t, tables, query) == want })
+			p.eventually(fmt.Sprintf("%s is %d", query, want), 3*time.Minute, func() bool { return askTable(t, tables, query) == want })
 		}
 	}
 
 	send("sent", 0, n, func(i int) map[string]any { return map[string]any{"parcel_id": fmt.Sprint("P", i)} })
-	p.eventually("all but a few left memory", 60*time.Second, func() bool { return metric("spilled") == n-most })
+	p.eventually("all but a few left memory", 3*time.Minute, func() bool { return metric("spilled") == n-most })
 	if waiting := metric("waiting"); waiting != most {
 		t.Errorf("%d wait in memory, not %d", waiting, most)
 	}
@@ -77,7 +77,7 @@ func TestSpilledOverAKill(t *testing.T) {
 	p = runProgram(t, dir, env)
 	send("sold", n/2, n, sold)
 	completed(n)
-	p.eventually("nothing waits", 10*time.Second, func() bool { return metric("spilled") == 0 && metric("waiting") == 0 })
+	p.eventually("nothing waits", time.Minute, func() bool { return metric("spilled") == 0 && metric("waiting") == 0 })
 	if lost := metric("given_up"); lost != 0 {
 		t.Errorf("%d were given up", lost)
 	}
