@@ -155,12 +155,9 @@ func stepRecords(f *flows.Flow, in *flows.Instance) []flows.StepRecord {
 
 // signalsOf reads the signals of occurrences that are in order, in the same order.
 func (s *Store) signalsOf(ctx context.Context, f *flows.Flow, occurrences []flows.Occurrence) (ordered []flows.Signal, err error) {
-	wanted, err := ext.NewTable("wanted_signals", ext.Column("at", "Int64"), ext.Column("source", "String"), ext.Column("id", "String"))
-	for i := 0; err == nil && i < len(occurrences); i++ {
-		err = wanted.Append(int64(occurrences[i].Start), occurrences[i].Source, occurrences[i].ID)
-	}
+	wanted, err := wantedSignals(occurrences)
 	if err != nil {
-		return nil, fmt.Errorf("look for signals: %w", err)
+		return nil, err
 	}
 	rows, err := s.conn.Query(
 		clickhouse.Context(ctx, clickhouse.WithExternalTable(wanted)), signalQuery(sqlSignalsOfInstance),
@@ -187,4 +184,16 @@ func (s *Store) signalsOf(ctx context.Context, f *flows.Flow, occurrences []flow
 		}
 	}
 	return ordered, nil
+}
+
+// wantedSignals is a table, wanted_signals, of where the signals of occurrences stand, for queries beside it.
+func wantedSignals(occurrences []flows.Occurrence) (*ext.Table, error) {
+	wanted, err := ext.NewTable("wanted_signals", ext.Column("at", "Int64"), ext.Column("source", "String"), ext.Column("id", "String"))
+	for i := 0; err == nil && i < len(occurrences); i++ {
+		err = wanted.Append(int64(occurrences[i].Start), occurrences[i].Source, occurrences[i].ID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for signals: %w", err)
+	}
+	return wanted, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -45,17 +46,52 @@ func (s *Store) Search(ctx context.Context, q string, limit int) (flows.Found, e
 	}
 	ctx, cancel := withTimeout(ctx, seenTimeout)
 	defer cancel()
-	if found.Instances, err = s.searchInstances(ctx, text, limit); err != nil {
-		return flows.Found{}, fmt.Errorf("search instances: %w", err)
+	var looking sync.WaitGroup
+	var failed error
+	looking.Go(func() { found.Instances, failed = s.searchInstances(ctx, text, limit) })
+	found.Keys, err = s.searchKeys(ctx, typ, text, limit)
+	looking.Wait()
+	if failed != nil {
+		return flows.Found{}, fmt.Errorf("search instances: %w", failed)
 	}
-	if found.Keys, err = s.searchKeys(ctx, typ, text, limit); err != nil {
+	if err != nil {
 		return flows.Found{}, fmt.Errorf("search keys: %w", err)
 	}
 	return found, nil
 }
 
-func (s *Store) searchInstances(ctx context.Context, text string, limit int) (found []flows.FoundInstance, err error) {
-	rows, err := s.conn.Query(ctx, sqlSearchInstances, clickhouse.Named("text", text), clickhouse.Named("limit", limit))
+// searchInstances looks for keys without FINAL, which takes four times as long, among rows that were replaced or are gone too, and then
+// at the instances of those alone; where fewer are there than that, and more keys than these, it looks with FINAL.
+func (s *Store) searchInstances(ctx context.Context, text string, limit int) ([]flows.FoundInstance, error) {
+	most := limit + limit/4 + 1
+	query := strings.NewReplacer("SELECT flow, key, state", "SELECT flow, key, '' AS state", "instances FINAL", "instances", "LIMIT {limit", "LIMIT 1 BY flow, key\nLIMIT {limit").Replace(sqlSearchInstances)
+	called, err := s.foundInstances(ctx, query, clickhouse.Named("text", text), clickhouse.Named("limit", most))
+	if err != nil || len(called) == 0 {
+		return []flows.FoundInstance{}, err
+	}
+	keys := make([]string, len(called))
+	for i := range called {
+		keys[i] = called[i].Flow + "\x00" + called[i].Key
+	}
+	withThem, err := withKeys(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	among := "WHERE (flow, key) IN (SELECT substring(value, 1, position(value, '\\0') - 1), substring(value, position(value, '\\0') + 1) FROM wanted_keys) AND"
+	query = strings.Replace(strings.Replace(sqlSearchInstances, "WHERE", among, 1), "SETTINGS", "SETTINGS optimize_move_to_prewhere_if_final = 1,", 1)
+	found, err := s.foundInstances(withThem, query, clickhouse.Named("text", text), clickhouse.Named("limit", limit))
+	if err == nil && len(found) < limit && len(called) == most {
+		found, err = s.foundInstances(ctx, sqlSearchInstances, clickhouse.Named("text", text), clickhouse.Named("limit", limit))
+	}
+	for i := range found {
+		found[i].Key, found[i].Environment = flows.SplitInstanceKey(found[i].Key)
+	}
+	return found, err
+}
+
+// foundInstances reads flow, key as it is stored, and state, where the query has one.
+func (s *Store) foundInstances(ctx context.Context, query string, args ...any) (found []flows.FoundInstance, err error) {
+	rows, err := s.conn.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +103,8 @@ func (s *Store) searchInstances(ctx context.Context, text string, limit int) (fo
 		if err := rows.Scan(&in.Flow, &in.Key, &state); err != nil {
 			return nil, err
 		}
-		in.Key, in.Environment = flows.SplitInstanceKey(in.Key)
 		var known bool
-		if in.State, known = flows.ParseState(state); !known {
+		if in.State, known = flows.ParseState(state); !known && state != "" {
 			return nil, fmt.Errorf("instance %s of %s has the state %q, which this program does not know", in.Key, in.Flow, state)
 		}
 		found = append(found, in)

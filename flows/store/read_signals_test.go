@@ -199,6 +199,37 @@ func TestSearch(t *testing.T) {
 	}
 }
 
+// TestSearchPassesOverWhatIsGone has keys of instances that are gone stand before those that are there.
+func TestSearchPassesOverWhatIsGone(t *testing.T) {
+	s := openStore(t)
+	var old, now []flows.InstanceRecord
+	for i := range 40 {
+		r := flows.InstanceRecord{Flow: "orders", Key: fmt.Sprintf("key-%02d", i), State: flows.Open, StartedAt: epoch, LastAt: epoch}
+		old = append(old, r)
+		r.State, r.Deleted = flows.Stuck, i < 20
+		now = append(now, r)
+	}
+	for version, rows := range [][]flows.InstanceRecord{old, now} {
+		if err := s.WriteInstances(t.Context(), uint64(version+1), rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, limit := range []int{1, 5, 20, 30} {
+		got, err := s.Search(t.Context(), "EY-", limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.Instances) != min(limit, 20) {
+			t.Errorf("%d of at most %d are found", len(got.Instances), limit)
+		}
+		for i, in := range got.Instances {
+			if want := (flows.FoundInstance{Flow: "orders", Key: fmt.Sprintf("key-%02d", 20+i), State: flows.Stuck}); in != want {
+				t.Errorf("%d of %d: %v, want %v", i, limit, in, want)
+			}
+		}
+	}
+}
+
 func TestSignalNames(t *testing.T) {
 	s, f := openStore(t), parseFlow(t, []byte(orders))
 	story(t, s, f)

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/ext"
 
 	"throughline/flows"
 )
@@ -17,6 +18,8 @@ var (
 	sqlTimeline string
 	//go:embed queries/linked_keys.sql
 	sqlLinkedKeys string
+	//go:embed queries/steps_of_key.sql
+	sqlStepsOfKey string
 )
 
 // Links of a timeline are followed over maxHops signals, to at most maxLinkedKeys keys of
@@ -99,10 +102,14 @@ func (s *Store) timelinePage(
 			names = append(names, f.SignalNames()...)
 		}
 	}
+	wanted, err := s.stepsOfKey(ctx, primary, key.Value)
+	if err != nil {
+		return nil, err
+	}
 	class, size, digits := flows.SequenceOrder(after.Sequence)
 	rows, err := s.conn.Query(
-		ctx, signalQuery(sqlTimeline), clickhouse.Named("keys", keys), clickhouse.Named("names", names),
-		clickhouse.Named("flows", primary), clickhouse.Named("value", key.Value), clickhouse.Named("begin", flag(begin)),
+		clickhouse.Context(ctx, clickhouse.WithExternalTable(wanted)), signalQuery(sqlTimeline),
+		clickhouse.Named("keys", keys), clickhouse.Named("names", names), clickhouse.Named("begin", flag(begin)),
 		clickhouse.Named("time", int64(after.Time)), clickhouse.Named("class", class), clickhouse.Named("size", size),
 		clickhouse.Named("digits", digits), clickhouse.Named("system", after.System), clickhouse.Named("id", after.ID),
 		clickhouse.Named("source", after.Source), clickhouse.Named("limit", limit+1),
@@ -112,6 +119,29 @@ func (s *Store) timelinePage(
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	return collectSignals(rows)
+}
+
+// stepsOfKey is a table of the signals that are steps of the instances of some flows that have a key.
+func (s *Store) stepsOfKey(ctx context.Context, of []string, key string) (wanted *ext.Table, err error) {
+	if wanted, err = wantedSignals(nil); err != nil || len(of) == 0 {
+		return wanted, err
+	}
+	rows, err := s.conn.Query(ctx, sqlStepsOfKey, clickhouse.Named("flows", of), clickhouse.Named("key", key))
+	if err != nil {
+		return nil, fmt.Errorf("read steps: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var at int64
+		var source, id string
+		if err := rows.Scan(&at, &source, &id); err != nil {
+			return nil, fmt.Errorf("scan a step: %w", err)
+		}
+		if err := wanted.Append(at, source, id); err != nil {
+			return nil, fmt.Errorf("look for signals: %w", err)
+		}
+	}
+	return wanted, rows.Err()
 }
 
 // linkedKeys are key and the keys linked to it, in text form.

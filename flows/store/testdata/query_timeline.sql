@@ -38,17 +38,8 @@ FROM
         UNION ALL
         SELECT *
         FROM signals
-        PREWHERE name IN {names:Array(String)}
-            AND time IN (
-                SELECT start_time
-                FROM steps FINAL
-                WHERE flow IN {flows:Array(String)} AND key = {value:String}
-            )
-        WHERE (if(kind = 'span', '', source), id) IN (
-                SELECT source, id
-                FROM steps FINAL
-                WHERE flow IN {flows:Array(String)} AND key = {value:String}
-            )
+        PREWHERE name IN {names:Array(String)} AND time IN (SELECT fromUnixTimestamp64Nano(at, 'UTC') FROM wanted_signals)
+        WHERE (if(kind = 'span', '', source), id) IN (SELECT source, id FROM wanted_signals)
     )
     ORDER BY time, attributes, data, received
     LIMIT 1 BY if(kind = 'span', '', source), id
@@ -58,4 +49,3 @@ WHERE {begin:UInt8} = 1
         > ({time:Int64}, {class:UInt8}, {size:Int64}, {digits:String}, {system:String}, {id:String}, {source:String})
 ORDER BY time, class, size, digits, system, id, source
 LIMIT {limit:UInt32}
-SETTINGS optimize_move_to_prewhere_if_final = 1
