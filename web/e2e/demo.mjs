@@ -117,10 +117,38 @@ export async function until(what, seconds, look) {
   throw new Error(`${what}: not within ${seconds} s; last: ${last?.stack ?? JSON.stringify(last)}`);
 }
 
+/** What the console says of history that is not read in time; who asks again gets it. */
+export const isLate = (text) => /status of 503/.test(text);
+
 /**
- * Waits until a page has all that it shows: one whose history is not read within three seconds
- * comes without it, and where nothing else would bring that, it loads itself again until it is.
+ * Goes to a page, and waits until it has all that it shows: on a machine that does other things
+ * history may not be read in time (503), or not within three seconds. Then a page comes without it
+ * and, where nothing else would bring that, loads itself again until it is there.
  */
+export async function visit(page, url) {
+  let response;
+  await until('the page is answered', 60, async () => {
+    response = await page.goto(url, { waitUntil: 'load' });
+    if (response && response.status() !== 503) return true;
+    await page.goto('about:blank'); // an answer of 503 may load itself again
+    return false;
+  });
+  await whole(page);
+  return response;
+}
+
+/** Waits until a page has its history. */
 export async function whole(page) {
   await until('the page has its history', 60, () => page.evaluate(() => document.readyState === 'complete' && !document.querySelector('head meta[http-equiv="refresh"]')));
+}
+
+/** Does what needs an alert, and does it again where that was over before it was done: those of the demo come and go. */
+export async function whileOpen(isOpen, attempt) {
+  for (let left = 2; ; left--) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (left === 0 || await isOpen()) throw error;
+    }
+  }
 }

@@ -3,15 +3,14 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
-import { startBrowser, startDemo, until, whole } from './demo.mjs';
+import { startBrowser, startDemo, until, visit, whileOpen } from './demo.mjs';
 
 let demo, browser, alert;
 
 async function open(path, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, ...options });
   const page = await context.newPage();
-  await page.goto(demo.url + path, { waitUntil: 'load' });
-  await whole(page);
+  await visit(page, demo.url + path);
   return { page, close: () => context.close() };
 }
 
@@ -32,7 +31,7 @@ after(async () => {
   await demo?.stop();
 }, { timeout: 60_000 });
 
-describe('on call', { timeout: 300_000 }, () => {
+describe('on call', { timeout: 900_000 }, () => {
   test('ops at the wall see where, how much and why, and take it, in ten seconds', async () => {
     await fires();
     await until('its tries have failed for a while', 60, async () => Number((await incident())?.annotations.count) >= 10);
@@ -77,7 +76,7 @@ describe('on call', { timeout: 300_000 }, () => {
     await close();
   });
 
-  test('an order leads to its failed try, its neighbours and to being resolved', async () => {
+  test('an order leads to its failed try, its neighbours and to being resolved', () => whileOpen(incident, async () => {
     await fires();
     await ack('POST');
     const { page, close } = await open(`/alerts/${alert.fingerprint}`);
@@ -92,7 +91,7 @@ describe('on call', { timeout: 300_000 }, () => {
     await page.locator('#resolve').getByRole('button', { name: 'Resolve' }).click();
     await page.locator('h1').getByText('Resolved').waitFor();
     await close();
-  });
+  }));
 
   test('measures in the browser how long an event takes to the screen', async () => {
     const { page, close } = await open('/');
@@ -146,7 +145,7 @@ describe('on call', { timeout: 300_000 }, () => {
   });
 });
 
-describe('whatever breaks, the page says how fresh it is:', { timeout: 300_000 }, () => {
+describe('whatever breaks, the page says how fresh it is:', { timeout: 900_000 }, () => {
   /** A page whose sockets the test holds: cut() ends them, hush() lets nothing more through. */
   async function openHeld(path, before = () => {}) {
     const context = await browser.newContext();

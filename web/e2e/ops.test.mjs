@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { axePath, shotsFolder, startBrowser, startDemo, until, whole } from './demo.mjs';
+import { axePath, isLate, shotsFolder, startBrowser, startDemo, until, visit } from './demo.mjs';
 
 let demo, browser, axe, shots, stuck;
 
@@ -11,10 +11,9 @@ async function open(path, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 1000 }, ...options });
   const page = await context.newPage();
   const errors = [];
-  page.on('console', (message) => { if (message.type() === 'error') errors.push(message.text()); });
+  page.on('console', (message) => { if (message.type() === 'error' && !isLate(message.text())) errors.push(message.text()); });
   page.on('pageerror', (error) => errors.push(String(error)));
-  const response = await page.goto(demo.url + path, { waitUntil: 'load' });
-  await whole(page);
+  const response = await visit(page, demo.url + path);
   const close = async () => {
     assert.deepEqual(errors, [], path);
     await context.close();
@@ -23,7 +22,10 @@ async function open(path, options = {}) {
 }
 
 async function api(path) {
-  const response = await fetch(demo.url + path);
+  const response = await until(`${path} is answered`, 60, async () => {
+    const answer = await fetch(demo.url + path);
+    return answer.status !== 503 && answer;
+  });
   assert.equal(response.status, 200, `${path}: ${response.status}`);
   return response.json();
 }
@@ -50,7 +52,7 @@ after(async () => {
   await demo?.stop();
 }, { timeout: 60_000 });
 
-describe('ops', { timeout: 400_000 }, () => {
+describe('ops', { timeout: 900_000 }, () => {
   test('see every system, what waits for it, and go there', async () => {
     const { systems } = await until('systems are heard', 60, async () => {
       const answer = await api('/api/v1/systems');

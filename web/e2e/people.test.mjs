@@ -4,15 +4,14 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { axePath, shotsFolder, startBrowser, startDemo, until, whole } from './demo.mjs';
+import { axePath, shotsFolder, startBrowser, startDemo, until, visit } from './demo.mjs';
 
 let demo, browser, axe, shots, pages;
 
 async function open(path, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
-  const response = await page.goto(demo.url + path, { waitUntil: 'load' });
-  await whole(page);
+  const response = await visit(page, demo.url + path);
   return { page, status: response.status(), close: () => context.close() };
 }
 
@@ -52,7 +51,7 @@ async function faults(page, where) {
     .map((v) => `${where}: ${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200)).join(' ')}`);
 }
 
-describe('everybody', { timeout: 600_000 }, () => {
+describe('everybody', { timeout: 900_000 }, () => {
   for (const colorScheme of ['light', 'dark']) {
     for (const [look, viewport] of [['1440', { width: 1440, height: 900 }], ['390', { width: 390, height: 844 }]]) {
       test(`axe finds nothing serious on any page, ${colorScheme}, ${look}`, async () => {
@@ -236,7 +235,7 @@ describe('everybody', { timeout: 600_000 }, () => {
   });
 });
 
-describe('while numbers change', { timeout: 600_000 }, () => {
+describe('while numbers change', { timeout: 900_000 }, () => {
   test('nothing shifts', async () => {
     const moved = await Promise.all(['flow', 'step', 'flows', 'systems', 'system', 'instances', 'alert', 'instance', 'overview'].map(async (name) => {
       const { page, close } = await open(pages[name]);
