@@ -235,7 +235,7 @@ func TestSavedStatesLaw(t *testing.T) {
 					checkBooks(t, e)
 				}
 			}
-			if rested < 1000 || adopted < 1000 || (c.leaving && min(left, 8*stubs) < 800) {
+			if rested < 1000 || adopted < 1000 || (c.leaving && min(left, 8*stubs) < 500) {
 				t.Errorf("only %d rested, %d adopted, %d left and %d stubs: this test shows too little", rested, adopted, left, stubs)
 			}
 		})
