@@ -2,6 +2,7 @@ package flows
 
 import (
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/shopspring/decimal"
@@ -56,10 +57,39 @@ func (a Amount) Equal(b Amount) bool {
 
 // String is the amount in plain decimals; "" for none.
 func (a Amount) String() string {
+	var room [maxAmountBytes]byte
+	return string(a.AppendTo(room[:0]))
+}
+
+// AppendTo appends what String says. The decimal's own way takes memory and some three
+// hundred nanoseconds, for each row that is stored.
+func (a Amount) AppendTo(b []byte) []byte {
 	if !a.Valid {
-		return ""
+		return b
 	}
-	return a.Decimal().String()
+	if a.large != nil || a.exponent > 0 || a.exponent < -smallDigits {
+		return append(b, a.Decimal().String()...)
+	}
+	units, decimals := a.units, int(-a.exponent)
+	for ; decimals > 0 && units%10 == 0; decimals-- {
+		units /= 10
+	}
+	if units < 0 {
+		b, units = append(b, '-'), -units
+	}
+	if decimals == 0 {
+		return strconv.AppendInt(b, units, 10)
+	}
+	one := int64(1)
+	for range decimals {
+		one *= 10
+	}
+	b = append(strconv.AppendInt(b, units/one, 10), '.')
+	for rest := units % one; one > 1; {
+		one /= 10
+		b = append(b, '0'+byte(rest/one%10))
+	}
+	return b
 }
 
 // Bounds of one amount. They keep an amount such as 1e999999999 from filling the memory

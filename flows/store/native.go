@@ -16,7 +16,7 @@ type native struct {
 	pieces []piece // in their order
 	words  []uint32
 	names  []string // of a map at hand
-	texts  []string // of all maps of a column
+	aside  []byte   // what follows later in a column, or is not in its place yet
 }
 
 // piece is so many bytes of buf, then borrowed ones.
@@ -79,9 +79,14 @@ func (n *native) column(name, typ string) {
 	n.text(typ)
 }
 
-func (n *native) text(s string) {
-	n.buf = binary.AppendUvarint(n.buf, uint64(len(s)))
-	n.buf = append(n.buf, s...)
+func (n *native) text(s string) { n.buf = appendText(n.buf, s) }
+
+func (n *native) bytes(b []byte) {
+	n.buf = append(binary.AppendUvarint(n.buf, uint64(len(b))), b...)
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 func (n *native) uint64(v uint64) { n.buf = binary.LittleEndian.AppendUint64(n.buf, v) }

@@ -27,6 +27,9 @@ const (
 	typeOutcome     = "Enum8('ok' = 0, 'error' = 1)"
 )
 
+// usualRow is more than the bytes of nearly any row.
+const usualRow = 320
+
 // insert sends records as one block; nothing for none. With a token the server stores the
 // block once, however often it is sent.
 func insert[R any](ctx context.Context, s *Store, table, token string, records []R, fields []field[R]) error {
@@ -36,6 +39,7 @@ func insert[R any](ctx context.Context, s *Store, table, token string, records [
 	n := natives.get()
 	defer natives.put(n)
 	n.begin(len(fields), len(records))
+	n.buf = slices.Grow(n.buf, len(records)*usualRow) // a block that grows as it is written is copied, into ever new memory
 	names := make([]string, len(fields))
 	for i, f := range fields {
 		names[i] = f.name
@@ -162,15 +166,15 @@ func nullInstants[R any](name string, get func(*R) flows.Time) field[R] {
 	}}
 }
 
-func nullTexts[R any](name string, get func(*R) (string, bool)) field[R] {
+// amounts is a column of plain decimals; none is NULL.
+func amounts[R any](name string, get func(*R) flows.Amount) field[R] {
 	return field[R]{name, "Nullable(String)", func(n *native, records []R) error {
 		for i := range records {
-			_, ok := get(&records[i])
-			n.null(!ok)
+			n.null(!get(&records[i]).Valid)
 		}
 		for i := range records {
-			text, _ := get(&records[i])
-			n.text(text)
+			n.aside = get(&records[i]).AppendTo(n.aside[:0])
+			n.bytes(n.aside)
 		}
 		return nil
 	}}
@@ -246,7 +250,7 @@ func textMaps[R any](name string, get func(*R) (map[string]string, error)) field
 	return field[R]{name, typeMap, func(n *native, records []R) error {
 		n.lowCardinalityPrefix()
 		var d dictionary
-		n.words, n.texts = n.words[:0], n.texts[:0]
+		n.words, n.aside = n.words[:0], n.aside[:0] // the values wait there, as they are written
 		for i := range records {
 			m, err := get(&records[i])
 			if err != nil {
@@ -258,16 +262,13 @@ func textMaps[R any](name string, get func(*R) (map[string]string, error)) field
 			}
 			slices.Sort(n.names)
 			for _, name := range n.names {
-				n.words, n.texts = append(n.words, d.text(name)), append(n.texts, m[name])
+				n.words, n.aside = append(n.words, d.text(name)), appendText(n.aside, m[name])
 			}
-			n.uint64(uint64(len(n.texts)))
+			n.uint64(uint64(len(n.words)))
 		}
 		n.lowCardinality(&d, n.words)
-		for _, v := range n.texts {
-			n.text(v)
-		}
+		n.buf = append(n.buf, n.aside...)
 		clear(n.names[:cap(n.names)]) // they would keep what is written
-		clear(n.texts)
 		return nil
 	}}
 }

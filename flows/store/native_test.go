@@ -98,14 +98,15 @@ func TestFieldsAsColumns(t *testing.T) {
 	first := columnsOf(t, signalFields, []flows.Signal{
 		{ID: "a", Name: "n", Received: 5, Kind: flows.Span, Keys: []flows.Key{{Type: "order_id", Value: "7"}, {Type: "x", Value: "y"}}, Data: map[string]any{"n": int64(1)}},
 		{ID: "b", Name: "m", Failed: true, Attributes: map[string]any{"s": strings.Repeat("x", 300)}},
+		{ID: "c", Packed: flows.Packed{Attributes: `{"p":1}`, Data: strings.Repeat("y", 200)}},
 	})
 	want(t, first["id"], "a", "b")
 	want(t, first["name"], "n", "m")
 	want(t, first["kind"], "span", "event")
 	want(t, first["outcome"], "ok", "error")
 	want(t, first["keys"], []string{"order_id:7", "x:y"}, []string{})
-	want(t, first["data"], `{"n":1}`, "")
-	want(t, first["attributes"], "", `{"s":"`+strings.Repeat("x", 300)+`"}`)
+	want(t, first["data"], `{"n":1}`, "", strings.Repeat("y", 200))
+	want(t, first["attributes"], "", `{"s":"`+strings.Repeat("x", 300)+`"}`, `{"p":1}`)
 	logs := columnsOf(t, logFields(heard()), []flows.LogRecord{{Body: "x", TraceFlags: 0x101, SeverityNumber: 300}, {Resource: map[string]any{"a": true}}})
 	want(t, logs["Body"], "x", "")
 	want(t, logs["TraceFlags"], uint8(1), uint8(0))
@@ -129,8 +130,8 @@ func TestFieldsAsColumns(t *testing.T) {
 	if never, epoch := instances["stuck_since"].Row(0, false), instances["stuck_since"].Row(1, false); never != nil || epoch == nil {
 		t.Errorf("stuck since %v and %v", never, epoch)
 	}
-	steps := columnsOf(t, stepFields(3), []flows.OccurrenceRecord{{StepID: "s", Expect: map[string]string{"b": "2", "a": "1"}}, {Occurrence: flows.Occurrence{Amount: amount, Hash: 9}}})
-	want(t, steps["expect"], map[string]string{"a": "1", "b": "2"}, map[string]string{})
+	steps := columnsOf(t, stepFields(3), []flows.OccurrenceRecord{{StepID: "s", Expect: map[string]string{"b": "2", "a": "1"}}, {Occurrence: flows.Occurrence{Amount: amount, Hash: 9}}, {Expect: map[string]string{"b": strings.Repeat("2", 150)}}})
+	want(t, steps["expect"], map[string]string{"a": "1", "b": "2"}, map[string]string{}, map[string]string{"b": strings.Repeat("2", 150)})
 	want(t, steps["hash"], uint64(0), uint64(9))
 	if text, ok := steps["amount"].Row(1, false).(*string); !ok || *text != "12.5" || steps["amount"].Row(0, false) != nil {
 		t.Errorf("amounts %v, %v", text, steps["amount"].Row(0, false))
