@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -78,6 +79,50 @@ type Signal struct {
 	Keys        []Key          // of the key types in use, sorted, without repeats
 	Packed      Packed         // Attributes and Data of a signal that came by the bus
 	Erased      bool           // stored without what it said: see Eraser
+}
+
+// Owned is the signal in memory of its own, for who keeps it longer than what it came in.
+func (s *Signal) Owned() Signal {
+	own := *s
+	for _, text := range [...]*string{
+		&own.Source, &own.ID, &own.Name, &own.System, &own.Environment, &own.Sequence,
+		&own.TraceID, &own.SpanID, &own.ParentID, &own.Packed.Attributes, &own.Packed.Data,
+	} {
+		*text = strings.Clone(*text)
+	}
+	own.Keys = slices.Clone(s.Keys)
+	for i, k := range own.Keys {
+		own.Keys[i] = Key{Type: strings.Clone(k.Type), Value: strings.Clone(k.Value)}
+	}
+	own.Attributes, _ = owned(s.Attributes).(map[string]any)
+	own.Data, _ = owned(s.Data).(map[string]any)
+	return own
+}
+
+// owned is a value of an attribute in memory of its own.
+func owned(v any) any {
+	switch v := v.(type) {
+	case string:
+		return strings.Clone(v)
+	case json.Number:
+		return json.Number(strings.Clone(string(v)))
+	case []any:
+		list := make([]any, len(v))
+		for i, e := range v {
+			list[i] = owned(e)
+		}
+		return list
+	case map[string]any:
+		if v == nil {
+			return v
+		}
+		m := make(map[string]any, len(v))
+		for name, e := range v {
+			m[strings.Clone(name)] = owned(e)
+		}
+		return m
+	}
+	return v
 }
 
 // Identity tells copies of one signal from different signals: (source, id) for events,

@@ -276,7 +276,7 @@ func (r *runner) park(d bus.Delivery, clock flows.Time) {
 		if r.engine.Missing(d.Signals[i:i+1]) == nil {
 			ready = append(ready, d.Signals[i])
 		} else {
-			r.parked.next = append(r.parked.next, d.Signals[i])
+			r.parked.next = append(r.parked.next, d.Signals[i].Owned()) // the delivery's memory is used again
 		}
 	}
 	r.engine.Apply(ready, clock)

@@ -184,7 +184,7 @@ func lawHolds(t *testing.T, seed uint64, rng *rand.Rand, s *flows.Set, signals [
 			rng.Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
 			batch, clocks = 1+rng.IntN(6), rng
 		}
-		e, all, health := lawOutcome(s, mixed, now, batch, clocks)
+		e, all, health := lawOutcome(t, s, mixed, now, batch, clocks)
 		if diff := gocmp.Diff(want, found(e)); diff != "" {
 			t.Errorf("seed %d, try %d: -definition +engine\n%s", seed, try, diff)
 			return
@@ -208,7 +208,7 @@ func lawHolds(t *testing.T, seed uint64, rng *rand.Rand, s *flows.Set, signals [
 }
 
 // lawOutcome is outcome with the engine.
-func lawOutcome(s *flows.Set, signals []flows.Signal, now flows.Time, batch int, rng *rand.Rand) (*Engine, []flows.InstanceRecord, flows.Health) {
+func lawOutcome(t testing.TB, s *flows.Set, signals []flows.Signal, now flows.Time, batch int, rng *rand.Rand) (*Engine, []flows.InstanceRecord, flows.Health) {
 	e := New(s)
 	e.limits.large = batch % 2 * largeFrom // kept unpacked whatever their size, or not
 	clock := now
@@ -221,7 +221,13 @@ func lawOutcome(s *flows.Set, signals []flows.Signal, now flows.Time, batch int,
 			clock = min(now, clock+flows.Time(rng.IntN(60))*minute)
 			e.Advance(clock)
 		}
-		e.Apply(part, clock)
+		if rng == nil {
+			e.Apply(part, clock)
+		} else { // nothing may be kept of what comes by the bus
+			var memory borrowed
+			e.Apply(memory.of(t, part), clock)
+			memory.spoil()
+		}
 		if rng != nil && rng.IntN(2) == 0 && !e.Unfit() {
 			restAll(e)
 		}

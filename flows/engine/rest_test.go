@@ -219,7 +219,7 @@ func TestSavedStatesLaw(t *testing.T) {
 				if diff := gocmp.Diff(newReference(s, signals).instances(), found(e)); diff != "" {
 					t.Fatalf("seed %d: -definition +engine\n%s", seed, diff)
 				}
-				plain, want, _ := lawOutcome(s, signals, now, 1000, nil)
+				plain, want, _ := lawOutcome(t, s, signals, now, 1000, nil)
 				_ = plain
 				got := records(e)
 				for i := range got {

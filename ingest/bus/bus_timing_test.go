@@ -51,7 +51,7 @@ func BenchmarkDecode(b *testing.B) {
 	message := frame(chunks)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := decode(message, true); err != nil {
+		if _, err := decode(message); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -172,7 +172,7 @@ func TestCodecRoundTrip(t *testing.T) {
 		if len(signals) == 0 {
 			continue
 		}
-		got, err := decode(frame(append(signals, spans...)), false) // joined: two bodies are one
+		got, err := decode(frame(append(signals, spans...))) // joined: two bodies are one
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -185,7 +185,7 @@ func TestCodecRoundTrip(t *testing.T) {
 func TestZeroSignalRoundTrip(t *testing.T) {
 	want := flows.Batch{Signals: []flows.Signal{{}, {Attributes: map[string]any{}}}}
 	signals, _ := chunksOf(t, want)
-	got, err := decode(frame(signals), true)
+	got, err := decode(frame(signals))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestLargeBatchIsCut(t *testing.T) {
 		if len(c.body) > targetBody || c.items > maxItems {
 			t.Fatalf("a chunk of %d bytes, %d items", len(c.body), c.items)
 		}
-		part, err := decode(frame([]chunk{c}), false)
+		part, err := decode(frame([]chunk{c}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -248,7 +248,7 @@ func TestDeepestValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	signals, _ := chunksOf(t, want)
-	got, err := decode(frame(signals), true)
+	got, err := decode(frame(signals))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestDeepestValue(t *testing.T) {
 func TestDecodeRefuses(t *testing.T) {
 	f := func(b ...byte) {
 		t.Helper()
-		if _, err := decode(b, false); err == nil {
+		if _, err := decode(b); err == nil {
 			t.Fatalf("% x was decoded", b)
 		}
 	}
@@ -283,7 +283,7 @@ func FuzzDecode(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, err := decode(b, false)
+		got, err := decode(b)
 		if err != nil {
 			return
 		}
@@ -291,7 +291,7 @@ func FuzzDecode(f *testing.F) {
 		if len(signals)+len(spans) == 0 {
 			return
 		}
-		again, err := decode(frame(append(signals, spans...)), false)
+		again, err := decode(frame(append(signals, spans...)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,6 +299,12 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal(d)
 		}
 	})
+}
+
+// decode reads a message by itself.
+func decode(frame []byte) (flows.Batch, error) {
+	var d decoder
+	return d.decode(frame)
 }
 
 func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }

@@ -17,8 +17,9 @@ import (
 )
 
 // Delivery is the content of the messages First to Last of a stream, in order. It is
-// read-only; a handler of Follow may keep it, until it calls Free. What Ranges hands out is
-// in memory that is used again when its handler has returned.
+// read-only. Its texts and spans are in memory that is used again: what Follow hands out
+// when Free is called, what Ranges hands out when its handler has returned. Who keeps a
+// text longer makes a copy of it (flows.Signal.Owned).
 type Delivery struct {
 	Stream       string
 	First, Last  uint64
@@ -60,11 +61,12 @@ func (d *Delivery) add(m message) {
 	d.rooms = append(d.rooms, m.room)
 }
 
-// Free gives the array of the signals to other deliveries. Nobody may look at it then; what
-// was copied out of it stays as it is.
+// Free gives what a delivery of Follow is in to other deliveries. Nobody may look at it then,
+// nor at a text of it.
 func (d *Delivery) Free() {
 	vacateSignals(d.Signals)
-	d.Signals = nil
+	d.vacate()
+	d.Batch = flows.Batch{}
 }
 
 // vacate gives up the memory that texts and spans are in.
@@ -72,6 +74,7 @@ func (d *Delivery) vacate() {
 	for _, room := range d.rooms {
 		vacate(room)
 	}
+	d.rooms = nil
 }
 
 // message is one message as it came.
@@ -80,7 +83,7 @@ type message struct {
 	stored  flows.Time
 	pending uint64
 	batch   flows.Batch
-	room    []byte // that the batch refers to; nil where it is not to be used again
+	room    []byte // that the batch refers to; nil where it is the message itself
 }
 
 // ErrPosition says that a position lies behind a stream's end, so it was taken from
@@ -179,8 +182,7 @@ const (
 
 // feed reads a stream. Messages that cannot be read are given to bury, which returns when
 // they are safe; without one they are left to those readers who have it. They then count as
-// empty and hold nobody up. Readers with bury are those of ranges: they keep nothing of a
-// message, so its texts are borrowed.
+// empty and hold nobody up.
 func (b *Bus) feed(ctx context.Context, stream string, from uint64, bury burial) (*feed, error) {
 	last, err := b.LastSeq(ctx, stream)
 	if err != nil {
@@ -265,7 +267,7 @@ func (f *feed) next(ctx context.Context) (message, error) {
 
 // pump decodes what was received.
 func (b *Bus) pump(ctx context.Context, from <-chan jetstream.Msg, f *feed, bury burial) error {
-	d := decoder{borrow: bury != nil}
+	var d decoder
 	for raw := range from {
 		meta, err := raw.Metadata()
 		if err != nil {
@@ -281,9 +283,7 @@ func (b *Bus) pump(ctx context.Context, from <-chan jetstream.Msg, f *feed, bury
 				}
 			}
 		}
-		if bury != nil {
-			m.room = d.room
-		}
+		m.room = d.room
 		f.behind.Add(-1) // before it is handed on: who has got it must not wait for it
 		select {
 		case f.messages <- m:

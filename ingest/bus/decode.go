@@ -13,15 +13,9 @@ import (
 // embedded server, and one target more.
 const maxBody = embeddedMaxPayload + targetBody
 
-// decode reads a message of the bus. Spans of what it returns may refer to frame; with
-// borrow all texts may, which spares a copy of each and keeps the whole as long as one.
-func decode(frame []byte, borrow bool) (flows.Batch, error) {
-	d := decoder{borrow: borrow}
-	return d.decode(frame)
-}
-
-// decode reads a message, as decode does. Its signals are in an array of their own, which
-// may be given to vacateSignals.
+// decode reads a message of the bus. What it returns refers to frame, or to d.room where
+// that was unpacked. Its signals are in an array of their own, which may be given to
+// vacateSignals.
 func (d *decoder) decode(frame []byte) (flows.Batch, error) {
 	var b flows.Batch
 	d.room = nil
@@ -47,7 +41,7 @@ func (d *decoder) decode(frame []byte) (flows.Batch, error) {
 		return b, fmt.Errorf("%w: packing %d is not known", errMalformed, frame[1])
 	}
 	b, err := d.body(body)
-	if !d.borrow && len(b.Spans) == 0 || err != nil {
+	if err != nil {
 		vacate(d.room)
 		d.room = nil
 	}
@@ -56,9 +50,7 @@ func (d *decoder) decode(frame []byte) (flows.Batch, error) {
 
 func (d *decoder) body(body []byte) (flows.Batch, error) {
 	var b flows.Batch
-	if d.borrow {
-		d.last = [len(d.last)]string{} // they keep the message before
-	}
+	d.last = [len(d.last)]string{} // they keep the message before
 	items, signals := 0, count(body, bodySignal)
 	if signals > maxItems {
 		return b, fmt.Errorf("decode message: %w", errMalformed)
@@ -110,25 +102,6 @@ func count(src []byte, num uint32) (n int) {
 	return n
 }
 
-// textTo sets a string that differs from item to item; nameTo one that repeats.
-func (d *decoder) textTo(fc *easyproto.FieldContext, to *string) error {
-	s, ok := fc.String()
-	if !ok {
-		return errMalformed
-	}
-	*to = d.clone(s)
-	return nil
-}
-
-func (d *decoder) nameTo(fc *easyproto.FieldContext, to *string) error {
-	s, ok := fc.String()
-	if !ok {
-		return errMalformed
-	}
-	*to = d.name(s)
-	return nil
-}
-
 func instant(fc *easyproto.FieldContext, to *flows.Time) error {
 	i, ok := fc.Sfixed64()
 	if !ok {
@@ -150,27 +123,27 @@ func (d *decoder) log(src []byte, l *flows.LogRecord) error {
 		case 1:
 			return instant(fc, &l.Time)
 		case 2:
-			return d.textTo(fc, &l.TraceID)
+			return textTo(fc, &l.TraceID)
 		case 3:
-			return d.textTo(fc, &l.SpanID)
+			return textTo(fc, &l.SpanID)
 		case 4:
 			return integer(fc, &l.TraceFlags)
 		case 5:
-			return d.nameTo(fc, &l.SeverityText)
+			return textTo(fc, &l.SeverityText)
 		case 6:
 			return integer(fc, &l.SeverityNumber)
 		case 7:
-			return d.nameTo(fc, &l.Service)
+			return textTo(fc, &l.Service)
 		case 8:
-			return d.textTo(fc, &l.Body)
+			return textTo(fc, &l.Body)
 		case 9:
 			return d.mapTo(fc, &l.Resource)
 		case 10:
 			return d.mapTo(fc, &l.Attributes)
 		case 11:
-			return d.nameTo(fc, &l.ScopeName)
+			return textTo(fc, &l.ScopeName)
 		case 12:
-			return d.nameTo(fc, &l.ScopeVersion)
+			return textTo(fc, &l.ScopeVersion)
 		}
 		return errMalformed
 	})

@@ -189,7 +189,8 @@ func newLetter(raw *jetstream.RawStreamMsg) Letter {
 		Seq: raw.Sequence, Stream: raw.Header.Get(letterStream), From: raw.Header.Get(letterFrom),
 		Reason: raw.Header.Get(letterReason), At: flows.At(raw.Time),
 	}
-	batch, err := decode(raw.Data, true)
+	var d decoder
+	batch, err := d.decode(raw.Data)
 	if err == nil && l.Stream != Signals && l.Stream != Spans {
 		err = fmt.Errorf("%w: no stream %q", errMalformed, l.Stream)
 	}

@@ -152,9 +152,6 @@ func closeMessage(b []byte, start int) []byte {
 
 // signal reads a signal in a loop of its own, since signals are most of what is decoded.
 func (d *decoder) signal(src []byte, s *flows.Signal) error {
-	if !d.borrow {
-		src = append([]byte(nil), src...) // one copy of all its texts
-	}
 	var fc easyproto.FieldContext
 	for len(src) > 0 {
 		var err error
@@ -178,7 +175,7 @@ func (d *decoder) signalField(fc *easyproto.FieldContext, s *flows.Signal) error
 	case signalSource:
 		return d.wordTo(fc, &s.Source)
 	case signalID:
-		return ownTo(fc, &s.ID)
+		return textTo(fc, &s.ID)
 	case signalName:
 		return d.wordTo(fc, &s.Name)
 	case signalSystem:
@@ -194,7 +191,7 @@ func (d *decoder) signalField(fc *easyproto.FieldContext, s *flows.Signal) error
 	case signalSampled:
 		return truth(fc, &s.Sampled)
 	case signalSequence:
-		return ownTo(fc, &s.Sequence)
+		return textTo(fc, &s.Sequence)
 	case signalReceived:
 		return instant(fc, &s.Received)
 	case signalAsOf:
@@ -206,15 +203,15 @@ func (d *decoder) signalField(fc *easyproto.FieldContext, s *flows.Signal) error
 	case signalOldData:
 		return d.mapTo(fc, &s.Data)
 	case signalTraceID:
-		return ownTo(fc, &s.TraceID)
+		return textTo(fc, &s.TraceID)
 	case signalSpanID:
-		return ownTo(fc, &s.SpanID)
+		return textTo(fc, &s.SpanID)
 	case signalParentID:
-		return ownTo(fc, &s.ParentID)
+		return textTo(fc, &s.ParentID)
 	case signalAttributes:
-		return ownTo(fc, &s.Packed.Attributes)
+		return textTo(fc, &s.Packed.Attributes)
 	case signalData:
-		return ownTo(fc, &s.Packed.Data)
+		return textTo(fc, &s.Packed.Data)
 	case signalHash:
 		hash, ok := fc.Fixed64()
 		if s.Packed.Hash = hash; !ok {
@@ -225,8 +222,8 @@ func (d *decoder) signalField(fc *easyproto.FieldContext, s *flows.Signal) error
 	return errMalformed
 }
 
-// ownTo sets a text that shares the memory of what is decoded.
-func ownTo(fc *easyproto.FieldContext, to *string) error {
+// textTo sets a text that shares the memory of what is decoded.
+func textTo(fc *easyproto.FieldContext, to *string) error {
 	s, ok := fc.String()
 	if *to = s; !ok {
 		return errMalformed
@@ -242,7 +239,7 @@ func (d *decoder) wordTo(fc *easyproto.FieldContext, to *string) error {
 	}
 	last := &d.last[fc.FieldNum]
 	if *last != s {
-		*last = d.name(s)
+		*last = s
 	}
 	*to = *last
 	return nil
@@ -266,10 +263,7 @@ func (d *decoder) keyTo(fc *easyproto.FieldContext, keys *[]flows.Key) error {
 		}
 		switch at.FieldNum {
 		case keyType:
-			var s string
-			if s, ok = at.String(); ok {
-				k.Type = d.name(s)
-			}
+			k.Type, ok = at.String()
 		case keyValue:
 			k.Value, ok = at.String()
 		default:

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/VictoriaMetrics/easyproto"
 
@@ -86,40 +85,11 @@ func appendValue(mm *easyproto.MessageMarshaler, v any, depth int) error {
 	return nil
 }
 
-// decoder reads messages. It keeps one copy of each short name, because the same ones
-// come with every signal.
+// decoder reads messages. Texts share the memory of what is read.
 type decoder struct {
-	names map[string]string
-	last  [signalEnvironment + 1]string // words of the signal before, by field
-
-	keys   []flows.Key // the array that the next ones go into, behind those that were read
-	room   []byte      // of what was unpacked and is referred to; nil where nothing is
-	borrow bool        // texts share the message's memory, for who keeps none of them
-}
-
-// clone is a copy of s, unless texts are borrowed.
-func (d *decoder) clone(s string) string {
-	if d.borrow {
-		return s
-	}
-	return strings.Clone(s)
-}
-
-// name is a copy of s that does not pin the message's buffer, shared by all equal names.
-func (d *decoder) name(s string) string {
-	if d.borrow {
-		return s
-	}
-	const sharedNames = 4096 // bounds what messages of ever new names cost
-	if known, ok := d.names[s]; ok {
-		return known
-	}
-	if d.names == nil || len(d.names) == sharedNames {
-		d.names = make(map[string]string)
-	}
-	s = strings.Clone(s)
-	d.names[s] = s
-	return s
+	last [signalEnvironment + 1]string // words of the signal before, by field
+	keys []flows.Key                   // the array that the next ones go into, behind those that were read
+	room []byte                        // of what was unpacked and is referred to; nil where nothing is
 }
 
 // fields calls f for each field of a message.
@@ -186,10 +156,10 @@ func (d *decoder) value(src []byte, depth int) (key string, v any, err error) {
 		switch fc.FieldNum {
 		case entryKey:
 			text, ok = fc.String()
-			key = d.name(text)
+			key = text
 		case valueString:
 			text, ok = fc.String()
-			v = d.clone(text)
+			v = text
 		case valueBool:
 			v, ok = fc.Bool()
 		case valueInt:
@@ -198,7 +168,7 @@ func (d *decoder) value(src []byte, depth int) (key string, v any, err error) {
 			v, ok = fc.Double()
 		case valueNumber:
 			text, ok = fc.String()
-			v = json.Number(d.clone(text))
+			v = json.Number(text)
 		case valueMap:
 			v, err = d.mapOf(&fc, depth)
 			ok = err == nil
