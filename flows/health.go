@@ -67,7 +67,8 @@ type StepHealth struct {
 	Step    string       `json:"step"`
 	Reached int          `json:"reached"` // instances in which it occurred
 	Waiting int          `json:"waiting"` // instances that wait for it now
-	Overdue int          `json:"overdue"` // of those, past the deadline
+	Overdue int          `json:"overdue"` // of those, past the deadline: in instances that are stuck, unknown or held
+	Stuck   int          `json:"stuck"`   // of those past the deadline, in instances that are stuck
 	Unknown int          `json:"unknown"` // of those past the deadline, in instances that are unknown
 	Skipped int          `json:"skipped"`
 	Errors  int          `json:"errors"` // failed tries

@@ -200,14 +200,15 @@ type Gauges struct {
 	InFlight, Held, Stuck, Unknown int
 	WithValue                      int
 	value, atRisk                  Sums
-	Waiting, Overdue, Unheard      []int  // by step; Unheard are those overdue in unknown instances
+	Waiting, Overdue               []int  // by step
+	StuckAt, UnknownAt             []int  // by step, of those that are overdue: in stuck, in unknown instances
 	Age                            Sketch // since the start; filled by the caller's AddAge
 }
 
 // NewGauges are empty gauges for a flow.
 func NewGauges(f *Flow) *Gauges {
 	n := len(f.Steps)
-	return &Gauges{value: Sums{}, atRisk: Sums{}, Waiting: make([]int, n), Overdue: make([]int, n), Unheard: make([]int, n)}
+	return &Gauges{value: Sums{}, atRisk: Sums{}, Waiting: make([]int, n), Overdue: make([]int, n), StuckAt: make([]int, n), UnknownAt: make([]int, n)}
 }
 
 // Count adds (sign 1) or takes out (-1) an instance as it was judged at now.
@@ -235,8 +236,11 @@ func (g *Gauges) Count(in *Instance, now Time, sign int) {
 		g.Waiting[w.Step] += sign
 		if w.Overdue(now) {
 			g.Overdue[w.Step] += sign
-			if in.State == Unknown {
-				g.Unheard[w.Step] += sign
+			switch in.State {
+			case Stuck:
+				g.StuckAt[w.Step] += sign
+			case Unknown:
+				g.UnknownAt[w.Step] += sign
 			}
 		}
 	}
@@ -308,8 +312,8 @@ func (f *Flow) stepHealth(t *Tally, g *Gauges) []StepHealth {
 	for s := range steps {
 		n := &t.Steps[s]
 		steps[s] = StepHealth{
-			Step: f.Steps[s].ID, Reached: n.Reached, Waiting: g.Waiting[s], Overdue: g.Overdue[s], Unknown: g.Unheard[s],
-			Skipped: n.Skipped, Errors: n.Errors, Latency: n.Latency.Distribution(),
+			Step: f.Steps[s].ID, Reached: n.Reached, Waiting: g.Waiting[s], Overdue: g.Overdue[s],
+			Stuck: g.StuckAt[s], Unknown: g.UnknownAt[s], Skipped: n.Skipped, Errors: n.Errors, Latency: n.Latency.Distribution(),
 		}
 	}
 	return steps

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/shopspring/decimal"
 )
 
@@ -119,4 +120,29 @@ func TestMoneySumsExactly(t *testing.T) {
 			t.Fatalf("seed %d: %d in flight, want %d", seed, gauges.InFlight, count)
 		}
 	}
+}
+
+// A step tells of its overdue instances which are stuck, which unknown; the rest is held.
+func TestOverdueByState(t *testing.T) {
+	const now = 120 * minute
+	sampled := mustParse(t, sampledFlow)
+	f := func(flow *Flow, want StepHealth, occurrences ...Occurrence) {
+		t.Helper()
+		g := NewGauges(flow)
+		in := flow.Fold(occurrences, now)
+		g.Count(&in, now, 1)
+		got := flow.Health(NewTally(flow), g, now, 0, time.Hour).Steps[1]
+		got.Latency, want.Step, want.Waiting = Distribution{}, "paid", 1
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%v: %s", in.State, diff)
+		}
+		g.Count(&in, now, -1)
+		if left := flow.Health(NewTally(flow), g, now, 0, time.Hour).Steps[1]; left.Overdue+left.Stuck+left.Unknown != 0 {
+			t.Errorf("%v is still counted when it is gone: %+v", in.State, left)
+		}
+	}
+	f(held(), StepHealth{Overdue: 1, Stuck: 1}, at(0, 0))
+	f(held(), StepHealth{Overdue: 1}, at(0, 0), at(left, 90)) // on hold, after its deadline
+	f(held(), StepHealth{}, at(0, 0), at(left, 30))
+	f(sampled, StepHealth{Overdue: 1, Unknown: 1}, chosen(at(0, 0)), at(2, 10))
 }

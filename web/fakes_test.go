@@ -190,7 +190,7 @@ func orderHealth(inFlight, stuck int) flows.Health {
 	return flows.Health{
 		Flow: "order-to-cash", Version: "v1", Health: flows.HealthOK, AsOf: noon, WindowSeconds: seconds, Started: inFlight,
 		InFlight: inFlight, Stuck: stuck, ValueInFlight: flows.Money{"EUR": decimal.RequireFromString("120.5")}, ValueAtRisk: flows.Money{},
-		Steps: []flows.StepHealth{{Step: "placed", Reached: inFlight}, {Step: "paid", Waiting: inFlight, Overdue: stuck}, {Step: "cash"}},
+		Steps: []flows.StepHealth{{Step: "placed", Reached: inFlight}, {Step: "paid", Waiting: inFlight, Overdue: stuck, Stuck: stuck}, {Step: "cash"}},
 		Edges: []flows.EdgeHealth{{From: "placed", To: "paid", Count: 3}},
 	}
 }

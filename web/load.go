@@ -277,7 +277,7 @@ func withGauges(window, live flows.Health) flows.Health {
 	for i := range h.Steps {
 		for _, now := range live.Steps {
 			if now.Step == h.Steps[i].Step {
-				h.Steps[i].Waiting, h.Steps[i].Overdue, h.Steps[i].Unknown = now.Waiting, now.Overdue, now.Unknown
+				h.Steps[i].Waiting, h.Steps[i].Overdue, h.Steps[i].Stuck, h.Steps[i].Unknown = now.Waiting, now.Overdue, now.Stuck, now.Unknown
 			}
 		}
 	}

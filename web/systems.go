@@ -69,7 +69,7 @@ func (s *Server) declaredSystems() []views.SystemNow {
 			}
 			for _, n := range h.Steps {
 				if n.Step == f.Steps[i].ID {
-					step.Waiting, step.Overdue, step.Reached = n.Waiting, n.Overdue-n.Unknown, n.Reached
+					step.Waiting, step.Overdue, step.Reached = n.Waiting, n.Stuck, n.Reached
 				}
 			}
 			at := slices.IndexFunc(list, func(n views.SystemNow) bool { return n.Name == f.Steps[i].System })

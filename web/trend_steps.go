@@ -46,7 +46,7 @@ func (t *stepTrends) add(h flows.Health) {
 	t.last = at
 	row := t.ring[at%stepSamples][:0]
 	for _, s := range h.Steps {
-		row = append(row, stepSample{int32(s.Waiting), int32(s.Overdue - s.Unknown)})
+		row = append(row, stepSample{int32(s.Waiting), int32(s.Stuck)})
 	}
 	t.ring[at%stepSamples] = row
 }

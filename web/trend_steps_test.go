@@ -11,7 +11,7 @@ import (
 func TestStepTrend(t *testing.T) {
 	var steps stepTrends
 	health := func(after time.Duration, waiting, overdue int) flows.Health {
-		return flows.Health{Version: "1", AsOf: noon.Add(after), Steps: []flows.StepHealth{{}, {Waiting: waiting, Overdue: overdue}}}
+		return flows.Health{Version: "1", AsOf: noon.Add(after), Steps: []flows.StepHealth{{}, {Waiting: waiting, Overdue: overdue, Stuck: overdue}}}
 	}
 	steps.add(health(0, 5, 0))
 	steps.add(health(9*time.Second, 6, 1))  // the same sample: the latest counts

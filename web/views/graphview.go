@@ -123,7 +123,7 @@ func drawEdge(g *Graph, e graphEdge, n passed, greatest int, steps []stepNow) dr
 	switch {
 	case e.back:
 		d.class = "back"
-	case n.count == 0 && steps[e.to].Overdue > 0:
+	case n.count == 0 && steps[e.to].Stuck > 0:
 		d.class, d.bad, d.width = "none", true, "1.5"
 	case n.count == 0:
 		d.class, d.label = "rare", ""
@@ -220,7 +220,7 @@ func drawNode(v FlowDetail, n graphNode, s stepNow) drawnNode {
 	}
 	switch {
 	case s.state == lookStuck:
-		d.class, d.badge = s.look().class, count(s.Overdue)+" stuck"
+		d.class, d.badge = s.look().class, count(s.Stuck)+" stuck"
 		if s.had {
 			d.badgeClass = "acked"
 		}

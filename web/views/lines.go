@@ -82,7 +82,7 @@ func throughline(f FlowNow, width int) tlLine {
 		case lookQuiet:
 			dot.r -= 0.5
 		case lookStuck:
-			dot.text = short(s.Overdue)
+			dot.text = short(s.Stuck)
 			dot.w = float64(len(dot.text))*7 + 12
 			dot.x = min(max(dot.x, dot.w/2), float64(width)-dot.w/2)
 		}
@@ -102,7 +102,7 @@ func lineWords(f FlowNow, steps []stepNow) string {
 	for i, s := range steps {
 		switch s.state {
 		case lookStuck:
-			wrong = append(wrong, fmt.Sprintf("%s stuck at step %d, %s", count(s.Overdue), i+1, s.Title))
+			wrong = append(wrong, fmt.Sprintf("%s stuck at step %d, %s", count(s.Stuck), i+1, s.Title))
 		case lookUnknown:
 			wrong = append(wrong, fmt.Sprintf("%s unknown at step %d, %s", count(s.Unknown), i+1, s.Title))
 		case lookLate:

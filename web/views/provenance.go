@@ -73,10 +73,10 @@ var meanings = map[string]meaning{
 		"Instances in which the step was skipped, or a sibling of the same choice occurred.",
 	},
 	"overdue": {
-		"How many instances wait for the step past its limit.",
-		"Instances that wait for the step and whose deadline has passed: the limit in (working) time outside holds, from when the step was due.",
+		"How many instances are stuck and wait for the step past its limit.",
+		"Stuck instances that wait for the step and whose deadline has passed: the limit in (working) time outside holds, from when the step was due.",
 		"",
-		"Steps without a limit, and optional ones: they are never overdue.",
+		"Steps without a limit, and optional ones: they are never overdue. Instances that are held or unknown.",
 	},
 	"step-latency": {
 		"How long the step took after it was due.",

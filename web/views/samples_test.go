@@ -98,7 +98,7 @@ func orders(t testing.TB) FlowNow {
 		{Step: "reserved", Reached: 452, Latency: distribution(452, 0.7, 1.2, 2.6)},
 		{Step: "backordered", Reached: 6, Latency: distribution(6, 32400, 111600, 158400)},
 		{Step: "packed", Reached: 456, Waiting: 244, Latency: distribution(456, 1920, 3480, 6660)},
-		{Step: "invoiced", Reached: 205, Waiting: 251, Overdue: 214, Errors: 1071, Latency: distribution(205, 2.1, 3.0, 9)},
+		{Step: "invoiced", Reached: 205, Waiting: 251, Overdue: 214, Stuck: 214, Errors: 1071, Latency: distribution(205, 2.1, 3.0, 9)},
 		{Step: "shipped", Reached: 441, Waiting: 158, Latency: distribution(441, 1200, 2820, 4800)},
 		{Step: "captured", Reached: 205, Latency: distribution(205, 1.6, 2.4, 3.9)},
 		{Step: "declined", Reached: 21},
@@ -151,7 +151,7 @@ func simple(t testing.TB, name, title, capability string, word flows.HealthWord,
 func sampleFlows(t testing.TB) []FlowNow {
 	supplier := simple(t, "purchase-to-pay", "Purchase order to payment", "procure-to-pay", flows.HealthStuck, 12, 1312, "Ordered", "Received", "Matched", "Approved", "Supplier paid")
 	supplier.Health.Stuck, supplier.Health.ValueAtRisk = 3, euros("18940")
-	supplier.Health.Steps[4].Overdue, supplier.Health.Steps[4].Waiting = 3, 1312
+	supplier.Health.Steps[4].Overdue, supplier.Health.Steps[4].Stuck, supplier.Health.Steps[4].Waiting = 3, 3, 1312
 	imported := simple(t, "receipt", "Receipt phase", "", flows.HealthOK, 30, 41, "Confirmation", "Check", "Advice", "Sent")
 	imported.ImportedAsOf = at("2012-01-23T10:00:00Z")
 	return []FlowNow{

@@ -65,7 +65,7 @@ func sampleFlow(c Clock) FlowNow {
 			slow := 4.8
 			sh.Latency.P99 = &slow
 		case 4:
-			sh.Reached, sh.Waiting, sh.Overdue = 205, 251, 214
+			sh.Reached, sh.Waiting, sh.Overdue, sh.Stuck = 205, 251, 214, 214
 		case 5:
 			sh = flows.StepHealth{Step: title}
 		}

@@ -10,8 +10,8 @@ func (v StepDetail) step() stepNow { return v.Now.steps()[v.Step] }
 
 func (v StepDetail) stats() []stat {
 	s, window := v.step(), v.Now.window()
-	stuck := stat{means: "overdue", label: "Stuck", value: count(s.Overdue), note: "none past its limit", href: v.Now.list(s.ID, flows.Stuck)}
-	if s.Overdue > 0 {
+	stuck := stat{means: "overdue", label: "Stuck", value: count(s.Stuck), note: "none past its limit", href: v.Now.list(s.ID, flows.Stuck)}
+	if s.Stuck > 0 {
 		stuck.class, stuck.note = "stuck", "past the limit"
 		for _, a := range v.Alerts {
 			stuck.note, stuck.worth = valueWords(a.AtRisk, " at risk", stuck.note), a.AtRisk

@@ -161,7 +161,6 @@ func (f FlowNow) steps() []stepNow {
 	list := make([]stepNow, len(f.Flow.Steps))
 	for i, step := range f.Flow.Steps {
 		h := health[step.ID]
-		h.Overdue -= h.Unknown // those are shown as what they are: nobody knows
 		list[i] = stepNow{
 			Step: step, StepHealth: h, pos: i, state: stepLook(step, h),
 			exit: step.End == flows.Failed || step.End == flows.Cancelled, had: f.Had[step.ID],
@@ -172,7 +171,7 @@ func (f FlowNow) steps() []stepNow {
 
 func stepLook(s flows.Step, h flows.StepHealth) look {
 	switch {
-	case h.Overdue > 0:
+	case h.Stuck > 0:
 		return lookStuck
 	case h.Unknown > 0:
 		return lookUnknown
