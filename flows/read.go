@@ -52,6 +52,8 @@ type InstanceQuery struct {
 	// or now; Over is its length, 0 for all history.
 	Counted Counted
 	Over    time.Duration
+	// Path restricts to those whose steps occurred in just this order, as in InstanceRecord.Path; nil for any.
+	Path []string
 }
 
 // InstancePage is one page of a list.

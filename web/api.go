@@ -127,12 +127,12 @@ func (s *Server) getInstances(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := query(r, "state", "step", "since", "at", "sort", "limit", "cursor", "counted", "window")
+	p := query(r, "state", "step", "since", "at", "sort", "limit", "cursor", "counted", "window", "path")
 	counted, over := p.counted()
 	q := flows.InstanceQuery{
 		Counted: counted, Over: over,
 		States: p.states(), Step: p.step(f), Since: p.time("since"), At: p.time("at"),
-		Sort: p.sort(), Limit: p.limit(), Cursor: p.text("cursor"),
+		Sort: p.sort(), Limit: p.limit(), Cursor: p.text("cursor"), Path: p.path(),
 	}
 	if p.fault != nil {
 		return nil, p.fault

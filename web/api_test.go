@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,7 @@ func TestFaultsSayWhatToDo(t *testing.T) {
 	f(flow+"/instances?state=lost", 400, "open, held, stuck")
 	f(flow+"/instances?step=nope", 400, "placed, paid, cash")
 	f(flow+"/instances?sort=colour", 400, "started")
+	f(flow+"/instances?path=placed,,paid", 400, "in their order")
 	f(flow+"/instances?limit=0", 400, "1 to 1000")
 	f(flow+"/instances?limit=1001", 400, "1 to 1000")
 	f(flow+"/instances?limit=ten", 400, "1 to 1000")
@@ -188,15 +190,15 @@ func TestHealthWithoutAtIsTheHubs(t *testing.T) {
 
 func TestInstanceQueryIsReadWhole(t *testing.T) {
 	h := filled(t)
-	h.get(t, "/api/v1/flows/order-to-cash/instances?state=stuck,open&step=paid&since=2026-11-19&at=2026-11-19T13:00:00+01:00&sort=value&limit=7&cursor=abc")
+	h.get(t, "/api/v1/flows/order-to-cash/instances?state=stuck,open&step=paid&since=2026-11-19&at=2026-11-19T13:00:00+01:00&sort=value&limit=7&cursor=abc&path=placed,paid")
 	q := h.history.query
 	if len(q.States) != 2 || q.States[0] != flows.Stuck || q.Step != "paid" || q.Since != noon.Add(-12*time.Hour) || q.At != noon ||
-		q.Sort != flows.SortValue || q.Limit != 7 || q.Cursor != "abc" {
+		q.Sort != flows.SortValue || q.Limit != 7 || q.Cursor != "abc" || !slices.Equal(q.Path, []string{"placed", "paid"}) {
 		t.Errorf("%+v", q)
 	}
 	h.get(t, "/api/v1/flows/order-to-cash/instances?state=&at=")
 	q = h.history.query
-	if q.States != nil || q.At != flows.NoTime || q.Since != flows.NoTime || q.Sort != flows.SortAge || q.Limit != 50 {
+	if q.States != nil || q.Path != nil || q.At != flows.NoTime || q.Since != flows.NoTime || q.Sort != flows.SortAge || q.Limit != 50 {
 		t.Errorf("%+v", q)
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // listNames are what a list of instances can be asked, on the page as in the API.
-var listNames = []string{"state", "step", "since", "sort", "limit", "cursor", "counted", "window"}
+var listNames = []string{"state", "step", "since", "sort", "limit", "cursor", "counted", "window", "path"}
 
 // listOf keeps of a page's query what asks for a list, in one order.
 func (p *params) listOf() string {
@@ -35,7 +35,7 @@ func listQuery(f *flows.Flow, list string, at flows.Time, now flows.Time) (flows
 		return flows.InstanceQuery{}, p.fault
 	}
 	counted, over := p.counted()
-	q := flows.InstanceQuery{Counted: counted, Over: over, States: p.states(), Step: p.step(f), At: at, Sort: p.sort(), Limit: p.limit(), Cursor: p.text("cursor")}
+	q := flows.InstanceQuery{Counted: counted, Over: over, States: p.states(), Step: p.step(f), At: at, Sort: p.sort(), Limit: p.limit(), Cursor: p.text("cursor"), Path: p.path()}
 	if d, err := parseWindow(p.text("since")); err == nil && p.text("since") != "" {
 		if at != flows.NoTime {
 			now = at

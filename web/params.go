@@ -188,6 +188,20 @@ func (p *params) step(f *flows.Flow) string {
 	return v
 }
 
+// path reads the ids of steps in their order. They may be of steps that other versions of a flow have.
+func (p *params) path() []string {
+	v := p.text("path")
+	if v == "" {
+		return nil
+	}
+	ids := strings.Split(v, ",")
+	if slices.Contains(ids, "") {
+		p.fail("path=%s: write the ids of steps in their order, for example placed,paid,shipped.", shorten(v))
+		return nil
+	}
+	return ids
+}
+
 func stepIDs(f *flows.Flow) []string {
 	ids := make([]string, len(f.Steps))
 	for i := range f.Steps {

@@ -67,6 +67,16 @@ func TestPlayback(t *testing.T) {
 	if file := h.get(t, "/flows/order-to-cash/variants.csv?range=7d").Body.String(); !strings.HasSuffix(file, "\norder-to-cash,placed paid,3,0.75,60,false\n") {
 		t.Errorf("variants:\n%s", file)
 	}
+	link := "/flows/order-to-cash/instances?counted=started&path=placed,paid&window=7d"
+	if page := h.get(t, "/flows/order-to-cash/variants?range=7d").Body.String(); !strings.Contains(page, strings.ReplaceAll(link, "&", "&amp;")) {
+		t.Errorf("no link to the instances of a path in\n%s", page)
+	}
+	listed := h.get(t, link).Body.String()
+	for _, want := range []string{"on the path Order placed, Payment taken", `name="path" value="placed,paid"`, "/instances.csv?counted=started&amp;path=placed,paid&amp;window=7d"} {
+		if !strings.Contains(listed, want) {
+			t.Errorf("no %q in\n%s", want, listed)
+		}
+	}
 	h.get(t, "/api/v1/flows/order-to-cash/instances?counted=reached&step=paid&window=24h&at=2026-11-19T12:00:00Z")
 	if q := h.history.query; q.Counted != flows.CountedReached || q.Over != 24*time.Hour || q.Step != "paid" || q.At != noon {
 		t.Errorf("asked for %+v", q)

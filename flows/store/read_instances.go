@@ -214,6 +214,9 @@ func (l listOfRows) query(query, keys string, after *place, limit int) (string, 
 	default:
 		conditions = append(conditions, "AND end_step = {step:String}")
 	}
+	if q.Path != nil {
+		conditions = append(conditions, "AND path = {path:Array(String)}")
+	}
 	if q.Sort == flows.SortKey {
 		conditions = append(conditions, "AND key > {key:String}")
 		query = strings.Replace(query, "ORDER BY rank, negative, key", "ORDER BY key", 1)
@@ -242,7 +245,7 @@ func (l listOfRows) query(query, keys string, after *place, limit int) (string, 
 		clickhouse.Named("negative", after.Negative), clickhouse.Named("key", after.Key),
 		clickhouse.Named("limit", limit),
 		clickhouse.Named("counted", counted.state.String()), clickhouse.Named("from", int64(from)), clickhouse.Named("to", int64(l.asOf)),
-		clickhouse.Named("steps", steps),
+		clickhouse.Named("steps", steps), clickhouse.Named("path", append([]string{}, q.Path...)),
 	}
 }
 
@@ -392,7 +395,7 @@ func (s *Store) instancesFolded(
 		key, environment := flows.SplitInstanceKey(c.key)
 		r := c.flow.Record(key, c.in, c.now)
 		r.Environment, r.Imported = environment, c.imported
-		if after != nil && comparePlaces(placeOf(q.Sort, &r), *after) <= 0 {
+		if q.Path != nil && !slices.Equal(r.Path, q.Path) || after != nil && comparePlaces(placeOf(q.Sort, &r), *after) <= 0 {
 			return nil
 		}
 		if records = append(records, r); len(records) >= 4*(q.Limit+1) {

@@ -79,3 +79,33 @@ func TestCountedByRow(t *testing.T) {
 		t.Errorf("only %d are counted: the test shows nothing", some)
 	}
 }
+
+// TestInstancesOnAPath asks for the instances that each variant counts, of their rows and of their signals.
+func TestInstancesOnAPath(t *testing.T) {
+	s := openStore(t)
+	w := makeWorld(t, s, 60)
+	found, err := s.Variants(t.Context(), w.flow, flows.NoTime, flows.NoTime, maxPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found.Variants) < 10 {
+		t.Fatalf("only %d variants: the test shows nothing", len(found.Variants))
+	}
+	for _, v := range found.Variants[:10] {
+		q := flows.InstanceQuery{Counted: flows.CountedStarted, Path: v.Steps, Sort: flows.SortStarted, Since: flows.NoTime, At: flows.NoTime, Limit: maxPage}
+		rows, err := s.instancesNow(t.Context(), w.flow, q, w.now, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signals, err := s.instancesFolded(t.Context(), w.flow, q, w.now, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, list := range map[string][]flows.InstanceRecord{"row": rows, "signals": signals} {
+			others := slices.ContainsFunc(list, func(r flows.InstanceRecord) bool { return !slices.Equal(r.Path, v.Steps) })
+			if len(list) != v.Count || others {
+				t.Errorf("%v: %d by %s, want %d; others among them: %v", v.Steps, len(list), what, v.Count, others)
+			}
+		}
+	}
+}

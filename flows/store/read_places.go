@@ -44,7 +44,7 @@ var stays = []uint8{12, 17, 21, maxClass}
 // few ended in is found sooner by these.
 func (l listOfRows) inOrder() bool {
 	q := &l.q
-	if q.Sort != flows.SortAge && q.Sort != flows.SortStarted || q.Step != "" {
+	if q.Sort != flows.SortAge && q.Sort != flows.SortStarted || q.Step != "" || q.Path != nil {
 		return false
 	}
 	switch q.Counted {

@@ -87,9 +87,9 @@ func latencyStat(h flows.Health, href templ.SafeURL) stat {
 }
 
 // path joins the titles of steps; unknown ones keep their id.
-func (v FlowDetail) path(ids []string) string {
-	titles := make(map[string]string, len(v.Now.Flow.Steps))
-	for _, s := range v.Now.Flow.Steps {
+func (f FlowNow) path(ids []string) string {
+	titles := make(map[string]string, len(f.Flow.Steps))
+	for _, s := range f.Flow.Steps {
 		titles[s.ID] = s.Title
 	}
 	const most = 14

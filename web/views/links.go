@@ -51,6 +51,19 @@ func (f FlowNow) counted(what flows.Counted, step string) templ.SafeURL {
 	return listLink(f.Flow.Name, q, "", f.Range.listWindow(), "")
 }
 
+// longestPath bounds, in bytes, what an address says of a path: servers in between take no more.
+const longestPath = 4096
+
+// onPath is the list of the instances that took a path; "" where the path is too long for an address.
+func (f FlowNow) onPath(steps []string) templ.SafeURL {
+	q := f.query()
+	q.Counted, q.Path = flows.CountedStarted, steps
+	if link := listLink(f.Flow.Name, q, "", f.Range.listWindow(), ""); len(link) <= longestPath {
+		return link
+	}
+	return ""
+}
+
 // listWindow is the range as the list's window.
 func (r Range) listWindow() string {
 	if r == "" {

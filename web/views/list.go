@@ -29,7 +29,7 @@ func listLink(flow string, q flows.InstanceQuery, since, window, ending string) 
 	for i, s := range q.States {
 		words[i] = s.String()
 	}
-	for name, value := range map[string]string{"state": strings.Join(words, ","), "step": q.Step, "since": since, "cursor": q.Cursor, "counted": string(q.Counted)} {
+	for name, value := range map[string]string{"state": strings.Join(words, ","), "step": q.Step, "since": since, "cursor": q.Cursor, "counted": string(q.Counted), "path": strings.Join(q.Path, ",")} {
 		if value != "" {
 			ask.Set(name, value)
 		}
@@ -128,7 +128,13 @@ func (v InstanceList) title() string {
 	}
 	i := stepIndex(v.Now.Flow, v.Query.Step)
 	if v.Query.Counted != "" {
-		return words + " " + v.countedWords(i)
+		words += " " + v.countedWords(i)
+	}
+	if v.Query.Path != nil {
+		words += ", on the path " + v.Now.path(v.Query.Path)
+	}
+	if v.Query.Counted != "" || v.Query.Path != nil {
+		return words
 	}
 	if i >= 0 {
 		words += " that wait for " + v.Now.Flow.Steps[i].Title
@@ -176,12 +182,12 @@ func (v InstanceList) windowWords() string {
 
 // withoutCounted is the list of all states.
 func (v InstanceList) withoutCounted() templ.SafeURL {
-	return v.with(func(q *flows.InstanceQuery) { q.Counted, q.Over, q.Step = "", 0, "" })
+	return v.with(func(q *flows.InstanceQuery) { q.Counted, q.Over, q.Step, q.Path = "", 0, "", nil })
 }
 
 // total is how many there are in all, where a live number says so.
 func (v InstanceList) total() (int, bool) {
-	if v.Since != "" || v.AtPast || v.Query.Counted != "" {
+	if v.Since != "" || v.AtPast || v.Query.Counted != "" || v.Query.Path != nil {
 		return 0, false
 	}
 	h := v.Now.Health
