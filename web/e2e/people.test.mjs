@@ -348,11 +348,16 @@ describe('while numbers change', { timeout: 900_000 }, () => {
       const server = ws.connectToServer();
       server.onMessage((message) => { if (!mute) ws.send(message); });
     });
-    const path = `/alerts/${(await anAlert()).fingerprint}`;
-    await page.goto(demo.url + path);
-    await until('the page is live', 20, isLive(page));
-    mute = true;
-    for (const ws of sockets) await ws.close({ code: 1001 });
+    let path;
+    await until('the page of an alert that is not over stands still', 150, async () => {
+      mute = false;
+      path = `/alerts/${(await anAlert()).fingerprint}`;
+      await page.goto(demo.url + path);
+      await until('the page is live', 20, isLive(page));
+      mute = true;
+      for (const ws of sockets.splice(0)) await ws.close({ code: 1001 });
+      return await page.locator('form[data-ack]').count() > 0;
+    });
     await until('the page is stale', 40, async () => (await live(page)) === 'stale');
     const dim = await page.evaluate(() => getComputedStyle(document.querySelector('.stat .v')).color === getComputedStyle(document.querySelector('.stat .dt')).color);
     assert.ok(dim, 'old numbers look like new ones');
