@@ -12,12 +12,13 @@ import (
 // when they are applied.
 type borrowed struct{ texts []byte }
 
-func (b *borrowed) text(s string) string {
+func (b *borrowed) text(t testing.TB, s string) string {
+	t.Helper()
 	if s == "" {
 		return ""
 	}
 	if len(b.texts)+len(s) > cap(b.texts) {
-		panic("the test has too little room")
+		t.Fatal("there is too little room for the texts of these signals")
 	}
 	from := len(b.texts)
 	b.texts = append(b.texts, s...)
@@ -40,13 +41,13 @@ func (b *borrowed) of(t testing.TB, signals []flows.Signal) []flows.Signal {
 			t.Fatal(err)
 		}
 		s.Attributes, s.Data = nil, nil
-		s.Packed = flows.Packed{Attributes: b.text(string(attributes)), Data: b.text(string(data)), Hash: hash}
+		s.Packed = flows.Packed{Attributes: b.text(t, string(attributes)), Data: b.text(t, string(data)), Hash: hash}
 		for _, text := range [...]*string{&s.Source, &s.ID, &s.Name, &s.System, &s.Environment, &s.Sequence, &s.TraceID, &s.SpanID, &s.ParentID} {
-			*text = b.text(*text)
+			*text = b.text(t, *text)
 		}
 		s.Keys = nil
 		for _, k := range signals[i].Keys {
-			s.Keys = append(s.Keys, flows.Key{Type: b.text(k.Type), Value: b.text(k.Value)})
+			s.Keys = append(s.Keys, flows.Key{Type: b.text(t, k.Type), Value: b.text(t, k.Value)})
 		}
 		all[i] = s
 	}
