@@ -141,7 +141,7 @@ func (c chart) ticks() []tick {
 const letterRoom, letterRoomNarrow = 0.0115, 0.019
 
 // shownMarks are the marks inside, from the first on, each with its name where it stands on no
-// other's: to its right or left, in one of two rows. What has no room is in the description.
+// other's: on its larger side or the other, in one of two rows. What has no room is in the description.
 func (c chart) shownMarks() []drawnMark {
 	marks := slices.Clone(c.marks)
 	slices.SortStableFunc(marks, func(a, b chartMark) int { return cmp.Compare(a.at, b.at) })
@@ -165,12 +165,17 @@ func (c chart) shownMarks() []drawnMark {
 		if c.narrow {
 			room *= letterRoomNarrow / letterRoom
 		}
+		type side struct {
+			anchor, dx string
+			from, to   float64
+		}
+		sides := []side{{"start", "5", part, part + room}, {"end", "-5", part - room, part}}
+		if part > 0.5 { // on a phone names take more than that: the larger side first
+			slices.Reverse(sides)
+		}
 	place:
 		for row, y := range rows {
-			for _, side := range []struct {
-				anchor, dx string
-				from, to   float64
-			}{{"start", "5", part, part + room}, {"end", "-5", part - room, part}} {
+			for _, side := range sides {
 				free := !slices.ContainsFunc(used, func(t taken) bool { return t.row == row && t.from < side.to && side.from < t.to })
 				if free && side.from >= 0 && side.to <= 1 {
 					d.anchor, d.dx, d.y, d.named = side.anchor, side.dx, y, true
