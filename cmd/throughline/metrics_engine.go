@@ -94,30 +94,41 @@ func (a *app) engineMet() web.Met {
 	return web.Met{}
 }
 
+// engineNumbers are what the engine counts as a whole.
+var engineNumbers = map[string]struct {
+	what string
+	of   func(engine.Stats) int
+}{
+	"duplicates":       {"second copies of signals", func(s engine.Stats) int { return s.Duplicates }},
+	"conflicts":        {"copies of one signal that differ; the smallest counts", func(s engine.Stats) int { return s.Conflicts }},
+	"waiting":          {"signals that wait for a link to an instance now", func(s engine.Stats) int { return s.Waiting }},
+	"ambiguous":        {"of those waiting, the ones whose trace has several keys", func(s engine.Stats) int { return s.Ambiguous }},
+	"instances":        {"instances in memory", func(s engine.Stats) int { return s.Instances }},
+	"at_rest":          {"groups of linked instances in memory that nothing happened to for a minute", func(s engine.Stats) int { return s.AtRest }},
+	"left":             {"keys and traces of ended instances that are in the store only", func(s engine.Stats) int { return s.Left }},
+	"given_up":         {"signals that waited too long, or among too many", func(s engine.Stats) int { return s.GivenUp }},
+	"spilled":          {"signals that wait for a link on disk now, since too many do; of those that waited in memory since the start", func(s engine.Stats) int { return s.Spilled }},
+	"unplaced":         {"signals that are to be placed anew by the next calls", func(s engine.Stats) int { return s.Unplaced }},
+	"common_keys":      {"keys with too many partners: their links are void", func(s engine.Stats) int { return s.Common }},
+	"common_traces":    {"traces with too many signals: they give no keys", func(s engine.Stats) int { return s.CommonTraces }},
+	"traces_forgotten": {"traces that made room for others", func(s engine.Stats) int { return s.TracesForgotten }},
+	"overfull":         {"signals that an instance with too many did not take", func(s engine.Stats) int { return s.Overfull }},
+	"links_too_far":    {"times that primary keys were beyond the bounds of links", func(s engine.Stats) int { return s.Far }},
+	"links_missed":     {"changes of keys with too many others around to place all anew", func(s engine.Stats) int { return s.Missed }},
+}
+
+// engineShares are what is counted by producer, flow, key type or step.
+var engineShares = map[string]string{
+	"producer_given_up": "signals given up, by who sent them",
+	"sampled":           "signals since the start from producers that send only some of their spans, by who sent them",
+	"skewed":            "signals since the start whose own time was more than 1 h ahead of their reception, or 1 year old; they count like others",
+	"keys_refused":      "values that do not match their key type's pattern",
+	"conditions_failed": "signals of which the `where` of a match could not be asked, and that are not that step therefore",
+}
+
 // openEngineMetrics has what the engine met read whenever /metrics is: above all the
 // bounds that were reached.
 func (a *app) openEngineMetrics(meter metric.Meter) error {
-	numbers := map[string]struct {
-		what string
-		of   func(engine.Stats) int
-	}{
-		"duplicates":       {"second copies of signals", func(s engine.Stats) int { return s.Duplicates }},
-		"conflicts":        {"copies of one signal that differ; the smallest counts", func(s engine.Stats) int { return s.Conflicts }},
-		"waiting":          {"signals that wait for a link to an instance now", func(s engine.Stats) int { return s.Waiting }},
-		"ambiguous":        {"of those waiting, the ones whose trace has several keys", func(s engine.Stats) int { return s.Ambiguous }},
-		"instances":        {"instances in memory", func(s engine.Stats) int { return s.Instances }},
-		"at_rest":          {"groups of linked instances in memory that nothing happened to for a minute", func(s engine.Stats) int { return s.AtRest }},
-		"left":             {"keys and traces of ended instances that are in the store only", func(s engine.Stats) int { return s.Left }},
-		"given_up":         {"signals that waited too long, or among too many", func(s engine.Stats) int { return s.GivenUp }},
-		"spilled":          {"signals that wait for a link on disk now, since too many do; of those that waited in memory since the start", func(s engine.Stats) int { return s.Spilled }},
-		"unplaced":         {"signals that are to be placed anew by the next calls", func(s engine.Stats) int { return s.Unplaced }},
-		"common_keys":      {"keys with too many partners: their links are void", func(s engine.Stats) int { return s.Common }},
-		"common_traces":    {"traces with too many signals: they give no keys", func(s engine.Stats) int { return s.CommonTraces }},
-		"traces_forgotten": {"traces that made room for others", func(s engine.Stats) int { return s.TracesForgotten }},
-		"overfull":         {"signals that an instance with too many did not take", func(s engine.Stats) int { return s.Overfull }},
-		"links_too_far":    {"times that primary keys were beyond the bounds of links", func(s engine.Stats) int { return s.Far }},
-		"links_missed":     {"changes of keys with too many others around to place all anew", func(s engine.Stats) int { return s.Missed }},
-	}
 	gauges, observables := map[string]metric.Int64ObservableGauge{}, []metric.Observable{}
 	gauge := func(name, what string) error {
 		g, err := meter.Int64ObservableGauge("throughline.engine."+name, metric.WithDescription(what))
@@ -127,55 +138,50 @@ func (a *app) openEngineMetrics(meter metric.Meter) error {
 		gauges[name], observables = g, append(observables, g)
 		return nil
 	}
-	for name, n := range numbers {
+	for name, n := range engineNumbers {
 		if err := gauge(name, n.what); err != nil {
 			return err
 		}
 	}
-	if err := gauge("producer_given_up", "signals given up, by who sent them"); err != nil {
-		return err
-	}
-	if err := gauge("sampled", "signals since the start from producers that send only some of their spans, by who sent them"); err != nil {
-		return err
-	}
-	if err := gauge("skewed", "signals since the start whose own time was more than 1 h ahead of their reception, or 1 year old; they count like others"); err != nil {
-		return err
-	}
-	if err := gauge("keys_refused", "values that do not match their key type's pattern"); err != nil {
-		return err
-	}
-	if err := gauge("conditions_failed", "signals of which the `where` of a match could not be asked, and that are not that step therefore"); err != nil {
-		return err
+	for name, what := range engineShares {
+		if err := gauge(name, what); err != nil {
+			return err
+		}
 	}
 	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		if met := a.runner.met.Load(); met != nil {
-			for name, n := range numbers {
-				o.ObserveInt64(gauges[name], int64(n.of(met.stats)))
-			}
-			o.ObserveInt64(gauges["skewed"], int64(met.skew.ahead), metric.WithAttributes(attribute.String("time", "ahead")))
-			o.ObserveInt64(gauges["skewed"], int64(met.skew.old), metric.WithAttributes(attribute.String("time", "old")))
-			for _, c := range met.coverage {
-				who := metric.WithAttributes(attribute.String("flow", c.Flow), attribute.String("system", c.System), attribute.String("signal", c.Name))
-				if c.GivenUp > 0 {
-					o.ObserveInt64(gauges["producer_given_up"], int64(c.GivenUp), who)
-				}
-				if c.Sampled > 0 {
-					o.ObserveInt64(gauges["sampled"], int64(c.Sampled), who)
-				}
-			}
-		}
-		for _, typ := range a.rules.Set().KeyTypes() {
-			if k, ok := a.rules.Set().KeyTypeInUse(typ); ok && k.Refused() > 0 {
-				o.ObserveInt64(gauges["keys_refused"], int64(k.Refused()), metric.WithAttributes(attribute.String("type", typ)))
-			}
-		}
-		observeConditions(o, gauges["conditions_failed"], a.rules.Set())
+		a.observeEngine(o, gauges)
 		return nil
 	}, observables...)
 	if err != nil {
 		return fmt.Errorf("observe the engine: %w", err)
 	}
 	return nil
+}
+
+func (a *app) observeEngine(o metric.Observer, gauges map[string]metric.Int64ObservableGauge) {
+	if met := a.runner.met.Load(); met != nil {
+		for name, n := range engineNumbers {
+			o.ObserveInt64(gauges[name], int64(n.of(met.stats)))
+		}
+		o.ObserveInt64(gauges["skewed"], int64(met.skew.ahead), metric.WithAttributes(attribute.String("time", "ahead")))
+		o.ObserveInt64(gauges["skewed"], int64(met.skew.old), metric.WithAttributes(attribute.String("time", "old")))
+		for _, c := range met.coverage {
+			who := metric.WithAttributes(attribute.String("flow", c.Flow), attribute.String("system", c.System), attribute.String("signal", c.Name))
+			if c.GivenUp > 0 {
+				o.ObserveInt64(gauges["producer_given_up"], int64(c.GivenUp), who)
+			}
+			if c.Sampled > 0 {
+				o.ObserveInt64(gauges["sampled"], int64(c.Sampled), who)
+			}
+		}
+	}
+	set := a.rules.Set()
+	for _, typ := range set.KeyTypes() {
+		if k, ok := set.KeyTypeInUse(typ); ok && k.Refused() > 0 {
+			o.ObserveInt64(gauges["keys_refused"], int64(k.Refused()), metric.WithAttributes(attribute.String("type", typ)))
+		}
+	}
+	observeConditions(o, gauges["conditions_failed"], set)
 }
 
 // observeConditions counts by step, or by the id of a hold's signal.
