@@ -12,6 +12,7 @@ import (
 
 	"throughline/cmd/throughline/bench"
 	"throughline/flows"
+	"throughline/flows/store"
 	"throughline/flows/store/chdb"
 	"throughline/migrations"
 )
@@ -64,6 +65,10 @@ func (b *benchFillCmd) Run(w *world) (err error) {
 		return unreachable("apply schema: %w", err)
 	}
 	began := time.Now()
+	generation, err := generationToFill(w.ctx, a, flow)
+	if err != nil {
+		return err
+	}
 	cases := b.Stored / 5
 	bar := newBar(w.stderr, "filling", cases)
 	defer bar.end()
@@ -71,16 +76,13 @@ func (b *benchFillCmd) Run(w *world) (err error) {
 	if err != nil {
 		return unreachable("bench fill: %w", err)
 	}
-	if from == 0 {
+	if since.Unix() == 0 {
 		since = began.Add(-b.Over)
 	}
+	f := filling{a.store, flow, generation, cases, since.UnixNano(), (b.Over - fillEnds).Nanoseconds()}
 	for ; from < cases; from += fillCases {
 		n := min(fillCases, cases-from)
-		err := fill(w.ctx, a, driver.Parameters{
-			"from": fmt.Sprint(from), "count": fmt.Sprint(n), "total": fmt.Sprint(cases), "version": flow.Version,
-			"since": fmt.Sprint(since.UnixNano()), "span": fmt.Sprint((b.Over - fillEnds).Nanoseconds()),
-		})
-		if err != nil {
+		if err := f.fill(w.ctx, from, n); err != nil {
 			return unreachable("bench fill: %w", err)
 		}
 		bar.set(from + n)
@@ -89,20 +91,41 @@ func (b *benchFillCmd) Run(w *world) (err error) {
 	return nil
 }
 
-// filled is how many cases are there already, and when the first began: an end half-way is no loss.
+// filling is what cases are made by.
+type filling struct {
+	store       *store.Store
+	flow        *flows.Flow
+	generation  uint64 // of the roll-ups that count
+	cases       int64  // all
+	since, span int64  // in nanoseconds: when the first begins, and for how long others do
+}
+
+// filled is how many cases are there already, and when the first began, 1970 for none: an end half-way is no loss.
 func filled(ctx context.Context, a *app) (cases int64, since time.Time, err error) {
-	row := a.store.Root().QueryRow(ctx, "SELECT toInt64(count()), min(ifNull(started_at, now64(9))) FROM "+a.store.Database()+".instances WHERE flow = 'bench-stored' AND state = 'completed'")
+	query := "SELECT (SELECT toInt64(count()) FROM db.instances WHERE flow = 'bench-stored' AND state = 'completed')," +
+		" (SELECT min(time) FROM db.signals WHERE name = 'bench.begun' AND time < {ends:DateTime64(9)})"
+	ctx = driver.Context(ctx, driver.WithParameters(driver.Parameters{"ends": fmt.Sprint(time.Now().Add(-fillEnds).Unix())}))
+	row := a.store.Root().QueryRow(ctx, strings.ReplaceAll(query, "db.", a.store.Database()+"."))
 	if err := row.Scan(&cases, &since); err != nil {
 		return 0, since, fmt.Errorf("look for what is there: %w", err)
 	}
 	return cases - cases%fillCases, since, nil
 }
 
-func fill(ctx context.Context, a *app, parameters driver.Parameters) error {
-	ctx = driver.Context(ctx, driver.WithParameters(parameters), driver.WithSettings(driver.Settings{"max_threads": 1}))
-	for statement := range strings.SplitSeq(strings.ReplaceAll(bench.FillSQL, "/*database*/", a.store.Database()), ";") {
-		if err := a.store.Root().Exec(ctx, statement); err != nil {
+// fill makes count cases from the from-th on.
+func (f *filling) fill(ctx context.Context, from, count int64) error {
+	set := driver.Context(ctx, driver.WithSettings(driver.Settings{"max_threads": 1}), driver.WithParameters(driver.Parameters{
+		"from": fmt.Sprint(from), "count": fmt.Sprint(count), "total": fmt.Sprint(f.cases), "version": f.flow.Version,
+		"since": fmt.Sprint(f.since), "span": fmt.Sprint(f.span),
+	}))
+	for i, statement := range strings.Split(strings.ReplaceAll(bench.FillSQL, "/*database*/", f.store.Database()), ";") {
+		if err := f.store.Root().Exec(set, statement); err != nil {
 			return fmt.Errorf("fill: %w", err)
+		}
+		if i == 0 { // once signals say when the first began, and before instances say that it is done
+			if err := f.roll(ctx, from, count); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -1,10 +1,10 @@
 -- History of {count} ended cases of bench-stored from the {from}-th on, of {total} in all that began at even distances from
--- {since} on for {span} nanoseconds: five events each, four minutes apart. Keys have no order in time.
+-- {since} on for {span} nanoseconds: five events each, two to six minutes apart (storedCase says the same). Keys have no order in time.
 INSERT INTO /*database*/.signals
     (received, time, duration, kind, name, source, id, system, outcome, keys, data, as_of)
 SELECT
     addMilliseconds(time, 30 + number % 40) AS received,
-    fromUnixTimestamp64Nano({since:Int64} + toInt64(intDiv(number, 5) * intDiv({span:Int64}, {total:Int64})) + toInt64(number % 5) * 240000000000, 'UTC') AS time,
+    fromUnixTimestamp64Nano({since:Int64} + toInt64(intDiv(number, 5) * intDiv({span:Int64}, {total:Int64})) + 1000000 * toInt64(arraySum(arraySlice([120000 + intDiv(number, 5) * 48271 % 240000, 120000 + intDiv(number, 5) * 69621 % 240000, 120000 + intDiv(number, 5) * 40692 % 240000, 120000 + intDiv(number, 5) * 16807 % 240000], 1, number % 5))), 'UTC') AS time,
     0 AS duration,
     'event' AS kind,
     ['bench.begun', 'bench.paid', 'bench.packed', 'bench.shipped', 'bench.arrived'][number % 5 + 1] AS name,
@@ -25,7 +25,7 @@ SELECT
     'bench' AS source,
     lower(hex(sipHash64(number, 'signal'))) AS id,
     ['begun', 'paid', 'packed', 'shipped', 'arrived'][number % 5 + 1] AS step,
-    fromUnixTimestamp64Nano({since:Int64} + toInt64(intDiv(number, 5) * intDiv({span:Int64}, {total:Int64})) + toInt64(number % 5) * 240000000000, 'UTC') AS time,
+    fromUnixTimestamp64Nano({since:Int64} + toInt64(intDiv(number, 5) * intDiv({span:Int64}, {total:Int64})) + 1000000 * toInt64(arraySum(arraySlice([120000 + intDiv(number, 5) * 48271 % 240000, 120000 + intDiv(number, 5) * 69621 % 240000, 120000 + intDiv(number, 5) * 40692 % 240000, 120000 + intDiv(number, 5) * 16807 % 240000], 1, number % 5))), 'UTC') AS time,
     time AS start_time,
     'ok' AS outcome,
     ['shop', 'bank', 'depot', 'depot', 'carrier'][number % 5 + 1] AS system,
@@ -45,12 +45,12 @@ SELECT
     {version:String} AS version,
     'completed' AS state,
     fromUnixTimestamp64Nano({since:Int64} + toInt64(number * intDiv({span:Int64}, {total:Int64})), 'UTC') AS started_at,
-    addSeconds(started_at, 960) AS last_at,
+    fromUnixTimestamp64Nano(toUnixTimestamp64Nano(started_at) + path_for, 'UTC') AS last_at,
     started_at AS first_at,
     last_at AS ended_at,
     'arrived' AS end_step,
     ['begun', 'paid', 'packed', 'shipped', 'arrived'] AS path,
-    960000000000 AS path_for,
+    1000000 * toInt64(arraySum(arraySlice([120000 + number * 48271 % 240000, 120000 + number * 69621 % 240000, 120000 + number * 40692 % 240000, 120000 + number * 16807 % 240000], 1, 4))) AS path_for,
     true AS conforming,
     map('region', ['EU', 'US', 'APAC'][number % 3 + 1]) AS segments,
     ended_at AS as_of,
