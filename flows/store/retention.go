@@ -43,6 +43,7 @@ func (s *Store) retention(r Retention) []string {
 		alter("steps", "written + "+seconds(2*r.Instances)),
 		alter("steps_by_time", "written + "+seconds(2*r.Instances)),
 		alter("engine_state", "written + "+seconds(r.Instances)+" DELETE WHERE kind = 'evicted'"),
+		alter("releases", "toDateTime(at, 'UTC') + "+seconds(r.Instances)),
 		alter("engine_left", "written + "+seconds(r.Instances)),
 	}
 }

@@ -43,6 +43,8 @@ type Store struct {
 	fewPlaces uint64   // see there
 
 	rolledFrom int // see there
+
+	releases releases
 }
 
 const (

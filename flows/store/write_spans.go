@@ -25,6 +25,9 @@ func (s *Store) InsertSpans(ctx context.Context, token string, blocks []flows.Sp
 	if w.read(blocks); w.rows == 0 {
 		return nil
 	}
+	if err := s.releases.note(ctx, s, blocks); err != nil {
+		return err
+	}
 	w.write(received)
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()

@@ -587,3 +587,18 @@ WHERE
     ifNull((SELECT minOrNull(written) FROM throughline.steps_by_time) <= (SELECT min(applied) FROM throughline.schema_migrations WHERE endsWith(name, '_steps_by_time_view')), 0)
     OR ifNull((SELECT minOrNull(written) FROM throughline.steps) >= (SELECT min(applied) FROM throughline.schema_migrations WHERE endsWith(name, '_steps_by_time_view')), 1)
 
+-- 0042_releases
+-- When a service began to send spans as a version. The same may stand here again later, written by another process or after a
+-- restart: what counts is where the version differs from the one before.
+CREATE TABLE IF NOT EXISTS throughline.releases
+(
+    service     LowCardinality(String) COMMENT 'service.name',
+    environment LowCardinality(String) COMMENT 'deployment.environment.name; empty for the default one',
+    version     String COMMENT 'service.version',
+    at          DateTime64(9, 'UTC') COMMENT 'start of the first span'
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (service, environment, at, version)
+TTL toDateTime(at, 'UTC') + INTERVAL 400 DAY
+SETTINGS non_replicated_deduplication_window = 1000
+
