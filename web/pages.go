@@ -259,7 +259,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 	s.sockets.serve(w, r, func() feed {
 		watcher, eyes := s.screens.join(sc), &eyes{seen: s.seenLatency}
 		return feed{wake: watcher.wake, pull: watcher.pull, close: watcher.leave, hear: eyes.hear, beat: func() ([]byte, error) {
-			return json.Marshal(pageBeat{heartbeat{"heartbeat", s.hub.asOf()}, s.hub.restoring(), eyes.beat(time.Now()), eyes.roundTrip()})
+			return json.Marshal(pageBeat{heartbeat{"heartbeat", watcher.asOf(s.hub.asOf())}, s.hub.restoring(), eyes.beat(time.Now()), eyes.roundTrip()})
 		}}
 	})
 }

@@ -123,6 +123,9 @@ const (
 	restAtMost = 150 * time.Millisecond
 )
 
+// againAfter is when a rendering that failed is tried again, though nothing is new.
+const againAfter = time.Second
+
 // rest is how long a screen rests after a rendering that took so long. What a rendering costs is
 // what the shortest of the latest took: others waited for a processor.
 func (s *screens) rest(at *shown, took time.Duration) time.Duration {
@@ -140,6 +143,9 @@ type shown struct {
 	watchers map[*watcher]struct{}
 	latest   *frame          // nil until the first rendering
 	took     []time.Duration // the latest renderings, at most eight
+	began    time.Time       // when the last rendering did
+	good     time.Time       // when the last one that came off began
+	tried    time.Time       // when the first one since that did not, or not yet, began; zero for none
 }
 
 // watcher is one socket's place at a screen. last belongs to the socket's writer.
@@ -233,7 +239,7 @@ func (s *screens) run(ctx context.Context, at *shown) {
 		}
 		drain(sub.wake, again) // what is there by now is in this rendering
 		heard := sub.takeHeard()
-		began := time.Now()
+		began := s.begin(at)
 		parts, err := at.render(ctx, again)
 		switch {
 		case ctx.Err() != nil:
@@ -244,7 +250,11 @@ func (s *screens) run(ctx context.Context, at *shown) {
 			s.show(at, parts, heard)
 		}
 		rest.Reset(s.rest(at, time.Since(began)))
-		if !somethingNew(ctx, sub.wake, again, at.poll) {
+		poll := at.poll
+		if err != nil {
+			poll = againAfter
+		}
+		if !somethingNew(ctx, sub.wake, again, poll) {
 			return
 		}
 	}
@@ -277,10 +287,33 @@ func somethingNew(ctx context.Context, wake, again <-chan struct{}, poll time.Du
 	return true
 }
 
+func (s *screens) begin(at *shown) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at.began = time.Now()
+	if at.tried.IsZero() {
+		at.tried = at.began
+	}
+	return at.began
+}
+
+// asOf is up to when what the watcher shows tells of everything, where the numbers do until hub: no
+// later than the last rendering that came off, once none does for as long as lagging.
+func (w *watcher) asOf(hub flows.Time) flows.Time {
+	w.screens.mu.Lock()
+	defer w.screens.mu.Unlock()
+	at := w.shown
+	if hub == flows.NoTime || at.good.IsZero() || at.tried.IsZero() || time.Since(at.tried) <= lagging {
+		return hub
+	}
+	return min(hub, flows.At(at.good))
+}
+
 // show makes parts the latest frame, unless they are what is shown already.
 func (s *screens) show(at *shown, parts []part, heard flows.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	at.good, at.tried = at.began, time.Time{}
 	next := &frame{version: 1, parts: parts, full: partsMessage(parts)}
 	if before := at.latest; before != nil {
 		changed := changedParts(before.parts, parts)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"throughline/flows"
 )
 
 // counter renders how often it was rendered, and a part that never changes.
@@ -151,26 +153,40 @@ func TestFailedRenderingKeepsTheFrame(t *testing.T) {
 		all := newScreens(hub, slog.New(slog.DiscardHandler))
 		defer all.close()
 		var renders atomic.Int64
-		good := counter(&renders)
+		var failing atomic.Bool
+		render := counter(&renders)
 		w := all.join(screen{name: "/", rest: time.Millisecond, render: func(ctx context.Context, again chan struct{}) ([]part, error) {
-			parts, err := good(ctx, again)
-			if renders.Load() == 2 {
+			parts, err := render(ctx, again)
+			if failing.Load() {
 				err = context.DeadlineExceeded
 			}
 			return parts, err
 		}})
 		synctest.Wait()
+		good := flows.At(time.Now())
+		asOf := func() flows.Time { return w.asOf(flows.At(time.Now())) } // the numbers themselves are never late here
+		failing.Store(true)
 		publish(t, hub, orderHealth(1, 1))
-		time.Sleep(time.Second)
+		time.Sleep(lagging)
 		synctest.Wait()
 		if pulled(t, w) != 1 || w.last.version != 1 {
 			t.Error("the failed rendering was shown")
 		}
-		publish(t, hub, orderHealth(2, 1))
-		time.Sleep(time.Second)
+		if now := flows.At(time.Now()); asOf() != now {
+			t.Errorf("what fails for a moment is as of %v, not %v", asOf(), now)
+		}
+		time.Sleep(2 * againAfter)
+		if asOf() != good {
+			t.Errorf("a page that cannot be rendered is as of %v, not of its last rendering, %v", asOf(), good)
+		}
+		failing.Store(false) // nothing is published: it is tried again by itself
+		time.Sleep(2 * againAfter)
 		synctest.Wait()
 		if pulled(t, w) != 1 || w.last.version != 2 {
 			t.Error("the next rendering was not shown")
+		}
+		if now := flows.At(time.Now()); asOf() != now {
+			t.Errorf("rendered again, it is as of %v, not %v", asOf(), now)
 		}
 	})
 }
