@@ -204,6 +204,44 @@ describe('whatever breaks, the page says how fresh it is:', { timeout: 900_000 }
     await close();
   });
 
+  test('a tab that comes back to a server that says nothing', async () => {
+    const { page, hush, cut, close } = await openHeld('/', (p) => p.clock.install());
+    const hide = (yes) => page.evaluate((hidden) => {
+      Object.defineProperty(document, 'hidden', { get: () => hidden, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, yes);
+    await hide(true);
+    hush(true);
+    await page.clock.fastForward('01:00');
+    await hide(false);
+    assert.equal(await live(page), 'reconnecting', 'numbers of before count as live');
+    await page.clock.runFor(11_000);
+    assert.equal(await live(page), 'stale');
+    hush(false);
+    await cut(false);
+    await until('it is live again', 40, async () => {
+      await page.clock.runFor(1000);
+      return (await live(page)) === 'live';
+    });
+    await close();
+  });
+
+  test('a clock that is set by an hour', async () => {
+    const { page, close } = await openHeld('/systems', (p) => p.addInitScript(() => {
+      const now = Date.now;
+      globalThis.by = 0;
+      Date.now = () => now() + globalThis.by;
+    }));
+    for (const by of [3_600_000, 0]) {
+      await page.evaluate((ms) => { globalThis.by = ms; }, by);
+      await page.waitForTimeout(2500); // two ticks
+      await until('it is live', 20, isLive(page));
+      const waits = await page.locator('[data-since]').allInnerTexts();
+      assert.ok(waits.length > 0 && waits.every((wait) => !wait.includes('h')), waits.join());
+    }
+    await close();
+  });
+
   test('ClickHouse killed', async () => {
     const { page, close } = await open('/');
     await until('the page is live', 20, isLive(page));

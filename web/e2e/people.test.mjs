@@ -301,8 +301,12 @@ describe('while numbers change', { timeout: 900_000 }, () => {
     await until('it goes on', 10, async () => !(await table.evaluate((e) => 'held' in e.dataset)) && (await text()) !== before);
     await page.evaluate(() => getSelection().selectAllChildren(document.querySelector('#flow-head h1')));
     await until('marked text holds', 10, async () => /held while text is marked/.test(await page.locator('#live').innerText()));
+    await page.evaluate(() => { document.querySelector('#asof').dataset.at -= 40_000; });
+    await pause(page, 1500);
+    assert.match(await page.locator('#live').innerText(), /held while text is marked/, 'what the reader holds is not late');
     await page.evaluate(() => getSelection().removeAllRanges());
-    await until('it goes on', 10, async () => !/held/.test(await page.locator('#live').innerText()));
+    await until('it goes on', 10, async () => !/held/.test(await page.locator('#live').innerText()) && (await live(page)) === 'live');
+    assert.doesNotMatch(await page.locator('#announce').textContent(), /Connection/, 'what is let go is not a lost connection');
     await close();
   });
 

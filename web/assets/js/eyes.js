@@ -12,7 +12,8 @@ let best = null; // ms to add to our clock, as the quickest heartbeat said
 let trip = 0; // ms, the shortest round trip
 let page = () => ({});
 
-const clock = () => performance.timeOrigin + performance.now();
+/** ms since 1970 as this page counts them: whoever sets the machine's clock does not move it. */
+export const clock = () => performance.timeOrigin + performance.now();
 
 /**
  * ms that the server's clock is ahead of ours; null before the second heartbeat: the first comes

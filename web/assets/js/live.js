@@ -3,22 +3,31 @@
 import { announce } from './announce.js';
 import { startHold } from './hold.js';
 import { waited } from './waited.js';
-import { beaten, offset as clockOffset, shown, startEyes } from './eyes.js';
+import { beaten, clock as pageClock, offset as clockOffset, shown, startEyes } from './eyes.js';
 
 const beatEvery = 5000; // the server says something at least this often
 const silentFor = 2 * beatEvery; // longer, and the connection counts as lost
 const staleAfter = 10000; // lost for so long, and the numbers count as stale
 const behindFor = 30000; // numbers older than this are named, though the server is live
+const saidAfter = 2000; // lost for so long, and it is said aloud: a page that was only away comes back sooner
+const sleptFor = 5000; // the machine's clock went so far from the page's: it slept, or was set
 
 const byId = (id) => document.getElementById(id);
 
 let connection = null; // htmx's, with socket, attempt and timer
 let heardAt = 0; // performance.now() of the last message
 let openedAt = 0; // when the connection opened; 0 while there is none. It proves nothing: a message does
+let askedAt = 0; // when this socket was first seen to be opening; 0 while none is
+let seenAt = 0; // when the reader came to the page, or back to it: the server gets a moment from then
 let lostAt = 0; // when the connection was found lost; 0 while it is not
+let lostSaid = false;
 let retryAt = 0; // when the next try is due
+let atOnce = false; // the connection is closed to be opened again
+let away = document.hidden;
+let ahead = Date.now() - pageClock();
 let paused = false;
 let waiting = 0; // updates held back
+let missed = false; // something was held back, if only the time
 let offset = 0; // the server's clock minus ours, in ms
 let clockKnown = false; // heartbeats tell the time of the numbers
 let restoring = false; // the engine reads back what it knew
@@ -28,7 +37,7 @@ let openAlerts = 0;
 let acks = new Map(); // alert to who has it, '' for nobody
 let clock; // writes times in the page's zone
 
-const serverNow = () => Date.now() + (clockOffset() ?? offset);
+const serverNow = () => pageClock() + (clockOffset() ?? offset);
 
 /** The reader marks text: changing it now would take the marks away. */
 function marking() {
@@ -65,56 +74,97 @@ function show() {
   } else if (heardAt > 0) {
     const behind = serverNow() - Number(byId('asof')?.dataset.at ?? serverNow());
     if (restoring) setState('restoring', 'Restoring', 'no verdicts yet');
+    else if (marking()) setState('live', 'Live', 'held while text is marked');
     else if (clockKnown && behind > behindFor) setState('behind', 'Live', `data ${Math.round(behind / 1000)} s behind`);
-    else setState('live', 'Live', marking() && waiting > 0 ? 'held while text is marked' : '');
+    else setState('live', 'Live', '');
   }
 }
 
 function lost() {
   if (lostAt > 0 || document.hidden) return;
   lostAt = performance.now();
-  announce('Connection lost');
 }
 
 function heard() {
   heardAt = performance.now();
   if (lostAt === 0) return;
   lostAt = 0;
-  reconnects++;
-  announce('Connection is back');
+  if (lostSaid) {
+    lostSaid = false;
+    reconnects++;
+    announce('Connection is back');
+  }
   show();
 }
 
 /** Tries again at once; htmx listens for this event and opens a closed socket. */
 export function retry() {
-  if (!connection || connection.socket?.readyState === WebSocket.OPEN) return;
-  clearTimeout(connection.timer);
+  if (!connection) return;
+  const { socket, timer } = connection;
+  if (socket?.readyState === WebSocket.CONNECTING) again();
+  if (socket && socket.readyState !== WebSocket.CLOSED) return;
+  clearTimeout(timer);
   document.dispatchEvent(new Event('visibilitychange'));
+}
+
+function again() {
+  atOnce = true;
+  openedAt = askedAt = 0;
+  connection?.socket?.close();
 }
 
 /** A new connection begins with everything as it is now: nothing is replayed. */
 function refresh() {
   waiting = 0;
-  connection?.socket?.close();
+  missed = false;
+  again();
+}
+
+/** The reader is back, or the machine is awake: what is shown is old until something is heard. */
+function returned() {
+  seenAt = performance.now();
+  lost();
+  show();
 }
 
 export function togglePause() {
   if (!byId('socket')) return;
   paused = !paused;
   byId('live').setAttribute('aria-pressed', String(paused));
-  if (!paused && waiting > 0) refresh();
+  if (!paused && missed) refresh();
   show();
+}
+
+/** Ends a socket that says nothing, or does not open: htmx opens another one. */
+function endSilent(now) {
+  const socket = connection?.socket;
+  askedAt = socket?.readyState === WebSocket.CONNECTING ? askedAt || now : 0;
+  if (askedAt > 0 && now - askedAt > silentFor) {
+    askedAt = 0;
+    socket.close();
+  }
+  if (now - Math.max(heardAt, openedAt, seenAt) <= silentFor) return;
+  lost();
+  if (openedAt === 0) return;
+  openedAt = 0;
+  socket?.close();
 }
 
 function tick() {
   if (document.hidden) return;
   const now = performance.now();
-  if (openedAt > 0 && now - Math.max(heardAt, openedAt) > silentFor) {
-    lost();
-    openedAt = 0;
-    connection?.socket?.close();
+  const was = ahead;
+  ahead = Date.now() - pageClock();
+  if (Math.abs(ahead - was) > sleptFor) {
+    returned();
+    refresh();
   }
-  if (waiting > 0 && !holding() && lostAt === 0) refresh();
+  endSilent(now);
+  if (lostAt > 0 && !lostSaid && now - lostAt >= saidAfter) {
+    lostSaid = true;
+    announce('Connection lost');
+  }
+  if (missed && !holding() && lostAt === 0) refresh();
   show();
   if (lostAt > 0 || holding()) return; // waits stand still with the numbers beside them
   for (const wait of document.querySelectorAll('[data-since]')) {
@@ -132,6 +182,7 @@ function told(message) {
   if (!message.as_of) return;
   const at = Date.parse(message.as_of);
   const place = byId('asof');
+  missed ||= holding();
   if (!place || Number.isNaN(at) || holding()) return;
   clockKnown = true;
   place.dataset.at = String(at);
@@ -164,7 +215,7 @@ function readAcks() {
 
 function readClock() {
   const now = Number(byId('asof')?.dataset.now);
-  if (now) offset = now - Date.now();
+  if (now) offset = now - pageClock();
 }
 
 /** Underlines a number for a moment when it changes. */
@@ -201,7 +252,9 @@ export function startLive() {
   });
   document.addEventListener('htmx:ws:close', (event) => {
     lost();
-    openedAt = 0;
+    openedAt = askedAt = 0;
+    if (atOnce) setTimeout(retry); // after htmx has set its delay
+    atOnce = false;
     // htmx has not set its delay yet: it doubles from 1 s to 30 s, with a fifth of jitter.
     const tries = event.detail.connection?.attempt ?? 0;
     retryAt = performance.now() + Math.min(30000, 1000 * 2 ** tries);
@@ -216,12 +269,19 @@ export function startLive() {
       told(JSON.parse(text));
     } else if (holding()) {
       event.detail.cancelled = true;
+      missed = true;
       waiting++;
     }
   });
   document.addEventListener('htmx:ws:after:message:incoming', changed);
   addEventListener('online', retry);
   addEventListener('focus', retry);
+  document.addEventListener('visibilitychange', () => {
+    if (away && !document.hidden) returned(); // htmx closed the socket as the page went out of sight
+    away = document.hidden;
+  });
+  addEventListener('pageshow', (event) => { if (event.persisted) returned(); });
+  seenAt = performance.now();
   startHold(refresh);
   setInterval(tick, 1000);
   startEyes(() => ({
