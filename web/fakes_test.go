@@ -37,6 +37,10 @@ type fakeHistory struct {
 	seen     []flows.SeenSignal
 	traffic  []flows.SystemTraffic
 
+	usualSince flows.Time // 0 for very long
+	usualAsked atomic.Int32
+	usualWaits chan struct{} // what is usual is known once it is closed; nil is at once
+
 	waits atomic.Pointer[chan struct{}] // answers come once it is closed; nil is at once
 
 	window  flows.Window
@@ -124,6 +128,19 @@ func (h *fakeHistory) Systems(context.Context, []string, flows.Time, flows.Time)
 func (h *fakeHistory) Series(_ context.Context, _ *flows.Flow, from, to flows.Time, bucket time.Duration) (flows.Series, error) {
 	<-h.gate()
 	return flows.Series{From: from, Bucket: bucket, Started: []int{3, 4}, Ended: map[flows.State][]int{flows.Completed: {1, 2}}, Left: []flows.LeftAt{{State: flows.Cancelled, Step: "cash", Count: 1}}}, h.err
+}
+
+func (h *fakeHistory) Usual(_ context.Context, _ *flows.Flow, hours flows.UsualHours) (flows.Usual, error) {
+	h.usualAsked.Add(1)
+	<-h.gate()
+	if h.usualWaits != nil {
+		<-h.usualWaits
+	}
+	u := hours.Usual(h.usualSince, hours.Hour.Add(10*time.Minute))
+	for i := range u.Hours {
+		u.Hours[i].Started = 60 * (i + 1)
+	}
+	return u, h.err
 }
 
 func (h *fakeHistory) SystemNames(context.Context, string, flows.Time, int) ([]flows.SeenSignal, error) {

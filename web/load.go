@@ -132,6 +132,7 @@ func (s *Server) loadOverview(ctx context.Context, t target) (loaded, error) {
 	if err != nil {
 		return loaded{}, err
 	}
+	v.Flows = s.withUsual(v.Flows, c)
 	shell := s.shell(c, views.PlaceOverview, "Overview")
 	shell.Socket = t.socket()
 	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(versions(all)...), nil

@@ -98,7 +98,7 @@ func (s *Server) loadAlert(ctx context.Context, t target) (loaded, error) {
 	v := views.AlertDetail{Clock: c, Alert: s.viewAlert(a), Reader: t.reader}
 	f, ok := s.rules.Set().Flow(a.Flow)
 	if ok {
-		now := s.flowsNow(ctx, []*flows.Flow{f}, views.RangeHour)[0]
+		now := s.withUsual(s.flowsNow(ctx, []*flows.Flow{f}, views.RangeHour), c)[0]
 		v.Now = &now
 		if a.ResolvedAt == flows.NoTime {
 			v.Instances = s.members(ctx, f, a)

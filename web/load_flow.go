@@ -82,6 +82,7 @@ func (s *Server) loadFlow(ctx context.Context, t target) (loaded, error) {
 	if err != nil {
 		return loaded{}, err
 	}
+	v.Now = s.withUsual([]views.FlowNow{v.Now}, v.Clock)[0]
 	v.Graph = s.graphs.of(f, v.Now.Health.Edges)
 	more := []string{f.Version}
 	shell := s.shell(v.Clock, views.PlaceFlows, f.Title)
@@ -233,6 +234,7 @@ func (s *Server) loadStep(ctx context.Context, t target) (loaded, error) {
 	if err != nil {
 		return loaded{}, err
 	}
+	v.Now = s.withUsual([]views.FlowNow{v.Now}, v.Clock)[0]
 	shell := s.shell(v.Clock, views.PlaceFlows, f.Steps[step].Title+" · "+f.Title)
 	if t.at == flows.NoTime {
 		v.Alerts = s.openAlerts(f.Name, t.step)

@@ -38,6 +38,8 @@ type History interface {
 	SystemNames(ctx context.Context, system string, since flows.Time, limit int) ([]flows.SeenSignal, error)
 	// Series counts what started and ended in each bucket of [from, to).
 	Series(ctx context.Context, f *flows.Flow, from, to flows.Time, bucket time.Duration) (flows.Series, error)
+	// Usual is how f usually is in an hour.
+	Usual(ctx context.Context, f *flows.Flow, hours flows.UsualHours) (flows.Usual, error)
 }
 
 // Rules are the flow files as they are in force now.

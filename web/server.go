@@ -91,6 +91,7 @@ type Server struct {
 	past    *past
 	trials  chan struct{} // slots for checks of texts
 	graphs  *graphs
+	usuals  *usuals
 
 	seenLatency metric.Float64Histogram // what browsers measure; nil without meters
 }
@@ -114,7 +115,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		seenLatency: seen,
 		Options:     o, log: o.Log, rules: o.Rules, history: o.History, hub: o.Hub, openapi: openapi, mux: http.NewServeMux(),
-		sockets: newSockets(o.Log), screens: newScreens(o.Hub, o.Log), past: newPast(), trials: make(chan struct{}, maxTrials), graphs: &graphs{},
+		sockets: newSockets(o.Log), screens: newScreens(o.Hub, o.Log), past: newPast(), trials: make(chan struct{}, maxTrials), graphs: &graphs{}, usuals: newUsuals(),
 	}
 	s.routes()
 	s.handler = s.around(s.mux)

@@ -127,6 +127,9 @@ func (v AlertDetail) stats() []stat {
 		{means: "since", label: "Stuck since", value: v.at(a.StartsAt), note: "open for " + waited(v.Clock.Now.Sub(a.StartsAt))},
 		waiting,
 	}
+	if s, ok := v.step(); ok {
+		list = append(list, stat{means: "reached", label: "Passed the step", value: count(s.Reached), note: v.Now.window(), href: v.Now.counted(flows.CountedReached, s.ID), usual: v.Now.usually(v.Now.reachedUsually(s.ID))})
+	}
 	if known(a.Oldest) {
 		list = append(list, stat{means: "oldest", label: "Oldest", value: waited(v.Clock.Now.Sub(a.Oldest)), note: "started " + v.at(a.Oldest)})
 	}

@@ -23,9 +23,10 @@ type chart struct {
 
 // chartLine is one series, oldest first; all of a chart have the same length.
 type chartLine struct {
-	class  string // "", this, soft, stuck
+	class  string // "", this, soft, other, usual, stuck
 	name   string
-	values []float64
+	values []float64 // none: not known
+	level  bool      // all values are the same
 }
 
 // chartMark is an instant with a name.
@@ -67,6 +68,11 @@ func (c chart) top() float64 {
 			}
 		}
 	}
+}
+
+// known are the lines that have values.
+func (c chart) known() []chartLine {
+	return slices.DeleteFunc(slices.Clone(c.lines), func(l chartLine) bool { return len(l.values) == 0 })
 }
 
 // points of a line in the box of 1000 by 1000 that is stretched over the room of the lines: a
@@ -199,6 +205,10 @@ type drawnMark struct {
 func (c chart) about() string {
 	var parts []string
 	for _, l := range c.lines {
+		if l.level && len(l.values) > 0 {
+			parts = append(parts, l.name+": "+rate(l.values[0]))
+			continue
+		}
 		total, least, most := 0.0, math.Inf(1), 0.0
 		for _, v := range l.values {
 			total, least, most = total+v, min(least, v), max(most, v)

@@ -3,8 +3,6 @@ package views
 import (
 	"strings"
 
-	"github.com/a-h/templ"
-
 	"throughline/flows"
 )
 
@@ -13,6 +11,7 @@ func (f FlowNow) stats() []stat {
 	started := stat{means: "started", label: "Started", value: count(h.Started), note: f.window(), href: f.counted(flows.CountedStarted, "")}
 	if perMinute, ok := f.perMinute(); ok {
 		started.value, started.unit, started.note = rate(perMinute), "/min", count(h.Started)+" in the "+f.window()
+		started.usual = f.usually(startedUsually())
 	}
 	conforming := stat{means: "conforming", label: "Conforming", value: "–", note: "none completed", href: f.counted(flows.CountedConforming, "")}
 	if h.ComplianceRate != nil {
@@ -24,8 +23,8 @@ func (f FlowNow) stats() []stat {
 		started,
 		{means: "in-flight", label: "In flight", value: count(h.InFlight), note: inFlightNote(h), worth: h.ValueInFlight, href: f.list("", inFlight...), spark: f.InFlight, line: sparkWords("In flight", f.InFlight)},
 		f.stuckStat(),
-		{means: "completed", label: "Completed", value: count(h.Completed), note: endedNote(h, f.window()), href: f.counted(flows.CountedCompleted, "")},
-		latencyStat(h, f.counted(flows.CountedCompleted, "")),
+		{means: "completed", label: "Completed", value: count(h.Completed), note: endedNote(h, f.window()), href: f.counted(flows.CountedCompleted, ""), usual: f.usually(f.completedUsually())},
+		f.latencyStat(),
 		conforming,
 		errors,
 	})
@@ -75,8 +74,9 @@ func endedNote(h flows.Health, window string) string {
 
 // latencyStat shows the median of the completed and, where the open ones say otherwise, the
 // estimate that counts them in.
-func latencyStat(h flows.Health, href templ.SafeURL) stat {
-	s := stat{means: "latency", label: "End to end p50", value: spanOrDash(h.Latency.P50), note: "none completed", href: href}
+func (f FlowNow) latencyStat() stat {
+	h := f.Health
+	s := stat{means: "latency", label: "End to end p50", value: spanOrDash(h.Latency.P50), note: "none completed", href: f.counted(flows.CountedCompleted, ""), usual: f.usually(latencyUsually())}
 	if h.Latency.Count > 0 {
 		s.note = "p90 " + spanOrDash(h.Latency.P90) + ", p99 " + spanOrDash(h.Latency.P99)
 	}
@@ -130,6 +130,8 @@ func (s stepNow) railNote() string {
 	switch {
 	case s.state == lookStuck && s.Within > 0:
 		parts = append(parts, "limit "+span(s.Within))
+	case s.starved:
+		parts = append(parts, stepLine(s))
 	case s.Latency.P50 != nil:
 		parts = append(parts, "p50 "+span(seconds(*s.Latency.P50)))
 	}

@@ -123,8 +123,11 @@ func drawEdge(g *Graph, e graphEdge, n passed, greatest int, steps []stepNow) dr
 	switch {
 	case e.back:
 		d.class = "back"
-	case n.count == 0 && steps[e.to].Stuck > 0:
+	case n.count == 0 && (steps[e.to].Stuck > 0 || steps[e.to].starved):
 		d.class, d.bad, d.width = "none", true, "1.5"
+		if usual := steps[e.to].usual; usual != nil {
+			d.note = "usual " + aboutCount(*usual)
+		}
 	case n.count == 0:
 		d.class, d.label = "rare", ""
 	}
@@ -233,6 +236,8 @@ func drawNode(v FlowDetail, n graphNode, s stepNow) drawnNode {
 		d.class, d.badgeClass, d.badge = "late", "late", "p99 "+spanOrDash(s.Latency.P99)
 	case s.exit:
 		d.class = "exit"
+	case s.starved:
+		d.class = "starved"
 	case s.state == lookQuiet:
 		d.class = "quiet"
 	}
@@ -289,6 +294,8 @@ func folded(text string, n int) []string {
 // stepLine is the third line of a node: what waits and how long it usually takes.
 func stepLine(s stepNow) string {
 	switch {
+	case s.starved:
+		return "0 in, usual " + aboutCount(*s.usual)
 	case s.exit:
 		return count(s.Reached) + " ended"
 	case len(s.After) == 0 && s.Start:

@@ -120,6 +120,7 @@ func (v Overview) stats() []stat {
 	if s.rated {
 		throughput.value, throughput.unit = rate(s.perMinute), "/min"
 		throughput.note = count(s.started) + " in the " + window
+		throughput.usual, _ = v.startedUsually()
 	}
 	stuck := stat{means: "stuck", label: "Stuck instances", value: count(s.stuck), note: "none past its limit", href: safe("/alerts"), spark: s.stuckLine, line: sparkWords("Stuck", s.stuckLine)}
 	if s.stuck > 0 {
@@ -138,12 +139,13 @@ func (v Overview) stats() []stat {
 		conforming.value, conforming.unit = percentValue(s.conforming/float64(s.completed)), " %"
 		conforming.note = "of " + count(s.completed) + " completed"
 	}
+	completed, _ := usualTogether(v.Flows, FlowNow.completedUsually, FlowNow{Range: v.Range}.inWindow)
 	return FlowNow{Range: v.Range, Coverage: s.coverage}.explained([]stat{
 		throughput,
 		{means: "in-flight", label: "In flight", value: count(s.inFlight), note: valueWords(s.inFlightValue, " in flight", plural(len(v.Flows), "flow", "flows")), worth: s.inFlightValue, href: here, spark: s.inFlightLine, line: sparkWords("In flight", s.inFlightLine)},
 		stuck,
 		needing,
-		{means: "completed", label: "Completed", value: count(s.completed), note: window, href: here},
+		{means: "completed", label: "Completed", value: count(s.completed), note: window, href: here, usual: completed},
 		conforming,
 	})
 }
@@ -177,11 +179,18 @@ func valueWords(m flows.Money, what, none string) string {
 	return none
 }
 
+func (v Overview) startedUsually() (*usual, *float64) {
+	return usualTogether(v.Flows, func(FlowNow) measured { return startedUsually() }, perMinute)
+}
+
 func (v Overview) chart() chart {
 	s := v.Started
 	c := chart{
 		Clock: v.Clock, id: "overview-chart", narrow: true, title: "Started, all flows", note: each(s.Bucket), from: s.From, to: s.From.Add(time.Duration(len(s.Started)) * s.Bucket),
 		lines: []chartLine{{name: "started", values: floats(s.Started)}, {name: "completed", class: "this", values: floats(s.Ended[flows.Completed])}},
+	}
+	if _, usual := v.startedUsually(); (FlowNow{Range: v.Range}).Compared() {
+		c.lines = append(c.lines, usualLine(usual, len(s.Started), s.Bucket))
 	}
 	for _, a := range v.Alerts {
 		c.marks = append(c.marks, chartMark{at: a.StartsAt, text: a.where(), href: alertURL(a.ID)})

@@ -28,6 +28,8 @@ type FlowNow struct {
 	Capability string
 	// Coverage is how many of its signals found their instance; nil where not known.
 	Coverage *Coverage
+	// Usual is how the flow usually is in this hour; nil while that is not read, and where nothing is compared.
+	Usual *Usual
 }
 
 // Coverage says, of the signals that steps of a flow match, how many found their instance since

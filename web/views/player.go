@@ -93,7 +93,10 @@ func (v FlowDetail) seriesChart(s *flows.Series, id string, from, to flows.Time)
 		c.lines[1].values = make([]float64, len(s.Started))
 	}
 	if other := otherEnds(s); slices.Max(append(other, 0)) > 0 {
-		c.lines = append(c.lines, chartLine{name: "ended otherwise", class: "soft", values: other})
+		c.lines = append(c.lines, chartLine{name: "ended otherwise", class: "other", values: other})
+	}
+	if v.Now.Compared() {
+		c.lines = append(c.lines, usualLine(v.Now.Usual.value(startedUsually()), len(s.Started), s.Bucket))
 	}
 	return c
 }

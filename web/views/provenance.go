@@ -190,6 +190,9 @@ func (s stat) about() []silencePreset {
 		whole = moneyInFull(s.worth)
 	}
 	rows := []silencePreset{{"In full", whole}, {"What", m.says}, {"Counted", m.counted}, {"Out of", m.of}, {"Left out", m.without}, {"Fresh", s.fresh}, {"Covers", s.covers}, {"Flow version", s.version}}
+	if s.usual != nil {
+		rows = append(rows, s.usual.rows...)
+	}
 	kept := rows[:0]
 	for _, r := range rows {
 		if r.words != "" {

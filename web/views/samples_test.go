@@ -116,7 +116,20 @@ func orders(t testing.TB) FlowNow {
 		{From: "shipped", To: "captured", Count: 205, Latency: distribution(205, 1.6, 2.4, 3.9)},
 		{From: "reserved", To: "cancelled", Count: 4},
 	}
-	return FlowNow{Flow: f, Health: h, InFlight: wave(520, 40, 1), Stuck: wave(110, 90, 2)}
+	return FlowNow{Flow: f, Health: h, InFlight: wave(520, 40, 1), Stuck: wave(110, 90, 2), Usual: sampleUsual(f, 462)}
+}
+
+// sampleUsual is what is usual of a flow of which so many start and complete in an hour, and reach each step.
+func sampleUsual(f *flows.Flow, perHour int) *Usual {
+	u := &Usual{Usual: flows.UsualHoursAt(sampleNow, sampleClock().Zone).Usual(at("2026-09-01T00:00:00Z"), sampleNow), Clock: sampleClock()}
+	for i := range u.Hours {
+		h := &u.Hours[i]
+		h.Started, h.Completed, h.Latency = perHour+i, perHour-i, p(1980+float64(60*i))
+		for _, s := range f.Steps {
+			h.Steps = append(h.Steps, flows.UsualStep{Step: s.ID, Reached: perHour - 2*i, Latency: p(2.1 + float64(i)/10)})
+		}
+	}
+	return u
 }
 
 // simple is a flow of steps in a line.
@@ -145,7 +158,8 @@ func simple(t testing.TB, name, title, capability string, word flows.HealthWord,
 	if perHour > 0 {
 		h.Completed, h.ComplianceRate, h.Latency = perHour, p(0.956), distribution(perHour, 660, 1440, 3120)
 	}
-	return FlowNow{Flow: mustFlow(t, file), Health: h, InFlight: wave(float64(perHour)/60, float64(perHour)/600, float64(len(title)))}
+	f := mustFlow(t, file)
+	return FlowNow{Flow: f, Usual: sampleUsual(f, perHour), Health: h, InFlight: wave(float64(perHour)/60, float64(perHour)/600, float64(len(title)))}
 }
 
 func sampleFlows(t testing.TB) []FlowNow {

@@ -30,10 +30,10 @@ func (v StepDetail) stats() []stat {
 		errors.class = "late"
 	}
 	return v.Now.explainedFor(question{step: s.ID}, []stat{
-		{means: "reached", label: "Reached", value: count(s.Reached), note: window, href: v.Now.counted(flows.CountedReached, s.ID)},
+		{means: "reached", label: "Reached", value: count(s.Reached), note: window, href: v.Now.counted(flows.CountedReached, s.ID), usual: v.Now.usually(v.Now.reachedUsually(s.ID))},
 		{means: "waiting", label: "Waiting", value: count(s.Waiting), note: v.Now.when(), href: v.Now.list(s.ID, inFlight...)},
 		stuck,
-		{means: "step-latency", label: "p50", value: spanOrDash(s.Latency.P50), note: "p90 " + spanOrDash(s.Latency.P90), href: v.Now.counted(flows.CountedReached, s.ID)},
+		{means: "step-latency", label: "p50", value: spanOrDash(s.Latency.P50), note: "p90 " + spanOrDash(s.Latency.P90), href: v.Now.counted(flows.CountedReached, s.ID), usual: v.Now.usually(stepLatencyUsually(s.ID))},
 		slowest,
 		limit,
 		{means: "skipped", label: "Skipped", value: count(s.Skipped), note: "a later step came without it", href: v.Now.counted(flows.CountedSkipped, s.ID)},

@@ -142,6 +142,10 @@ type stepNow struct {
 	exit  bool
 	state look
 	had   bool // somebody has what is stuck here: drawn calm
+	// Where nothing reached it, usual is how many instances do in such a window, nil for not known. It is starved where that is
+	// not by chance, and nothing waits for it: what is wrong is before it.
+	usual   *float64
+	starved bool
 }
 
 // look is the state as it is drawn.
@@ -164,6 +168,9 @@ func (f FlowNow) steps() []stepNow {
 		list[i] = stepNow{
 			Step: step, StepHealth: h, pos: i, state: stepLook(step, h),
 			exit: step.End == flows.Failed || step.End == flows.Cancelled, had: f.Had[step.ID],
+		}
+		if h.Reached == 0 && f.Compared() {
+			list[i].starve(f)
 		}
 	}
 	return list
