@@ -3,8 +3,7 @@ package flows
 // Tries are the spans of one step's name that had one outcome, from one version of the
 // service, before or after an instant: evidence of why a step does not come.
 type Tries struct {
-	After   bool   // at or after the instant
-	Version string // of the service, as its resource says; "" where it does not
+	After   bool // at or after the instant
 	Failed  bool
 	Message string // of the failure, shortened; "" for none
 	Count   int    // distinct spans

@@ -63,8 +63,12 @@ func TestReleaseWatchIsBounded(t *testing.T) {
 // TestReleases: the order of what was seen, and seeing it again, change nothing.
 func TestReleases(t *testing.T) {
 	seen := []ReleaseSeen{
-		{"erp", "", "1", 0 * minute}, {"erp", "", "2", 5 * minute}, {"erp", "", "1", 9 * minute}, {"shop", "", "7", 3 * minute},
-		{"erp", "test", "3", 1 * minute}, {"erp", "test", "4", 7 * minute},
+		{"erp", "", "1", 0 * minute},
+		{"erp", "", "2", 5 * minute},
+		{"erp", "", "1", 9 * minute},
+		{"shop", "", "7", 3 * minute},
+		{"erp", "test", "3", 1 * minute},
+		{"erp", "test", "4", 7 * minute},
 	}
 	want := []Release{{seen[2], "2"}, {seen[5], "3"}, {seen[1], "1"}}
 	for range 50 {

@@ -29,6 +29,7 @@ type fakeHistory struct {
 	detail   flows.InstanceDetail
 	tries    []flows.Tries
 	failures map[string]string
+	releases []flows.Release
 	texts    []flows.FlowText
 	variants flows.Variants
 	follows  flows.DirectlyFollows
@@ -105,6 +106,10 @@ func (h *fakeHistory) SignalNames(context.Context, flows.Time, int) ([]flows.See
 
 func (h *fakeHistory) Tries(context.Context, flows.Match, flows.Time, flows.Time) ([]flows.Tries, error) {
 	return h.tries, h.err
+}
+
+func (h *fakeHistory) Releases(context.Context) ([]flows.Release, error) {
+	return h.releases, h.err
 }
 
 func (h *fakeHistory) Shared(context.Context, *flows.Flow, string, flows.Time) ([]flows.SharedValue, error) {

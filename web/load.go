@@ -118,7 +118,7 @@ func (s *Server) loadOverview(ctx context.Context, t target) (loaded, error) {
 		shell.Socket = t.socket()
 		return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish("first run"), nil
 	}
-	v := views.Overview{Clock: c, Range: t.rng, Alerts: s.openAlerts("", ""), Changes: s.changes()}
+	v := views.Overview{Clock: c, Range: t.rng, Alerts: s.openAlerts("", ""), Changes: s.changes(ctx, c.Now)}
 	var err error
 	atOnce(
 		func() { v.Flows, err = s.flowsFor(ctx, all, t.rng) },

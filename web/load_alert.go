@@ -122,9 +122,10 @@ func (s *Server) members(ctx context.Context, f *flows.Flow, a Alert) *flows.Ins
 }
 
 // evidence adds what is known of why: how the tries went, what the stuck share, how many
-// waited when. Of an alert that is over it is what was found last, if that is not forgotten.
+// waited when. Of an alert that is over it is what changed before it.
 func (s *Server) evidence(ctx context.Context, f *flows.Flow, a Alert, v *views.AlertDetail) {
 	v.System = s.systemOf(ctx, a)
+	v.Changes = s.changesAround(ctx, f, a, a.StartsAt.Add(-v.Alert.Limit))
 	at := slices.Index(stepIDs(f), a.Step)
 	if at < 0 || a.ResolvedAt != flows.NoTime {
 		return

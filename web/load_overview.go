@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -40,23 +39,4 @@ func together(parts []*flows.Series) *flows.Series {
 		}
 	}
 	return sum
-}
-
-// shownChanges is how many changes the overview lists.
-const shownChanges = 8
-
-// changes are what happened to alerts lately, latest first.
-func (s *Server) changes() []views.Change {
-	var list []views.Change
-	for _, a := range s.episodes() {
-		list = append(list, views.Change{At: a.StartsAt, Kind: views.ChangeOpened, Alert: a})
-		if a.Ack.Given() {
-			list = append(list, views.Change{At: a.Ack.At, Kind: views.ChangeAcked, Alert: a})
-		}
-		if a.ResolvedAt != flows.NoTime {
-			list = append(list, views.Change{At: a.ResolvedAt, Kind: views.ChangeResolved, Alert: a})
-		}
-	}
-	slices.SortStableFunc(list, func(a, b views.Change) int { return cmp.Compare(b.At, a.At) })
-	return list[:min(len(list), shownChanges)]
 }

@@ -30,6 +30,8 @@ type History interface {
 	Tries(ctx context.Context, m flows.Match, from, since flows.Time) ([]flows.Tries, error)
 	Shared(ctx context.Context, f *flows.Flow, step string, since flows.Time) ([]flows.SharedValue, error)
 	Failures(ctx context.Context, traces []string) (map[string]string, error) // by flows.Signal.ID of a span
+	// Releases are the versions that services came to send as, the latest first.
+	Releases(ctx context.Context) ([]flows.Release, error)
 	// FlowTexts are the versions of a flow's file that ran, the last loaded first.
 	FlowTexts(ctx context.Context, flow string, limit int) ([]flows.FlowText, error)
 	// Systems tells what arrived from each system in [from, to), and when those of asked that

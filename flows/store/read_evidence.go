@@ -38,7 +38,7 @@ func (s *Store) Tries(ctx context.Context, m flows.Match, from, since flows.Time
 		var after, failed bool
 		var count uint64
 		var first, last int64
-		err = rows.Scan(&after, &t.Version, &failed, &t.Message, &count, &first, &last)
+		err = rows.Scan(&after, &failed, &t.Message, &count, &first, &last)
 		t.After, t.Failed, t.Count, t.First, t.Last = after, failed, int(count), flows.Time(first), flows.Time(last)
 		return t, err
 	}, clickhouse.Named("name", m.Name), clickhouse.Named("service", m.Service), clickhouse.Named("from", int64(from)), clickhouse.Named("since", int64(since)))

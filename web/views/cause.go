@@ -25,8 +25,10 @@ func (v AlertDetail) chart() chart {
 		lines: []chartLine{{class: "soft", name: "waiting", values: w.Waiting}, {class: "stuck", name: "past the limit", values: w.Overdue}},
 		marks: []chartMark{{at: v.Alert.StartsAt, text: "first past the limit"}},
 	}
-	if at, version, ok := v.newVersion(); ok {
-		c.marks = append(c.marks, chartMark{at: at, text: version})
+	for _, ch := range v.Changes {
+		if ch.Kind == ChangeReleased {
+			c.marks = append(c.marks, chartMark{at: ch.At, text: ch.Release.Service + " " + ch.Release.Version})
+		}
 	}
 	if v.Alert.Ack.Given() {
 		c.marks = append(c.marks, chartMark{at: v.Alert.Ack.At, text: "acknowledged"})
@@ -85,25 +87,15 @@ func (v AlertDetail) outcome() outcome {
 	return o
 }
 
-// newVersion is the version of the step's service that was first seen last, where another
-// one was seen before it in the hour before the first member waited.
-func (v AlertDetail) newVersion() (flows.Time, string, bool) {
-	first := map[string]flows.Time{}
-	for _, t := range v.Tries {
-		if at, ok := first[t.Version]; t.Version != "" && (!ok || t.First < at) {
-			first[t.Version] = t.First
+// release is the one that the step's service had nearest to when the first member began to
+// wait, of those that are told.
+func (v AlertDetail) release() (flows.Release, bool) {
+	for _, ch := range v.Changes { // the nearest first
+		if ch.Kind == ChangeReleased && (ch.Release.Service == v.service() || ch.Release.Service == v.Alert.System) {
+			return ch.Release, true
 		}
 	}
-	if len(first) < 2 {
-		return flows.NoTime, "", false
-	}
-	at, version := flows.NoTime, ""
-	for name, seen := range first {
-		if seen > at || seen == at && name > version {
-			at, version = seen, name
-		}
-	}
-	return at, v.service() + " " + version, true
+	return flows.Release{}, false
 }
 
 func (v AlertDetail) service() string {
@@ -152,13 +144,8 @@ func (v AlertDetail) cause() []phrase {
 			said = sentence(lead+", most with ", o.message, ".")
 		}
 	}
-	if at, version, ok := v.newVersion(); ok {
-		from := "after"
-		apart := v.dueSince().Sub(at)
-		if apart < 0 {
-			from, apart = "before", -apart
-		}
-		said = append(said, sentence(" That began "+waited(apart)+" "+from+" ", version, " was first seen.")...)
+	if r, ok := v.release(); ok {
+		said = append(said, sentence(" That began "+v.apart(r.At)+" ", r.Service+" "+r.Version, " was first seen.")...)
 	}
 	return said
 }

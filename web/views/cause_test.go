@@ -19,6 +19,7 @@ func said(phrases []phrase) string {
 // The cause is said from what was heard, and nothing is said that was not.
 func TestCause(t *testing.T) {
 	v := sampleAlertDetail(t)
+	v.Changes = nil
 	f := func(want string, tries ...flows.Tries) {
 		t.Helper()
 		v.Tries = tries
@@ -27,10 +28,10 @@ func TestCause(t *testing.T) {
 		}
 	}
 	due := v.dueSince() // 02:41:20
-	ok := flows.Tries{Version: "1", Count: 3, First: due.Add(-time.Hour), Last: due.Add(-time.Minute)}
-	bad := flows.Tries{After: true, Version: "1", Failed: true, Message: "no code", Count: 4, First: due, Last: due.Add(time.Minute)}
-	other := flows.Tries{After: true, Version: "1", Failed: true, Message: "timeout", Count: 1, First: due, Last: due}
-	well := flows.Tries{After: true, Version: "1", Count: 5, First: due, Last: due}
+	ok := flows.Tries{Count: 3, First: due.Add(-time.Hour), Last: due.Add(-time.Minute)}
+	bad := flows.Tries{After: true, Failed: true, Message: "no code", Count: 4, First: due, Last: due.Add(time.Minute)}
+	other := flows.Tries{After: true, Failed: true, Message: "timeout", Count: 1, First: due, Last: due}
+	well := flows.Tries{After: true, Count: 5, First: due, Last: due}
 	f("")
 	f(" No try was heard since then; the last one was at 02:40:20.", ok)
 	f(" Every try since then failed with no code.", ok, bad)
@@ -40,9 +41,16 @@ func TestCause(t *testing.T) {
 	silent := bad
 	silent.Message = ""
 	f(" Every try since then failed.", silent)
-	next := bad
-	next.Version, next.First = "2", due.Add(-3*time.Minute)
-	f(" Every try since then failed with no code. That began 3 m 0 s after ERP 2 was first seen.", ok, next)
+	release := func(service string, at flows.Time) Change {
+		return Change{At: at, Kind: ChangeReleased, Release: flows.Release{ReleaseSeen: flows.ReleaseSeen{Service: service, Version: "2", At: at}, Before: "1"}}
+	}
+	v.Changes = []Change{release("shop", due.Add(-time.Second)), release("ERP", due.Add(-3*time.Minute)), release("ERP", due.Add(-time.Hour))}
+	f(" Every try since then failed with no code. That began 3 m 0 s after ERP 2 was first seen.", ok, bad)
+	if v.likely(v.Changes[0]) || !v.likely(v.Changes[1]) || v.likely(v.Changes[2]) {
+		t.Error("another change stands out than the one that the sentence names")
+	}
+	v.Changes = []Change{release("ERP", due.Add(9*time.Second))}
+	f(" Every try since then failed with no code. That began 9 s before ERP 2 was first seen.", ok, bad)
 }
 
 // Tries are read at other times than what a system sent: the later of the two says when it was heard.

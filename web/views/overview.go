@@ -197,21 +197,3 @@ func (v Overview) chart() chart {
 	}
 	return c
 }
-
-func (ch Change) icon() string {
-	switch ch.Kind {
-	case ChangeAcked, ChangeResolved:
-		return "ok"
-	}
-	return "alerts"
-}
-
-func (ch Change) words() string {
-	switch ch.Kind {
-	case ChangeAcked:
-		return "acknowledged by " + ch.Alert.Ack.By
-	case ChangeResolved:
-		return "resolved"
-	}
-	return "stuck in " + ch.Alert.Title
-}

@@ -71,23 +71,6 @@ type Overview struct {
 	Changes []Change
 }
 
-// Change is something that happened to an alert.
-type Change struct {
-	At    flows.Time
-	Kind  ChangeKind
-	Alert Alert
-}
-
-// ChangeKind is what happened.
-type ChangeKind int
-
-// What can happen to an alert.
-const (
-	ChangeOpened ChangeKind = iota
-	ChangeAcked
-	ChangeResolved
-)
-
 // Body is the page without its frame.
 func (v Overview) Body() templ.Component { return overviewBody(v) }
 
@@ -248,6 +231,7 @@ type AlertDetail struct {
 	Tries     []flows.Tries       // of the alert's step, from an hour before its first member waited
 	Shared    []flows.SharedValue // by the stuck; nil where history cannot be read
 	System    *SystemNow          // that is waited for; nil where the alert names none
+	Changes   []Change            // before it began, the nearest first; nil where history cannot be read
 	Reader    string              // the reader's name, "" where it is not known; no live element shows it
 }
 
@@ -261,6 +245,7 @@ func (v AlertDetail) Parts() []Part {
 		{"alert-verdict", AlertVerdict(v)},
 		{"alert-stats", AlertStats(v)},
 		{"alert-chart", AlertChart(v)},
+		{"alert-changes", AlertChanges(v)},
 		{"alert-instances", AlertInstances(v)},
 		{"alert-oncall", AlertOnCall(v)},
 		{"alert-log", AlertLog(v)},

@@ -252,7 +252,10 @@ func sampleSeries(from string) *flows.Series {
 func sampleChanges() []Change {
 	over := sampleAcked()
 	over.ResolvedAt = sampleNow
-	return []Change{{sampleNow, ChangeResolved, over}, {over.Ack.At, ChangeAcked, over}, {stuckSince, ChangeOpened, sampleAlerts()[0]}}
+	return []Change{
+		{At: sampleNow, Kind: ChangeResolved, Alert: over}, {At: over.Ack.At, Kind: ChangeAcked, Alert: over},
+		{At: stuckSince, Kind: ChangeOpened, Alert: sampleAlerts()[0]},
+	}
 }
 
 // samplePlayed is the flow as it was at 02:30, in the hour from 02:00 on.
@@ -341,8 +344,13 @@ func sampleAlertDetail(t testing.TB) AlertDetail {
 	return AlertDetail{
 		Clock: sampleClock(), Alert: a, Now: &now, Instances: sampleInstances(), Waits: waits, Reader: "Ben",
 		Tries: []flows.Tries{
-			{After: true, Version: "4.12.0", Failed: true, Message: "TaxCodeNotFound: STD", Count: 1071, First: deploy, Last: sampleNow.Add(-300 * time.Millisecond)},
-			{Version: "4.11.3", Count: 460, First: at("2026-11-19T00:41:21Z"), Last: at("2026-11-19T01:38:00Z")},
+			{After: true, Failed: true, Message: "TaxCodeNotFound: STD", Count: 1071, First: deploy, Last: sampleNow.Add(-300 * time.Millisecond)},
+			{Count: 460, First: at("2026-11-19T00:41:21Z"), Last: at("2026-11-19T01:38:00Z")},
+		},
+		Changes: []Change{
+			{At: deploy, Kind: ChangeReleased, Release: flows.Release{ReleaseSeen: flows.ReleaseSeen{Service: "ERP", Version: "4.12.0", At: deploy}, Before: "4.11.3"}},
+			{At: deploy.Add(-9 * time.Minute), Kind: ChangeReleased, Release: flows.Release{ReleaseSeen: flows.ReleaseSeen{Service: "tax-codes", Environment: "test", Version: "7", At: deploy.Add(-9 * time.Minute)}, Before: "6"}},
+			{At: deploy.Add(-46 * time.Minute), Kind: ChangeSilent, System: "Carrier feed"},
 		},
 		Shared: []flows.SharedValue{
 			{Name: "channel", Value: "web", Stuck: 158, StuckAll: 214, Passed: 360, PassedAll: 500},

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -101,35 +102,54 @@ func (c *eventClient) request(ctx context.Context, events []event.Event) (*http.
 var services = []string{"webshop", "payments", "warehouse", "order-router", "erp", "checkin-kiosk", "ehr", "insurance-gateway"}
 
 type telemetry struct {
-	providers map[string]*sdktrace.TracerProvider
+	exporters map[string]sdktrace.SpanExporter
+	mu        sync.Mutex                          // guards providers
+	providers map[string]*sdktrace.TracerProvider // by service and version
 }
 
 func newTelemetry(ctx context.Context, address string) (*telemetry, error) {
-	t := &telemetry{providers: map[string]*sdktrace.TracerProvider{}}
+	t := &telemetry{exporters: map[string]sdktrace.SpanExporter{}, providers: map[string]*sdktrace.TracerProvider{}}
 	for _, service := range services {
 		exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpoint(address), otlptracegrpc.WithInsecure())
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("export spans of %s to %s: %w", service, address, err), t.close(ctx))
 		}
-		t.providers[service] = provider(service, sdktrace.WithBatcher(exporter, sdktrace.WithBatchTimeout(500*time.Millisecond)))
+		t.exporters[service] = exporter
 	}
 	return t, nil
 }
 
-func provider(service string, exporter sdktrace.TracerProviderOption) *sdktrace.TracerProvider {
+func provider(service, version string, exporter sdktrace.TracerProviderOption) *sdktrace.TracerProvider {
 	return sdktrace.NewTracerProvider(exporter, sdktrace.WithSampler(sdktrace.AlwaysSample()),
-		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", service), attribute.String("service.version", "4.12.0"))))
+		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", service), attribute.String("service.version", version))))
 }
 
-func (t *telemetry) tracer(service string) trace.Tracer {
-	return t.providers[service].Tracer("example.com/" + service)
+func (t *telemetry) tracer(service, version string) trace.Tracer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.providers[service+" "+version]
+	if p == nil {
+		p = provider(service, version, sdktrace.WithBatcher(lent{t.exporters[service]}, sdktrace.WithBatchTimeout(500*time.Millisecond)))
+		t.providers[service+" "+version] = p
+	}
+	return p.Tracer("example.com/" + service)
 }
+
+// lent is an exporter that the versions of a service share: it ends with the last of them.
+type lent struct{ sdktrace.SpanExporter }
+
+func (lent) Shutdown(context.Context) error { return nil }
 
 // close sends what is left.
 func (t *telemetry) close(ctx context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	var errs []error
 	for _, p := range t.providers {
 		errs = append(errs, p.Shutdown(ctx))
+	}
+	for _, e := range t.exporters {
+		errs = append(errs, e.Shutdown(ctx))
 	}
 	return errors.Join(errs...)
 }

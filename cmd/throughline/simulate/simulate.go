@@ -134,6 +134,33 @@ func (o outage) at(since time.Duration) bool {
 	return since >= o.first && (since-o.first)%(o.down+o.up) < o.down
 }
 
+// next is how often the fault was on until then, and whether it is.
+func (o outage) next(since time.Duration) (times int, on bool) {
+	if since < o.first {
+		return 0, false
+	}
+	return 1 + int((since-o.first)/(o.down+o.up)), o.at(since)
+}
+
+// rollOut is how long before its fault a version is there.
+const rollOut = 6 * time.Second
+
+// version is what a service runs now. Each invoicing fault comes with a new version of the ERP,
+// and the one after it mends it.
+func (w *world) version(service string) string {
+	if service != "erp" {
+		return "1.8.2"
+	}
+	switch times, on := invoicing.next(time.Since(w.began) + rollOut); {
+	case times == 0:
+		return "4.11.3"
+	case on:
+		return fmt.Sprintf("4.%d.0", 11+times)
+	default:
+		return fmt.Sprintf("4.%d.1", 11+times)
+	}
+}
+
 // invoicing is the fault that everybody waits for in a demo: within a minute of the start
 // orders are stuck at their invoice, two minutes later all is well again, and so on.
 var invoicing = outage{first: 25 * time.Second, down: 80 * time.Second, up: 100 * time.Second}

@@ -15,7 +15,7 @@ import (
 // outlets are the two ways out.
 type outlets struct {
 	post   func(ctx context.Context, events []event.Event) // returns when they are accepted, refused, or ctx ends
-	tracer func(service string) trace.Tracer
+	tracer func(service, version string) trace.Tracer
 }
 
 // story is one case of the business. It is used by one goroutine at a time.
@@ -95,7 +95,7 @@ type op struct {
 
 // do works, and what is within it while it runs. Without a span in ctx it begins a trace.
 func (s *story) do(ctx context.Context, o op, within ...func(context.Context)) {
-	ctx, span := s.out.tracer(o.service).Start(ctx, o.name, trace.WithSpanKind(o.kind), trace.WithAttributes(o.attributes...))
+	ctx, span := s.out.tracer(o.service, s.version(o.service)).Start(ctx, o.name, trace.WithSpanKind(o.kind), trace.WithAttributes(o.attributes...))
 	defer span.End()
 	s.pause(ctx, o.seconds/2, o.seconds/2)
 	for _, f := range within {

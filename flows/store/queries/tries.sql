@@ -1,7 +1,6 @@
 -- The spans of one name by outcome, before and after an instant. A copy of a span counts once.
 SELECT
     toUnixTimestamp64Nano(Timestamp) >= {since:Int64} AS after,
-    toString(ResourceAttributes['service.version']) AS version,
     StatusCode = 'Error' AS failed,
     substringUTF8(if(
         StatusMessage != '' OR NOT failed, StatusMessage,
@@ -14,6 +13,6 @@ FROM spans
 WHERE SpanName = {name:String}
     AND ({service:String} = '' OR ServiceName = {service:String})
     AND Timestamp >= fromUnixTimestamp64Nano({from:Int64}, 'UTC')
-GROUP BY after, version, failed, message
+GROUP BY after, failed, message
 ORDER BY tries DESC, first, message
 LIMIT 100
