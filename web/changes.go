@@ -37,10 +37,7 @@ func (s *Server) changes(ctx context.Context, now flows.Time) []views.Change {
 // or while it did until its limit passed; the nearest first. What is of the same flow goes
 // before what is not, where not all can be shown. Nil where history cannot be read.
 func (s *Server) changesAround(ctx context.Context, f *flows.Flow, a Alert, first flows.Time) []views.Change {
-	from, own := first.Add(-changesBefore), map[string]bool{}
-	for i := range f.Steps {
-		own[f.Steps[i].System], own[f.Steps[i].Match.Service] = true, true
-	}
+	from, own := first.Add(-changesBefore), servicesOf(f)
 	releases, ok := s.releases(ctx)
 	if !ok {
 		return nil
@@ -60,7 +57,7 @@ func (s *Server) changesAround(ctx context.Context, f *flows.Flow, a Alert, firs
 	}
 	near := func(a, b views.Change) int { return cmp.Compare(a.At.Sub(first).Abs(), b.At.Sub(first).Abs()) }
 	foreign := func(ch views.Change) int {
-		if ch.Alert.Flow == f.Name || own[ch.System] && ch.System != "" || own[ch.Release.Service] && ch.Release.Service != "" {
+		if ch.Alert.Flow == f.Name || own[ch.System] || own[ch.Release.Service] {
 			return 0
 		}
 		return 1
@@ -69,6 +66,23 @@ func (s *Server) changesAround(ctx context.Context, f *flows.Flow, a Alert, firs
 	list = list[:min(len(list), nearChanges)]
 	slices.SortStableFunc(list, near)
 	return list
+}
+
+// servicesOf are the services and systems that a flow names.
+func servicesOf(f *flows.Flow) map[string]bool {
+	own := map[string]bool{}
+	for i := range f.Steps {
+		own[f.Steps[i].System], own[f.Steps[i].Match.Service] = true, true
+	}
+	delete(own, "")
+	return own
+}
+
+// releasesOf are the releases of a flow's services in [from, to).
+func (s *Server) releasesOf(ctx context.Context, f *flows.Flow, from, to flows.Time) []flows.Release {
+	all, _ := s.releases(ctx)
+	own := servicesOf(f)
+	return slices.DeleteFunc(slices.Clone(all), func(r flows.Release) bool { return !own[r.Service] || r.At < from || r.At >= to })
 }
 
 // releases are what is known of them; false where history cannot be read, or is not yet.

@@ -39,6 +39,9 @@ func TestChangesAround(t *testing.T) {
 	if got, want := around(), []string{"payments", "elsewhere", "payments", "a2"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
+	if got := h.releasesOf(t.Context(), orderFlow(), first.Add(-10*time.Minute), a.StartsAt); len(got) != 2 || got[0].Service != "payments" || got[1].Service != "payments" {
+		t.Errorf("of the flow's own services it tells %v", got)
+	}
 	h.past.memory.memos = map[string]*memo{}
 	for range 2 * nearChanges {
 		h.history.releases = append(h.history.releases, release("elsewhere", 2*time.Minute))

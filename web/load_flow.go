@@ -86,6 +86,11 @@ func (s *Server) loadFlow(ctx context.Context, t target) (loaded, error) {
 	v.Graph = s.graphs.of(f, v.Now.Health.Edges)
 	more := []string{f.Version}
 	shell := s.shell(v.Clock, views.PlaceFlows, f.Title)
+	from, to := v.Clock.Now.Add(-t.rng.Span()), v.Clock.Now
+	if !live {
+		from, to = min(player.From, t.at.Add(-t.rng.Span())), max(player.To, t.at)
+	}
+	v.Releases = s.releasesOf(ctx, f, from, to)
 	if live {
 		v.Alerts = s.openAlerts(f.Name, "")
 		shell.Socket = t.socket()

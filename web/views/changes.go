@@ -23,6 +23,15 @@ const (
 	ChangeSilent                     // a system was heard last
 )
 
+// releaseMarks are the releases on a chart.
+func releaseMarks(list []flows.Release) []chartMark {
+	var marks []chartMark
+	for _, r := range list {
+		marks = append(marks, chartMark{at: r.At, text: r.Service + " " + r.Version, href: systemURL(r.Service)})
+	}
+	return marks
+}
+
 func (ch Change) icon() string {
 	switch ch.Kind {
 	case ChangeAcked, ChangeResolved:

@@ -137,6 +137,7 @@ type FlowDetail struct {
 	Variants *flows.Variants     // nil where history cannot be read
 	Stuck    *flows.InstancePage // stuck ones, longest first; nil where history cannot be read
 	Alerts   []Alert             // open ones of this flow
+	Releases []flows.Release     // of its services over the range and the hour that is played
 	Series   *flows.Series       // what started and ended over the range; nil where not known
 	Player   *Player             // nil for what is live
 	Hour     *flows.Series       // of the hour that is played; nil where not known

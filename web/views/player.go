@@ -65,6 +65,7 @@ func (v FlowDetail) hourChart() chart {
 	for _, a := range v.Opened {
 		c.marks = append(c.marks, chartMark{at: a.StartsAt, text: a.where(), href: alertURL(a.ID)})
 	}
+	c.marks = append(c.marks, releaseMarks(v.Releases)...)
 	return c
 }
 
@@ -78,6 +79,7 @@ func (v FlowDetail) chart() chart {
 	for _, a := range v.Alerts {
 		c.marks = append(c.marks, chartMark{at: a.StartsAt, text: a.where() + " stuck", href: alertURL(a.ID)})
 	}
+	c.marks = append(c.marks, releaseMarks(v.Releases)...)
 	return c
 }
 

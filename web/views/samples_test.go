@@ -235,7 +235,10 @@ func sampleVariants() *flows.Variants {
 }
 
 func sampleFlowDetail(t testing.TB) FlowDetail {
-	return FlowDetail{Clock: sampleClock(), Now: orders(t), Variants: sampleVariants(), Stuck: sampleInstances(), Alerts: sampleAlerts()[:1], Series: sampleSeries("2026-11-19T01:15:00Z")}
+	return FlowDetail{
+		Clock: sampleClock(), Now: orders(t), Variants: sampleVariants(), Stuck: sampleInstances(), Alerts: sampleAlerts()[:1], Series: sampleSeries("2026-11-19T01:15:00Z"),
+		Releases: []flows.Release{{ReleaseSeen: flows.ReleaseSeen{Service: "ERP", Version: "4.12.0", At: at("2026-11-19T01:38:05Z")}, Before: "4.11.3"}},
+	}
 }
 
 func sampleSeries(from string) *flows.Series {
