@@ -38,6 +38,9 @@ const (
 	SortKey     Sort = "key"
 )
 
+// MaxListed is how many instances can be asked for at once.
+const MaxListed = 20_000
+
 // InstanceQuery selects instances of a flow. The zero value of a field does not restrict,
 // but times must be NoTime for that.
 type InstanceQuery struct {
@@ -46,7 +49,7 @@ type InstanceQuery struct {
 	Since  Time   // last signal at or after
 	At     Time   // in hindsight at this instant; NoTime for now
 	Sort   Sort   // SortAge where empty
-	Limit  int    // 1 to 1000
+	Limit  int    // 1 to MaxListed
 	Cursor string // InstancePage.Next of the page before
 	// Counted restricts to the instances that this number counts in a window that ends at At,
 	// or now; Over is its length, 0 for all history.

@@ -273,7 +273,7 @@ func (s *Server) getSearch(r *http.Request) (any, error) {
 
 // search adds the flows whose name or title holds text to what history finds.
 func (s *Server) search(ctx context.Context, text string, limit int) (flows.Found, error) {
-	found, err := s.history.Search(ctx, text, limit)
+	found, err := s.history.Search(ctx, s.rules.Set().Flows(), text, limit)
 	for _, f := range s.rules.Set().Flows() {
 		if holds(f, text) {
 			found.Flows = append(found.Flows, f.Name)

@@ -95,7 +95,7 @@ func (h *fakeHistory) Timeline(context.Context, []*flows.Flow, flows.Key, int, s
 	return h.signals, "", h.err
 }
 
-func (h *fakeHistory) Search(context.Context, string, int) (flows.Found, error) {
+func (h *fakeHistory) Search(context.Context, []*flows.Flow, string, int) (flows.Found, error) {
 	<-h.gate()
 	return h.found, h.err
 }

@@ -76,37 +76,26 @@ func (s *Server) loadInstances(ctx context.Context, t target) (loaded, error) {
 	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(f.Version, t.list), nil
 }
 
-// csvRows is how many rows a file has at most; the header Link leads to the next ones.
-const csvRows = 20_000
-
 var instanceColumns = []string{
 	"flow", "key", "state", "reason", "waits_for", "system", "started_at", "last_at", "ended_at", "age_seconds", "stuck_since", "stuck_seconds",
 	"value", "currency", "conforming", "deviations", "version",
 }
 
-// instanceTable is the list of instances as a file, and the cursor behind it.
+// instanceTable is the list of instances as a file, and the cursor behind it. Where nobody limits it, it is read at once: history is then
+// read once, not again for each page.
 func (s *Server) instanceTable(ctx context.Context, f *flows.Flow, q flows.InstanceQuery, limited bool) (rows [][]string, next string, err error) {
-	most := q.Limit
 	if !limited {
-		most = csvRows
+		q.Limit = flows.MaxListed
 	}
-	for len(rows) < most {
-		q.Limit = min(maxLimit, most-len(rows))
-		page, err := s.history.Instances(ctx, f, q)
-		if err != nil {
-			return nil, "", err
-		}
-		for i := range page.Instances {
-			r := &page.Instances[i]
-			rows = append(rows, instanceCells(r, judgedAt(r, page.AsOf, q.At)))
-		}
-		next = page.Next
-		if next == "" || len(page.Instances) == 0 {
-			break
-		}
-		q.Cursor = next
+	page, err := s.history.Instances(ctx, f, q)
+	if err != nil {
+		return nil, "", err
 	}
-	return rows, next, nil
+	for i := range page.Instances {
+		r := &page.Instances[i]
+		rows = append(rows, instanceCells(r, judgedAt(r, page.AsOf, q.At)))
+	}
+	return rows, page.Next, nil
 }
 
 func instanceCells(r *flows.InstanceRecord, asOf flows.Time) []string {

@@ -187,7 +187,7 @@ func (s *Server) loadSearch(r *http.Request) (loaded, error) {
 	v := views.SearchResults{Clock: c, Query: text, Known: all}
 	if text != "" {
 		found, ok, err := ask(ctx, s.past, fmt.Sprintf("search %d %q", limit, text), func(ctx context.Context) (flows.Found, error) {
-			return s.history.Search(ctx, text, limit)
+			return s.history.Search(ctx, all, text, limit)
 		})
 		if err != nil {
 			return loaded{}, err

@@ -21,8 +21,8 @@ type History interface {
 	// Timeline lists the signals of a key and its linked keys by time, with a cursor for the
 	// next page. Links do not lead through the primary keys of all flows.
 	Timeline(ctx context.Context, all []*flows.Flow, key flows.Key, limit int, cursor string) ([]flows.Signal, string, error)
-	// Search finds instances and keys; flows are found here, by those who know them.
-	Search(ctx context.Context, text string, limit int) (flows.Found, error)
+	// Search finds instances and keys of all flows; flows are found here, by those who know them.
+	Search(ctx context.Context, all []*flows.Flow, text string, limit int) (flows.Found, error)
 	// SignalNames lists the names that signals received since then carried, latest first.
 	SignalNames(ctx context.Context, since flows.Time, limit int) ([]flows.SeenSignal, error)
 

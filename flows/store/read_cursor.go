@@ -15,12 +15,14 @@ const maxPage = 1000
 const defaultPage = 50
 
 // pageLimit is the number of rows asked for: defaultPage for none.
-func pageLimit(limit int) (int, error) {
+func pageLimit(limit int) (int, error) { return limitUpTo(limit, maxPage) }
+
+func limitUpTo(limit, most int) (int, error) {
 	switch {
 	case limit == 0:
 		return defaultPage, nil
-	case limit < 0 || limit > maxPage:
-		return 0, &flows.InputError{Field: "limit", Detail: fmt.Sprintf("limit is %d; ask for 1 to %d", limit, maxPage)}
+	case limit < 0 || limit > most:
+		return 0, &flows.InputError{Field: "limit", Detail: fmt.Sprintf("limit is %d; ask for 1 to %d", limit, most)}
 	}
 	return limit, nil
 }

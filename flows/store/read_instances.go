@@ -33,7 +33,7 @@ var (
 )
 
 // Instances lists a page of the instances of f: as they are, or in hindsight at q.At,
-// folded from their occurrences. A limit of 0 is 50, the most is 1,000. A bad limit, sort
+// folded from their occurrences. A limit of 0 is 50, the most is flows.MaxListed. A bad limit, sort
 // or cursor is a flows.InputError.
 func (s *Store) Instances(ctx context.Context, f *flows.Flow, q flows.InstanceQuery) (flows.InstancePage, error) {
 	q.Sort = cmp.Or(q.Sort, flows.SortAge)
@@ -43,7 +43,7 @@ func (s *Store) Instances(ctx context.Context, f *flows.Flow, q flows.InstanceQu
 		}
 	}
 	var err error
-	if q.Limit, err = pageLimit(q.Limit); err != nil {
+	if q.Limit, err = limitUpTo(q.Limit, flows.MaxListed); err != nil {
 		return flows.InstancePage{}, err
 	}
 	var after *place

@@ -178,58 +178,6 @@ func TestInstance(t *testing.T) {
 	}
 }
 
-func TestSearch(t *testing.T) {
-	s, f := openStore(t), parseFlow(t, []byte(orders))
-	story(t, s, f)
-	for q, want := range map[string]flows.Found{
-		"a:1": { // read as a key of type a, which there is none of; instances are found by the value
-			Flows: []string{}, Instances: []flows.FoundInstance{{Flow: "orders", Key: "A:1"}}, Keys: []flows.Key{},
-		},
-		"order_id:b": {Flows: []string{}, Instances: []flows.FoundInstance{}, Keys: []flows.Key{{Type: "order_id", Value: "B"}}},
-		"9":          {Flows: []string{}, Instances: []flows.FoundInstance{}, Keys: []flows.Key{{Type: "invoice_id", Value: "9"}}},
-		" ":          {Flows: []string{}, Instances: []flows.FoundInstance{}, Keys: []flows.Key{}},
-	} {
-		got, err := s.Search(t.Context(), q, 10)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%q: -want +got\n%s", q, diff)
-		}
-	}
-}
-
-// TestSearchPassesOverWhatIsGone has keys of instances that are gone stand before those that are there.
-func TestSearchPassesOverWhatIsGone(t *testing.T) {
-	s := openStore(t)
-	var old, now []flows.InstanceRecord
-	for i := range 40 {
-		r := flows.InstanceRecord{Flow: "orders", Key: fmt.Sprintf("key-%02d", i), State: flows.Open, StartedAt: epoch, LastAt: epoch}
-		old = append(old, r)
-		r.State, r.Deleted = flows.Stuck, i < 20
-		now = append(now, r)
-	}
-	for version, rows := range [][]flows.InstanceRecord{old, now} {
-		if err := s.WriteInstances(t.Context(), uint64(version+1), rows); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, limit := range []int{1, 5, 20, 30} {
-		got, err := s.Search(t.Context(), "EY-", limit)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(got.Instances) != min(limit, 20) {
-			t.Errorf("%d of at most %d are found", len(got.Instances), limit)
-		}
-		for i, in := range got.Instances {
-			if want := (flows.FoundInstance{Flow: "orders", Key: fmt.Sprintf("key-%02d", 20+i), State: flows.Stuck}); in != want {
-				t.Errorf("%d of %d: %v, want %v", i, limit, in, want)
-			}
-		}
-	}
-}
-
 func TestSignalNames(t *testing.T) {
 	s, f := openStore(t), parseFlow(t, []byte(orders))
 	story(t, s, f)
@@ -265,7 +213,7 @@ func TestQueryText(t *testing.T) {
 		"instances_of_keys":   list(sqlInstancesOfKeys, ofWantedKeys, flows.InstanceQuery{Counted: flows.CountedStarted}),
 		"instances_in_flight": list(sqlInstances, sqlInstancesOfStates, flows.InstanceQuery{States: []flows.State{flows.Stuck}, Step: "paid"}),
 		"instances_places":    list(sqlInstancesPlaces, "", flows.InstanceQuery{Sort: flows.SortKey, Counted: flows.CountedDeviating, Step: "paid"}),
-		"instances_started":   list(sqlInstancesPlaces, "", flows.InstanceQuery{Counted: flows.CountedStarted, Step: "paid", States: []flows.State{flows.Open}}), "timeline": signalQuery(sqlTimeline),
+		"instances_started":   list(sqlInstancesPlaces, "", flows.InstanceQuery{Counted: flows.CountedStarted, Step: "paid", States: []flows.State{flows.Open}}), "timeline": timelineQuery(sqlTimelineMany), "timeline_known": timelineQuery(sqlTimelineKnown),
 	} {
 		path := filepath.Join("testdata", fmt.Sprintf("query_%s.sql", name))
 		if *update {

@@ -5,7 +5,9 @@ import (
 	_ "embed" // the queries
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/ext"
@@ -16,8 +18,14 @@ import (
 var (
 	//go:embed queries/timeline.sql
 	sqlTimeline string
+	//go:embed queries/timeline_known.sql
+	sqlTimelineKnown string
+	//go:embed queries/timeline_many.sql
+	sqlTimelineMany string
 	//go:embed queries/linked_keys.sql
 	sqlLinkedKeys string
+	//go:embed queries/carried.sql
+	sqlCarried string
 	//go:embed queries/steps_of_key.sql
 	sqlStepsOfKey string
 )
@@ -30,6 +38,9 @@ const (
 	maxLinkedKeys  = 1000
 	maxLinkedBytes = 32 << 10
 )
+
+// fewCarried signals of keys are noted as they are found, so that the index of keys is not read for them again.
+const fewCarried = 2000
 
 // Timeline is a page of every signal of a key and its linked keys, each once, in order,
 // and the cursor of the next page, "" at the end. Keys that share a signal are linked,
@@ -59,11 +70,12 @@ func (s *Store) Timeline(
 	}
 	ctx, cancel := withTimeout(ctx, foldTimeout)
 	defer cancel()
-	keys, err := s.linkedKeys(ctx, all, key)
+	c := carried{names: map[string]bool{}, of: map[string]bool{}}
+	keys, err := s.linkedKeys(ctx, all, key, &c)
 	if err != nil {
 		return nil, "", fmt.Errorf("timeline of %s: %w", key, err)
 	}
-	signals, err := s.timelinePage(ctx, all, key, keys, limit, after)
+	signals, err := s.timelinePage(ctx, all, key, keys, &c, limit, after)
 	if err != nil {
 		return nil, "", fmt.Errorf("timeline of %s: %w", key, err)
 	}
@@ -88,13 +100,19 @@ func momentOf(g *flows.Signal) moment {
 	return moment{Time: g.Time, Sequence: g.Sequence, System: g.System, ID: g.ID, Source: g.Source}
 }
 
+// timelineQuery puts together how the signals of a timeline are found and what is read of them.
+func timelineQuery(found string) string {
+	return signalQuery(strings.Replace(sqlTimeline, "        /*found*/\n", found, 1))
+}
+
 func (s *Store) timelinePage(
-	ctx context.Context, all []*flows.Flow, key flows.Key, keys []string, limit int, after *moment,
+	ctx context.Context, all []*flows.Flow, key flows.Key, keys []string, c *carried, limit int, after *moment,
 ) (signals []flows.Signal, err error) {
 	begin := after == nil
 	if begin {
 		after = &moment{}
 	}
+	query := timelineQuery(sqlTimelineMany)
 	names, primary := []string{}, []string{}
 	for _, f := range all {
 		if f.Key == key.Type {
@@ -106,9 +124,20 @@ func (s *Store) timelinePage(
 	if err != nil {
 		return nil, err
 	}
+	if known, err := s.carriedByAll(ctx, keys, c); err != nil {
+		return nil, err
+	} else if known {
+		query = timelineQuery(sqlTimelineKnown)
+		names = slices.AppendSeq(names, maps.Keys(c.names))
+		for _, at := range c.at {
+			if err := wanted.Append(at, "", ""); err != nil { // no signal is called so
+				return nil, fmt.Errorf("look for signals: %w", err)
+			}
+		}
+	}
 	class, size, digits := flows.SequenceOrder(after.Sequence)
 	rows, err := s.conn.Query(
-		clickhouse.Context(ctx, clickhouse.WithExternalTable(wanted)), signalQuery(sqlTimeline),
+		clickhouse.Context(ctx, clickhouse.WithExternalTable(wanted)), query,
 		clickhouse.Named("keys", keys), clickhouse.Named("names", names), clickhouse.Named("begin", flag(begin)),
 		clickhouse.Named("time", int64(after.Time)), clickhouse.Named("class", class), clickhouse.Named("size", size),
 		clickhouse.Named("digits", digits), clickhouse.Named("system", after.System), clickhouse.Named("id", after.ID),
@@ -145,7 +174,7 @@ func (s *Store) stepsOfKey(ctx context.Context, of []string, key string) (wanted
 }
 
 // linkedKeys are key and the keys linked to it, in text form.
-func (s *Store) linkedKeys(ctx context.Context, all []*flows.Flow, key flows.Key) ([]string, error) {
+func (s *Store) linkedKeys(ctx context.Context, all []*flows.Flow, key flows.Key, c *carried) ([]string, error) {
 	isPrimary := func(k flows.Key) bool {
 		return slices.ContainsFunc(all, func(f *flows.Flow) bool { return f.Key == k.Type })
 	}
@@ -155,7 +184,7 @@ func (s *Store) linkedKeys(ctx context.Context, all []*flows.Flow, key flows.Key
 	}
 	known, frontier, size := []string{key.String()}, []string{key.String()}, 0
 	for hop := 0; hop < maxHops && len(frontier) > 0 && len(known) < maxLinkedKeys; hop++ {
-		found, err := s.partners(ctx, frontier, known, maxLinkedKeys-len(known))
+		found, err := s.partners(ctx, frontier, known, maxLinkedKeys-len(known), c)
 		if err != nil {
 			return nil, err
 		}
@@ -177,8 +206,61 @@ func (s *Store) linkedKeys(ctx context.Context, all []*flows.Flow, key flows.Key
 	return known, nil
 }
 
-// partners are keys that share a signal with one of keys, without those known.
-func (s *Store) partners(ctx context.Context, keys, known []string, limit int) (found []string, err error) {
+// carried is when the signals of some keys were, as far as it is known.
+type carried struct {
+	of    map[string]bool // these keys
+	names map[string]bool
+	at    []int64
+	many  bool // too many to be noted
+}
+
+// carriedBy notes the signals that carry one of keys, and is the keys that these carry. Where they are too many it says so, and is nothing.
+func (s *Store) carriedBy(ctx context.Context, keys []string, c *carried) (found []string, err error) {
+	rows, err := s.conn.Query(ctx, sqlCarried, clickhouse.Named("keys", keys), clickhouse.Named("limit", s.fewCarried+1))
+	if err != nil {
+		return nil, fmt.Errorf("look for signals: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var name string
+		var at int64
+		var all []string
+		if err := rows.Scan(&name, &at, &all); err != nil {
+			return nil, fmt.Errorf("scan a signal of a key: %w", err)
+		}
+		c.names[name], c.at, found = true, append(c.at, at), append(found, all...)
+	}
+	if c.many = len(c.at) > s.fewCarried; c.many {
+		return nil, rows.Err()
+	}
+	for _, key := range keys {
+		c.of[key] = true
+	}
+	return found, rows.Err()
+}
+
+// carriedByAll says whether it is known when the signals of keys were.
+func (s *Store) carriedByAll(ctx context.Context, keys []string, c *carried) (bool, error) {
+	unknown := slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return c.of[key] })
+	if c.many || len(unknown) == 0 {
+		return !c.many, nil
+	}
+	_, err := s.carriedBy(ctx, unknown, c)
+	return !c.many, err
+}
+
+// partners are keys that share a signal with one of keys, without those known, in order.
+func (s *Store) partners(ctx context.Context, keys, known []string, limit int, c *carried) (found []string, err error) {
+	if !c.many {
+		if found, err = s.carriedBy(ctx, keys, c); err != nil {
+			return nil, err
+		}
+	}
+	if !c.many {
+		slices.Sort(found)
+		found = slices.DeleteFunc(slices.Compact(found), func(key string) bool { return slices.Contains(known, key) })
+		return found[:min(len(found), limit)], nil
+	}
 	rows, err := s.conn.Query(
 		ctx, sqlLinkedKeys, clickhouse.Named("keys", keys), clickhouse.Named("known", known), clickhouse.Named("limit", limit),
 	)

@@ -39,8 +39,9 @@ type Store struct {
 	allByTime atomic.Bool // steps_by_time has what steps has
 	hours     hours
 
-	firsts    sync.Map // first by flow
-	fewPlaces uint64   // see there
+	firsts     sync.Map // first by flow
+	fewPlaces  uint64   // see there
+	fewCarried int      // see there
 
 	rolledFrom int // see there
 
@@ -77,7 +78,7 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open clickhouse: %w", err), root.Close())
 	}
-	return &Store{conn: conn, root: root, database: c.Database, cluster: c.Cluster, http: c.HTTP, hours: hours{least: leastHeld, long: longRead}, fewPlaces: fewPlaces, rolledFrom: rolledFrom}, nil
+	return &Store{conn: conn, root: root, database: c.Database, cluster: c.Cluster, http: c.HTTP, hours: hours{least: leastHeld, long: longRead}, fewPlaces: fewPlaces, fewCarried: fewCarried, rolledFrom: rolledFrom}, nil
 }
 
 // options are those of one pool of connections, bound to a database or to none.

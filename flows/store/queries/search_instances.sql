@@ -1,12 +1,8 @@
--- The instances whose key holds a text: the very key first, then keys that begin with it, short ones first.
+-- Those of some instances that are there, in any order.
 SELECT flow, key, state
 FROM instances FINAL
-WHERE positionCaseInsensitiveUTF8(key, {text:String}) > 0
-ORDER BY
-    lowerUTF8(key) = lowerUTF8({text:String}) DESC,
-    startsWith(lowerUTF8(key), lowerUTF8({text:String})) DESC,
-    length(key),
-    key,
-    flow
-LIMIT {limit:UInt32}
-SETTINGS max_execution_time = 3, timeout_overflow_mode = 'break'
+WHERE (flow, key) IN (
+    SELECT substring(value, 1, position(value, '\0') - 1), substring(value, position(value, '\0') + 1)
+    FROM wanted_keys
+)
+SETTINGS optimize_move_to_prewhere_if_final = 1

@@ -1,6 +1,6 @@
 -- One page of the signals that carry one of some keys, or that are steps of some instances (a trace or a link led them
 -- there), one copy of each: of copies that differ the earliest. The order is that of signals: time, sequence (numbers
--- first, by number; absent last), system, id.
+-- first, by number; absent last), system, id. At the mark, by what those of the keys are found.
 SELECT /*columns*/
 FROM
 (
@@ -12,14 +12,7 @@ FROM
         if(class = 0, toInt64(length(digits)) * if(startsWith(sequence, '-'), -1, 1), 0) AS size
     FROM
     (
-        SELECT *
-        FROM signals
-        WHERE hasAny(keys, {keys:Array(String)})
-        UNION ALL
-        SELECT *
-        FROM signals
-        PREWHERE name IN {names:Array(String)} AND time IN (SELECT fromUnixTimestamp64Nano(at, 'UTC') FROM wanted_signals)
-        WHERE (if(kind = 'span', '', source), id) IN (SELECT source, id FROM wanted_signals)
+        /*found*/
     )
     ORDER BY time, attributes, data, received
     LIMIT 1 BY if(kind = 'span', '', source), id

@@ -1,6 +1,6 @@
 -- One page of the signals that carry one of some keys, or that are steps of some instances (a trace or a link led them
 -- there), one copy of each: of copies that differ the earliest. The order is that of signals: time, sequence (numbers
--- first, by number; absent last), system, id.
+-- first, by number; absent last), system, id. At the mark, by what those of the keys are found.
 SELECT
     toUnixTimestamp64Nano(received),
     toUnixTimestamp64Nano(time),
@@ -32,6 +32,7 @@ FROM
         if(class = 0, toInt64(length(digits)) * if(startsWith(sequence, '-'), -1, 1), 0) AS size
     FROM
     (
+-- The signals of a timeline, by the index of keys.
         SELECT *
         FROM signals
         WHERE hasAny(keys, {keys:Array(String)})
