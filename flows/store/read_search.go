@@ -35,7 +35,7 @@ const besideRows = 1_000_000
 // Search finds instances and keys whose value holds q, whatever its case: the very value first, then values that begin with q, short ones
 // first; at most limit of each (0 is 50, the most 1,000). "type:text" looks for keys of that type, where it is one of a flow in all.
 // Instances that are called or begin as q is written, or in lower or upper case, and the key that q is, are found at once in history of any
-// length. For others all keys are looked at, for 3 seconds at most; for a million rows of each table where the very value was found, or
+// length. For others all keys are looked at, for 2 seconds at most; for a million rows of each table where the very value was found, or
 // as many as were asked for. What was found by then counts. Found.Flows is left to the caller, who knows the flows.
 func (s *Store) Search(ctx context.Context, all []*flows.Flow, q string, limit int) (flows.Found, error) {
 	limit, err := pageLimit(limit)

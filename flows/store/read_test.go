@@ -321,10 +321,11 @@ func TestBadQuestions(t *testing.T) {
 	}
 	_, badSegment := s.Health(t.Context(), f, flows.Window{From: flows.NoTime}, "colour:red")
 	_, _, badTimeline := s.Timeline(t.Context(), nil, flows.Key{Type: "a", Value: "b"}, 10, "?")
+	_, _, noMoment := s.Timeline(t.Context(), nil, flows.Key{Type: "a", Value: "b"}, 10, "e30")
 	_, badLimit := s.Variants(t.Context(), f, flows.NoTime, flows.NoTime, -1)
 	for field, errs := range map[string][]error{
 		"limit":   {ask(flows.InstanceQuery{Limit: flows.MaxListed + 1}), ask(flows.InstanceQuery{Limit: -1}), badLimit},
-		"cursor":  {ask(flows.InstanceQuery{Cursor: "%"}), ask(flows.InstanceQuery{Cursor: "e30x"}), ask(flows.InstanceQuery{Cursor: byKey}), badTimeline},
+		"cursor":  {ask(flows.InstanceQuery{Cursor: "%"}), ask(flows.InstanceQuery{Cursor: "e30x"}), ask(flows.InstanceQuery{Cursor: byKey}), badTimeline, noMoment},
 		"sort":    {ask(flows.InstanceQuery{Sort: "colour"})},
 		"segment": {badSegment},
 	} {

@@ -64,7 +64,7 @@ func (s *Store) Timeline(
 		if err := decodeCursor(cursor, after); err != nil {
 			return nil, "", err
 		}
-		if max(len(after.ID), len(after.Source), len(after.System), len(after.Sequence)) > flows.MaxNameBytes {
+		if after.ID == "" || max(len(after.ID), len(after.Source), len(after.System), len(after.Sequence)) > flows.MaxNameBytes {
 			return nil, "", badCursor()
 		}
 	}

@@ -11,4 +11,4 @@ ORDER BY
     flow
 LIMIT 1 BY flow, key
 LIMIT {limit:UInt32}
-SETTINGS max_execution_time = 3, timeout_overflow_mode = 'break', max_rows_to_read = /*rows*/, read_overflow_mode = 'break'
+SETTINGS max_execution_time = 2, timeout_overflow_mode = 'break', max_rows_to_read = /*rows*/, read_overflow_mode = 'break'

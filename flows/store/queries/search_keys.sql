@@ -1,5 +1,4 @@
--- The keys of signals whose value holds a text; or all of whose text does, type and value, from its first byte on. At the mark, how many
--- rows it looks at.
+-- The keys of signals whose value holds a text, or type and value together do. At the mark, how many rows it looks at.
 SELECT arrayJoin(arrayFilter(k -> positionCaseInsensitiveUTF8(substring(k, if({whole:UInt8} = 1, 1, position(k, ':') + 1)), {text:String}) > 0, keys)) AS key
 FROM signals
 PREWHERE arrayExists(k -> positionCaseInsensitiveUTF8(k, {text:String}) > 0, keys)
@@ -11,4 +10,4 @@ ORDER BY
     length(key),
     key
 LIMIT {limit:UInt32}
-SETTINGS max_execution_time = 3, timeout_overflow_mode = 'break', max_rows_to_read = /*rows*/, read_overflow_mode = 'break'
+SETTINGS max_execution_time = 2, timeout_overflow_mode = 'break', max_rows_to_read = /*rows*/, read_overflow_mode = 'break'
