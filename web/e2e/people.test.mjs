@@ -88,6 +88,10 @@ describe('everybody', { timeout: 900_000 }, () => {
           return open.isVisible();
         });
         found.push(...await faults(page, name));
+        for (let i = 0; name === 'silence' && i < 10; i++) {
+          await page.keyboard.press(i < 5 ? 'Tab' : 'Shift+Tab');
+          if (!await open.evaluate((sheet) => sheet.contains(document.activeElement))) found.push(`${name}: the focus leaves it`);
+        }
         await page.keyboard.press('Escape');
         await open.waitFor({ state: 'hidden' }); // keys pressed before are the dialog's
       }
@@ -178,10 +182,11 @@ describe('everybody', { timeout: 900_000 }, () => {
     await page.locator('#keys').waitFor({ state: 'hidden' }); // keys pressed before are the dialog's
     await page.keyboard.press('p');
     assert.notEqual(await live(page), 'paused', 'a key works though they are off');
-    await until('the list opens again', 20, async () => {
-      if (!await page.locator('#keys').isVisible()) await page.keyboard.press('?');
-      return page.locator('#keys').isVisible();
-    });
+    await page.keyboard.press('?');
+    assert.ok(!await page.locator('#keys').isVisible(), '? works though keys are off');
+    await page.getByRole('button', { name: 'Keyboard shortcuts' }).focus();
+    await page.keyboard.press('Enter');
+    await page.locator('#keys').waitFor();
     await page.locator('#keys-on').check();
     await close();
   });

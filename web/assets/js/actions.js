@@ -21,6 +21,7 @@ const actions = {
   theme: switchTheme,
   pause: togglePause,
   retry,
+  keys: () => document.getElementById('keys').showModal(),
   play: togglePlay,
   wall(button) {
     switchDensity();

@@ -1,5 +1,5 @@
-// Keyboard shortcuts (design, section 5.9). They can be turned off, and never work while a
-// field has the focus.
+// Keyboard shortcuts (design, section 5.9). They can be turned off, all of them: a button at the
+// start of each page opens their list. They never work while a field has the focus.
 import { keep, kept } from './look.js';
 import { togglePause } from './live.js';
 import { togglePlay } from './player.js';
@@ -35,8 +35,8 @@ export function startKeys() {
   let goUntil = 0; // a place may follow g until then
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || typing() || dialog.open) return;
-    if (event.key === '?') return dialog.showModal();
     if (!on.checked) return;
+    if (event.key === '?') return dialog.showModal();
     if (event.timeStamp < goUntil && places[event.key]) {
       goUntil = 0;
       location.assign(places[event.key]);

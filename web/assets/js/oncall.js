@@ -110,6 +110,17 @@ function reveal() {
   at.focus();
 }
 
+/** Tab goes around in a sheet: what lies under it is out of reach until it is closed. */
+function goAround(sheet, event) {
+  if (event.key !== 'Tab') return;
+  const stops = [...sheet.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea')]
+    .filter((one) => one.checkVisibility() && !one.disabled && (one.type !== 'radio' || one.checked));
+  const [from, to] = event.shiftKey ? [stops[0], stops.at(-1)] : [stops.at(-1), stops[0]];
+  if (document.activeElement !== from) return;
+  event.preventDefault();
+  to.focus();
+}
+
 export function startOnCall() {
   document.addEventListener('submit', (event) => {
     const form = event.target;
@@ -121,6 +132,7 @@ export function startOnCall() {
     say(`The numbers stopped at ${stopped}. Acknowledge all the same?`, button('Acknowledge', () => acknowledge(path, {})));
   });
   for (const sheet of document.querySelectorAll('.sheet[popover]')) {
+    sheet.addEventListener('keydown', (event) => goAround(sheet, event));
     sheet.addEventListener('toggle', (event) => { if (event.newState === 'open') sheet.querySelector('textarea')?.focus(); });
   }
   addEventListener('hashchange', reveal);
