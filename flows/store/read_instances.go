@@ -22,10 +22,6 @@ var (
 	sqlInstancesOfKeys string
 	//go:embed queries/instances_places.sql
 	sqlInstancesPlaces string
-	//go:embed queries/instances_started.sql
-	sqlInstancesStarted string
-	//go:embed queries/instances_ended.sql
-	sqlInstancesEnded string
 	//go:embed queries/instances_of_states.sql
 	sqlInstancesOfStates string
 	//go:embed queries/instance.sql
@@ -247,39 +243,6 @@ func (l listOfRows) query(query, keys string, after *place, limit int) (string, 
 		clickhouse.Named("counted", counted.state.String()), clickhouse.Named("from", int64(from)), clickhouse.Named("to", int64(l.asOf)),
 		clickhouse.Named("steps", steps), clickhouse.Named("path", append([]string{}, q.Path...)),
 	}
-}
-
-// rowsOf are the rows of the instances that a number counts: an end's are in a state.
-type rowsOf struct {
-	state      flows.State
-	conditions []string
-}
-
-// countedRows says how the instances that a number of now counts are told by their rows; ok is false where only
-// their signals tell. It is what Counted.Counts says.
-func countedRows(counted flows.Counted) (rows rowsOf, ok bool) {
-	ended := func(state flows.State, more ...string) (rowsOf, bool) {
-		return rowsOf{state, append([]string{strings.TrimSpace(sqlInstancesEnded)}, more...)}, true
-	}
-	switch counted {
-	case flows.CountedStarted:
-		return rowsOf{conditions: []string{strings.TrimSpace(sqlInstancesStarted)}}, true
-	case flows.CountedCompleted:
-		return ended(flows.Completed)
-	case flows.CountedFailed:
-		return ended(flows.Failed)
-	case flows.CountedCancelled:
-		return ended(flows.Cancelled)
-	case flows.CountedResolved:
-		return ended(flows.Resolved)
-	case flows.CountedExpired:
-		return ended(flows.Expired)
-	case flows.CountedConforming:
-		return ended(flows.Completed, "AND conforming")
-	case flows.CountedDeviating:
-		return ended(flows.Completed, "AND NOT conforming")
-	}
-	return rowsOf{}, false
 }
 
 // places are the first rows of a list behind a place, at most so many.
