@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -141,7 +142,7 @@ func (a *app) pages() (*web.Server, error) {
 		Import: http.HandlerFunc(a.serveImport), Backfill: http.HandlerFunc(a.serveBackfill), Erase: http.HandlerFunc(a.serveErase), Resolve: a.resolve, Met: a.engineMet,
 		Capabilities: a.rules.Capabilities, Backlog: a.backlog,
 		DeadLetters: http.HandlerFunc(a.serveLetters),
-		Host:        c.HTTPAddr, OTLPHTTP: c.OTLPHTTPAddr, OTLPGRPC: c.OTLPGRPCAddr, ConfigDir: c.ConfigDir,
+		Host:        c.HTTPAddr, OTLPHTTP: c.OTLPHTTPAddr, OTLPGRPC: c.OTLPGRPCAddr, ConfigDir: shownDir(c.ConfigDir),
 		TracerProvider: a.telemetry.traces, MeterProvider: a.telemetry.meters, Propagator: a.telemetry.propagator,
 		Tokens: a.tokensAPI(),
 	}
@@ -213,14 +214,26 @@ func (a *app) busPart() web.Part {
 	return part
 }
 
-// backlog is what the streams hold; nil where one of them does not say.
+// shownDir is a folder as somebody finds it who does not know where this process was started.
+func shownDir(dir string) string {
+	if full, err := filepath.Abs(dir); err == nil {
+		return full
+	}
+	return dir // the working directory is gone
+}
+
+// backlog is what of the streams is not stored yet, and their size; nil where one of them does not say.
 func (a *app) backlog(ctx context.Context) (all []views.Backlog) {
 	for _, stream := range []string{bus.Signals, bus.Spans} {
-		b, err := a.bus.Backlog(ctx, stream, time.Now())
+		held, err := a.bus.Backlog(ctx, stream, time.Now())
 		if err != nil {
 			return nil // /readyz says why
 		}
-		all = append(all, views.Backlog{Stream: stream, Messages: b.Messages, Bytes: b.Bytes, Limit: b.Limit, Oldest: b.Oldest})
+		owed, err := a.bus.Owed(ctx, stream, time.Now())
+		if err != nil {
+			return nil
+		}
+		all = append(all, views.Backlog{Stream: stream, Messages: owed.Messages, Oldest: owed.Oldest, Bytes: held.Bytes, Limit: held.Limit})
 	}
 	return all
 }

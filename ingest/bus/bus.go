@@ -69,6 +69,7 @@ type Bus struct {
 	signals  *committer
 	spans    *committer
 	poisoned atomic.Uint64
+	handled  map[string]*atomic.Uint64 // by stream: up to which its reader of Ranges in this process is done; 0 for none so far
 	forget   time.Duration // idle time after which the server forgets a reader; the client's default where 0
 
 	gate   sync.RWMutex // guards closed, and committers' queues against being closed in use
@@ -92,7 +93,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 		cfg.KeepFree = defaultKeepFree
 	}
 	cfg.Replicas = max(cfg.Replicas, 1)
-	b := &Bus{cfg: cfg, done: make(chan struct{}), epochs: map[string]int64{}}
+	b := &Bus{cfg: cfg, done: make(chan struct{}), epochs: map[string]int64{}, handled: map[string]*atomic.Uint64{Signals: {}, Spans: {}}}
 	b.stop, b.ending = context.WithCancel(context.Background())
 	if err := b.connect(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open bus: %w", err), b.disconnect())

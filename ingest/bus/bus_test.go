@@ -248,6 +248,54 @@ func readRanges(t testing.TB, b *Bus, name string, n int) []string {
 	return ids
 }
 
+// TestOwed: owed is what the reader has not handled, whatever stands on the stream: before it
+// begins, while it handles, once it is done, and after a restart.
+func TestOwed(t *testing.T) {
+	dir := t.TempDir()
+	b := openAt(t, Config{Dir: dir})
+	expect := func(what string, messages uint64, least, most time.Duration) {
+		t.Helper()
+		owed, err := b.Owed(t.Context(), Signals, time.Now().Add(time.Minute)) // all is a minute older
+		if err != nil || owed.Messages != messages || owed.Oldest < least || owed.Oldest > most {
+			t.Errorf("%s: %+v, %v; want %d messages", what, owed, err, messages)
+		}
+	}
+	expect("nothing was sent", 0, 0, 0)
+	publish(t, b, numbered(0, 1))
+	publish(t, b, numbered(1, 1))
+	expect("nobody reads", 2, time.Minute, 2*time.Minute)
+	store := func() {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			if err := b.Ranges(ctx, RangesConfig{Stream: Signals, Name: "store"}, func(context.Context, Delivery) error { return nil }); err != nil {
+				t.Error(err)
+			}
+		})
+		for ctx.Err() == nil {
+			if owed, err := b.Owed(ctx, Signals, time.Now()); err == nil && owed.Messages == 0 {
+				break
+			}
+		}
+		cancel()
+		reader.Wait()
+	}
+	store()
+	expect("read, and not trimmed", 0, 0, 0)
+	publish(t, b, numbered(2, 1))
+	expect("one more", 1, time.Minute, 2*time.Minute)
+	shut(t, b)
+	b = openAt(t, Config{Dir: dir})
+	expect("after a restart, before the reader is there", 1, time.Minute, 2*time.Minute)
+	store()
+	if err := b.Trim(t.Context(), Signals, 1<<60); err != nil {
+		t.Fatal(err)
+	}
+	expect("read and trimmed", 0, 0, 0)
+}
+
 func TestRestartKeepsAll(t *testing.T) {
 	dir := t.TempDir()
 	b := openAt(t, Config{Dir: dir})

@@ -334,3 +334,37 @@ func (b *Bus) Backlog(ctx context.Context, stream string, now time.Time) (Backlo
 	}
 	return backlog, nil
 }
+
+// Owed is what the reader of Ranges on a stream has not handled yet; without its bytes, which
+// the stream knows only as a whole. Of several readers it is the one that moved last; Trim
+// goes by the slowest.
+func (b *Bus) Owed(ctx context.Context, stream string, now time.Time) (Backlog, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	done := b.handled[stream].Load()
+	if done == 0 { // it has not begun here
+		var err error
+		if done, err = b.Done(ctx, stream); err != nil {
+			return Backlog{}, err
+		}
+	}
+	s, err := b.js.Stream(ctx, stream)
+	if err != nil {
+		return Backlog{}, fmt.Errorf("look at stream %s: %w", stream, err)
+	}
+	state := s.CachedInfo().State
+	owed := Backlog{Limit: uint64(b.cfg.MaxBytes)}
+	first := max(done+1, state.FirstSeq)
+	if first > state.LastSeq {
+		return owed, nil
+	}
+	owed.Messages = state.LastSeq - first + 1
+	switch m, err := s.GetMsg(ctx, first); {
+	case errors.Is(err, jetstream.ErrMsgNotFound): // handled and trimmed meanwhile, or removed by hand
+	case err != nil:
+		return Backlog{}, fmt.Errorf("look at message %d of %s: %w", first, stream, err)
+	default:
+		owed.Oldest = max(now.Sub(m.Time), 0)
+	}
+	return owed, nil
+}

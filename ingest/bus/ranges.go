@@ -48,6 +48,7 @@ func (b *Bus) Ranges(ctx context.Context, cfg RangesConfig, handle func(context.
 	if err := r.retry(ctx, "read position", r.load); err != nil {
 		return ended(ctx, fmt.Errorf("read %s as %s: %w", cfg.Stream, cfg.Name, err))
 	}
+	r.tell()
 	var err error
 	if r.feed, err = b.feed(ctx, cfg.Stream, r.at.Done+1, r.bury); err != nil {
 		return ended(ctx, fmt.Errorf("read %s as %s: %w", cfg.Stream, cfg.Name, err))
@@ -248,6 +249,13 @@ func (r *ranger) load(ctx context.Context) error {
 	return nil
 }
 
+// tell lets Owed know how far the reader is.
+func (r *ranger) tell() {
+	if handled := r.bus.handled[r.cfg.Stream]; handled != nil {
+		handled.Store(r.at.Done)
+	}
+}
+
 // record stores a position. Each one is based on the one before, so that a second reader
 // is found out before it does harm.
 func (r *ranger) record(ctx context.Context, at position) error {
@@ -272,6 +280,7 @@ func (r *ranger) record(ctx context.Context, at position) error {
 			return err
 		}
 		r.at, r.revision = at, revision
+		r.tell()
 		return nil
 	})
 }

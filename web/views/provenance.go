@@ -151,10 +151,10 @@ var meanings = map[string]meaning{
 		"They are taken all the same.",
 	},
 	"bus-backlog": {
-		"How long the oldest of what stands on the bus is there, and how much stands there.",
-		"The age of the first message of each stream, the older one, and the bytes on disk; the same as throughline_bus_backlog on /metrics.",
-		"The limit of a stream, at which signals are refused.",
-		"What is stored goes twice a minute, and the last message stays: up to half a minute is no backlog. Dead letters, which wait for a replay.",
+		"How long the oldest of what was accepted waits to be stored. It is safe on the bus, counts in live numbers and alerts, and is in no list or history yet.",
+		"The age of the first batch behind what the writer of ClickHouse is done with, of signals or of spans, whichever is older. A batch is what came together, up to some thousand signals.",
+		"The limit of a stream on disk, at which signals are refused.",
+		"What is stored within a second; what is stored and not removed from the bus yet, which throughline_bus_backlog on /metrics has too; dead letters, which wait for a replay. Whether the numbers are behind is said beside the clock above.",
 	},
 	"system-heard": {
 		"How long ago its last signal arrived.",

@@ -368,5 +368,5 @@ func sampleAlertDetail(t testing.TB) AlertDetail {
 }
 
 func sampleBacklog() []Backlog {
-	return []Backlog{{Stream: "SIGNALS", Messages: 310, Bytes: 4_300_000, Limit: 8 << 30, Oldest: 3 * time.Minute}, {Stream: "SPANS", Messages: 1, Bytes: 900, Limit: 8 << 30, Oldest: time.Hour}}
+	return []Backlog{{Stream: "SIGNALS", Messages: 310, Bytes: 4_300_000, Limit: 8 << 30, Oldest: 3 * time.Minute}, {Stream: "SPANS", Messages: 1, Bytes: 900, Limit: 8 << 30, Oldest: 40 * time.Millisecond}}
 }

@@ -2,7 +2,6 @@ package views
 
 import (
 	"cmp"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -75,12 +74,12 @@ type SystemList struct {
 	Bus     []Backlog   // of each stream; nil where the bus does not say
 }
 
-// Backlog is what a stream of the bus holds: what is not stored yet, and what was and is not trimmed yet.
+// Backlog is what of a stream of the bus is accepted and not stored yet.
 type Backlog struct {
 	Stream       string
-	Messages     uint64
-	Bytes, Limit uint64        // at Limit signals are refused
-	Oldest       time.Duration // age of its first message
+	Messages     uint64        // batches that are not stored
+	Oldest       time.Duration // age of the first of them
+	Bytes, Limit uint64        // all that is on disk, with what is stored and not removed yet; at Limit signals are refused
 }
 
 // Body is the page without its frame.
@@ -241,42 +240,35 @@ func (v SystemList) stats() []stat {
 	return list
 }
 
-// backlog is what the bus holds, the oldest of all streams. The last message of a stream always stays in it.
+// backlog is what is accepted and not stored yet, the oldest of all streams. What is stored within a second is none.
 func (v SystemList) backlog() stat {
 	s := stat{
-		means: "bus-backlog", label: "Backlog on the bus", value: "none", href: safe("/metrics"), fresh: "Asked of the bus whenever the page is rendered.",
+		means: "bus-backlog", label: "Waits to be stored", value: "none", note: "stored within a second", href: safe("/metrics"), fresh: "Asked of the bus whenever the page is rendered.",
 		source: safe("/metrics"), covers: "The streams of signals and of spans.", unasked: unasked["bus-backlog"],
 	}
 	var oldest time.Duration
-	var sizes []string
+	var owed []string
+	full := 0.0
 	for _, b := range v.Bus {
-		if b.Messages > 1 {
-			oldest = max(oldest, b.Oldest)
+		if b.Limit > 0 {
+			full = max(full, float64(b.Bytes)/float64(b.Limit))
 		}
-		sizes = append(sizes, strings.ToLower(b.Stream)+" "+size(b.Bytes))
-		if b.Limit > 0 && b.Bytes > b.Limit/2 {
-			s.class = "late"
+		if b.Oldest < time.Second {
+			continue
 		}
+		oldest = max(oldest, b.Oldest)
+		owed = append(owed, strings.ToLower(b.Stream)+" "+plural(int(b.Messages), "batch", "batches"))
 	}
 	if oldest > 0 {
-		s.value = waited(oldest)
+		s.value, s.note = waited(oldest), strings.Join(owed, " · ")
 	}
-	if oldest > 2*time.Minute { // what is stored is trimmed twice a minute
+	if full > 0.5 {
+		s.note += ", the bus is " + percent(full) + " full"
+	}
+	if full > 0.5 || oldest > 30*time.Second {
 		s.class = "late"
 	}
-	s.note = strings.Join(sizes, " · ")
 	return s
-}
-
-// size is so many bytes in words.
-func size(bytes uint64) string {
-	switch {
-	case bytes >= 1<<30:
-		return fmt.Sprintf("%.1f%sGB", float64(bytes)/(1<<30), nb)
-	case bytes >= 1<<20:
-		return fmt.Sprintf("%.1f%sMB", float64(bytes)/(1<<20), nb)
-	}
-	return fmt.Sprintf("%d%skB", (bytes+1023)>>10, nb)
 }
 
 // order puts what is waited for past the limit first, then what is silent, then the rest, by name.
