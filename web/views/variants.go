@@ -75,3 +75,22 @@ func (v VariantList) few() int {
 func (v VariantList) usual(i int) bool {
 	return i == slices.IndexFunc(v.Variants.Variants, func(one flows.Variant) bool { return one.Conforming })
 }
+
+// otherwise says what became of a path that does not conform, or not in all its instances.
+func (v VariantList) otherwise(path []string) string {
+	for _, id := range path {
+		i := stepIndex(v.Now.Flow, id)
+		if i < 0 {
+			continue
+		}
+		switch v.Now.Flow.Steps[i].End {
+		case flows.Completed:
+			return "completed, not as the model says"
+		case flows.Failed:
+			return "ended as failed"
+		case flows.Cancelled:
+			return "ended as cancelled"
+		}
+	}
+	return "at no end: in flight, or given up"
+}
