@@ -18,6 +18,31 @@ const nb = "\u00a0"
 // count is n with its thousands apart: 1,312.
 func count(n int) string { return thousands(strconv.Itoa(n)) }
 
+// shortCount is n where it is so narrow, in bold type of 13 px, else to a tenth of a thousand or million, or to whole ones:
+// 1,312, 1.3k, 124k, 2.1M. It is cut, not rounded: nobody reads more than there were.
+func shortCount(n int, room float64) string {
+	const digit, separator = 8.3, 4.3
+	width := 0.0
+	for _, letter := range string(Locale{}.Write([]byte(count(n)))) {
+		if letter >= '0' && letter <= '9' {
+			width += digit
+		} else {
+			width += separator
+		}
+	}
+	switch {
+	case width <= room || n < 1000:
+		return count(n)
+	case n < 10_000:
+		return decimals(float64(n/100)/10, 1) + "k"
+	case n < 1_000_000:
+		return count(n/1000) + "k"
+	case n < 10_000_000:
+		return decimals(float64(n/100_000)/10, 1) + "M"
+	}
+	return count(n/1_000_000) + "M"
+}
+
 // thousands sets marks for separators into a plain decimal number.
 func thousands(number string) string {
 	sign := ""

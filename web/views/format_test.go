@@ -129,3 +129,19 @@ func TestClock(t *testing.T) {
 		t.Errorf("zone %q", got)
 	}
 }
+
+// TestShortCount: a count that has no room is cut to thousands or millions, and never read as more than it is.
+func TestShortCount(t *testing.T) {
+	for _, c := range []struct {
+		n    int
+		room float64
+		want string
+	}{
+		{999, 10, "999"}, {1234, 60, "1,234"}, {1234, 34, "1.2k"}, {1999, 34, "1.9k"}, {9999, 34, "9.9k"}, {10_000, 34, "10k"}, {123_456, 60, "123,456"},
+		{123_456, 34, "123k"}, {999_999, 34, "999k"}, {1_999_999, 34, "1.9M"}, {12_345_678, 34, "12M"}, {1_234_567_890, 34, "1,234M"},
+	} {
+		if got := english(shortCount(c.n, c.room)); got != c.want {
+			t.Errorf("%d in %g: %q, want %q", c.n, c.room, got, c.want)
+		}
+	}
+}

@@ -22,6 +22,7 @@ type drawnEdge struct {
 	class       string // "", none, back, rare
 	moves       bool   // something passes: dashes move along
 	label       string
+	full        string // the label in full where it is short; "" else
 	note        string // time to hand over
 	bad         bool
 	x, y        string // of the label
@@ -115,7 +116,10 @@ func drawEdge(g *Graph, e graphEdge, n passed, greatest int, steps []stepNow) dr
 	weight := float64(n.count) / float64(greatest)
 	d := drawnEdge{
 		path: path, width: number(1.5 + 4.5*weight), moves: weight > 0.25 && !e.back,
-		x: number(at.x), y: number(at.y - 9), noteY: number(at.y + 19), label: count(n.count), anchor: anchor,
+		x: number(at.x), y: number(at.y - 9), noteY: number(at.y + 19), anchor: anchor,
+	}
+	if d.label = shortCount(n.count, g.labelRoom(e, anchor)); d.label != count(n.count) {
+		d.full = count(n.count)
 	}
 	if n.took != nil {
 		d.note = span(seconds(*n.took))
@@ -129,13 +133,16 @@ func drawEdge(g *Graph, e graphEdge, n passed, greatest int, steps []stepNow) dr
 			d.note = "usual " + aboutCount(*usual)
 		}
 	case n.count == 0:
-		d.class, d.label = "rare", ""
+		d.class, d.label, d.full = "rare", "", ""
 	}
 	return d
 }
 
 // trunkOff is how far from a step edges turn to other rows.
 const trunkOff = 10.0
+
+// labelOff is how far from its step a label at a bend stands.
+const labelOff = 8.0
 
 // edgePath runs from the right of one step to the left of the next, straight through the
 // layers in between; an edge back runs below everything. The point is where its label stands.
@@ -161,9 +168,9 @@ func edgePath(g *Graph, e graphEdge) (path string, label point, anchor string) {
 	label, anchor = point{(start.x + end.x) / 2, start.y}, "middle"
 	switch { // edges fan out and in: their labels stand at the end that is theirs alone
 	case end.y > start.y:
-		label, anchor = point{end.x - 8, end.y}, "end"
+		label, anchor = point{end.x - labelOff, end.y}, "end"
 	case end.y < start.y:
-		label, anchor = point{start.x + 8, start.y}, "start"
+		label, anchor = point{start.x + labelOff, start.y}, "start"
 	}
 	at := start
 	gap := gapOf(g)
@@ -178,6 +185,18 @@ func edgePath(g *Graph, e graphEdge) (path string, label point, anchor string) {
 	}
 	curve(&b, at, end)
 	return b.String(), label, anchor
+}
+
+// labelRoom is how wide a label of an edge may be: it stands between two steps, one at a bend between a step and the trunk.
+func (g *Graph) labelRoom(e graphEdge, anchor string) float64 {
+	const halo, trunk = 4.0, 3.0
+	switch {
+	case e.back || len(e.via) > 0:
+		return nodeWidth
+	case anchor == "middle":
+		return gapOf(g) - 2*halo
+	}
+	return gapOf(g) - trunkOff - trunk - labelOff - halo
 }
 
 // curve leads from one layer to the next. Edges that lead down turn right behind the step that they come from, those that
