@@ -125,5 +125,5 @@ func quoted(text string) string {
 }
 
 func (v FirstRun) draftFile(d draft) string {
-	return path.Join(cmp.Or(v.ConfigDir, "config"), "flows", d.name()+".yaml")
+	return path.Join(v.flowsDir(), d.name()+".yaml")
 }

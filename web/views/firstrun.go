@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -24,19 +25,43 @@ func (v FirstRun) curl() string {
   }'`
 }
 
+// webhook sends the second event of that order as a CloudEvent in the binary form: headers say what it is.
+func (v FirstRun) webhook() string {
+	token := ""
+	if v.Tokens {
+		token = ` -H "Authorization: Bearer $TOKEN"`
+	}
+	return `curl -sS ` + v.EventsURL + token + ` \
+  -H 'Content-Type: application/json' -H 'ce-specversion: 1.0' \
+  -H 'ce-type: payment.captured' -H 'ce-source: payments' -H 'ce-id: first-2' \
+  -d '{ "order_id": "SO-1", "method": "card" }'`
+}
+
+// exporter are the variables that every OpenTelemetry SDK reads.
+func (v FirstRun) exporter() string {
+	lines := []string{"export OTEL_SERVICE_NAME=webshop"}
+	if v.OTLPHTTP != "" {
+		lines = append(lines, "export OTEL_EXPORTER_OTLP_ENDPOINT="+v.otlp(), "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
+	} else {
+		scheme, _, _ := strings.Cut(v.EventsURL, "://")
+		lines = append(lines, "export OTEL_EXPORTER_OTLP_ENDPOINT="+scheme+"://"+v.OTLPGRPC, "export OTEL_EXPORTER_OTLP_PROTOCOL=grpc")
+	}
+	if v.Tokens {
+		lines = append(lines, `export OTEL_EXPORTER_OTLP_HEADERS="Authorization=Bearer%20$TOKEN"`)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // otlp is the URL of OTLP over HTTP, which speaks TLS where the pages do.
 func (v FirstRun) otlp() string {
 	scheme, _, _ := strings.Cut(v.EventsURL, "://")
 	return scheme + "://" + v.OTLPHTTP
 }
 
-func (v FirstRun) flowFile() string {
-	dir := v.ConfigDir
-	if dir == "" {
-		dir = "config"
-	}
-	return path.Join(dir, "flows", "order-to-cash.yaml")
-}
+// flowsDir is where flow files go.
+func (v FirstRun) flowsDir() string { return path.Join(cmp.Or(v.ConfigDir, "config"), "flows") }
+
+func (v FirstRun) flowFile() string { return path.Join(v.flowsDir(), "order-to-cash.yaml") }
 
 // flowText is a flow for the event above, with one step that will be missed.
 func (v FirstRun) flowText() string {

@@ -21,8 +21,10 @@ func TestFirstRunAsks(t *testing.T) {
 		if !strings.Contains(page.String(), c.otlp) || strings.Contains(page.String(), "Authorization: Bearer $TOKEN") != c.token || strings.Contains(page.String(), "token create") != c.token {
 			t.Errorf("%+v: %s", c, page.String())
 		}
-		if command := c.v.curl(); strings.Contains(command, "\\ ") || strings.Contains(command, "\n\n") {
-			t.Errorf("no command of a shell: %s", command)
+		for _, command := range []string{c.v.curl(), c.v.webhook(), c.v.exporter()} {
+			if strings.Contains(command, "\\ ") || strings.Contains(command, "\n\n") || strings.Contains(command, "Bearer") != c.token {
+				t.Errorf("no command of a shell: %s", command)
+			}
 		}
 	}
 }
