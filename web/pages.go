@@ -97,6 +97,7 @@ func (s *Server) stillPage(load func(*Server, *http.Request) (loaded, error)) ht
 		if errors.Is(err, errUnread) {
 			w.Header().Set("Retry-After", "1")
 			status, l, err = http.StatusServiceUnavailable, s.readingPage(clockFor(r)), nil
+			l.shell.Bare = true
 		}
 		if err != nil {
 			p := asProblem(r.Context(), s.log, err)

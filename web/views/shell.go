@@ -40,6 +40,7 @@ type Shell struct {
 	Query      string     // text in the search box
 	Socket     string     // path and query of the websocket; "" for a page that is not live
 	Unread     bool       // some of the page is not read from history yet
+	Bare       bool       // nothing of it is: it asks again by itself
 	AsOf       flows.Time // instant of the newest numbers; NoTime or 0 for none
 	OpenAlerts int
 	Notices    Notices

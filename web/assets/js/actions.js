@@ -31,7 +31,18 @@ const actions = {
   link: (button) => copy(location.href, button),
 };
 
+// A page that is not whole and has no socket is asked for again, but not while somebody fills something in.
+function askAgain() {
+  if (!document.querySelector('[data-unread]')) return;
+  let touched = false;
+  document.addEventListener('input', () => { touched = true; }, { once: true });
+  setInterval(() => {
+    if (!touched && !document.activeElement?.matches('input, select, textarea')) location.reload();
+  }, 1000);
+}
+
 export function startActions() {
+  askAgain();
   for (const button of document.querySelectorAll('[data-action=wall]')) button.setAttribute('aria-pressed', String(isWall()));
   document.addEventListener('click', (event) => {
     const button = event.target.closest?.('[data-action]');
