@@ -70,7 +70,7 @@ type Bus struct {
 	spans    *committer
 	poisoned atomic.Uint64
 	handled  map[string]*atomic.Uint64 // by stream: up to which its reader of Ranges in this process is done; 0 for none so far
-	forget   time.Duration // idle time after which the server forgets a reader; the client's default where 0
+	forget   time.Duration             // idle time after which the server forgets a reader; the client's default where 0
 
 	gate   sync.RWMutex // guards closed, and committers' queues against being closed in use
 	closed bool
