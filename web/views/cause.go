@@ -230,7 +230,8 @@ func (a Alert) told() (receivers []string, first flows.Time) {
 
 // sharedShown are the values that tell the stuck from the others most, at most five.
 func (v AlertDetail) sharedShown() []flows.SharedValue {
-	list := slices.DeleteFunc(slices.Clone(v.Shared), func(s flows.SharedValue) bool { return s.Stuck == 0 })
+	const few = 3 // fewer share nearly everything, by chance
+	list := slices.DeleteFunc(slices.Clone(v.Shared), func(s flows.SharedValue) bool { return s.Stuck == 0 || s.StuckAll < few })
 	slices.SortStableFunc(list, func(x, y flows.SharedValue) int { return cmp.Compare(telling(y), telling(x)) })
 	return list[:min(len(list), 5)]
 }

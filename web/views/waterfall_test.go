@@ -90,11 +90,11 @@ func TestLabelPlace(t *testing.T) {
 			t.Errorf("%q at %v to %v: %q, left %v; want %q, %v", label, x, x+w, got, left, want, wantLeft)
 		}
 	}
-	said := strings.Repeat("x", 40) // 0.65 of the width
+	said := strings.Repeat("x", 40) // 0.75 of the width
 	f(0.1, 0, said, said, false)
 	f(0.8, 0.1, said, said, true)
-	f(0.1, 0.65, said, strings.Repeat("x", 13)+"…", false)
-	f(0.4, 0.5, said, strings.Repeat("x", 22)+"…", true)
+	f(0.1, 0.65, said, strings.Repeat("x", 11)+"…", false)
+	f(0.4, 0.5, said, strings.Repeat("x", 19)+"…", true)
 	f(0.1, 0, "", "", false)
 	f(0.01, 0.98, said, "", false)
 	f(0.05, 0.82, "failed 9 times, for this and for that", "", false) // not "failed…"

@@ -50,8 +50,8 @@ func (r wfRow) labelled() (text string, left bool) {
 // leastCut is of how many letters a cut label still says something.
 const leastCut = 8
 
-// What a label stands apart and a letter of it takes, of the track's width on a desk.
-const labelApart, labelLetter = 0.03, 0.0155
+// What a label stands apart and a letter of it takes, of the width of a phone's track; a desk has more room.
+const labelApart, labelLetter = 0.03, 0.018
 
 func labelRoom(label string) float64 { return float64(letters(label))*labelLetter + labelApart }
 
