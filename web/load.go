@@ -120,11 +120,12 @@ func (s *Server) loadOverview(ctx context.Context, t target) (loaded, error) {
 	}
 	v := views.Overview{Clock: c, Range: t.rng, Alerts: s.openAlerts("", ""), Changes: s.changes(ctx, c.Now)}
 	var err error
+	beside, known := s.beside()
 	atOnce(
-		func() { v.Flows, err = s.flowsFor(ctx, all, t.rng) },
-		func() { v.Started = s.startedTogether(ctx, all, t.rng) },
+		func() { v.Flows, err = s.flowsFor(ctx, all, t.rng); known() },
+		func() { v.Started = beside.startedTogether(ctx, all, t.rng) },
 		func() {
-			if systems, ok, err := s.systemsNow(ctx); ok && err == nil {
+			if systems, ok, err := beside.systemsNow(ctx); ok && err == nil {
 				v.Systems = systems
 			}
 		},
@@ -136,6 +137,13 @@ func (s *Server) loadOverview(ctx context.Context, t target) (loaded, error) {
 	shell := s.shell(c, views.PlaceOverview, "Overview")
 	shell.Socket = t.socket()
 	return loaded{shell: shell, body: v.Body(), parts: v.Parts()}.finish(versions(all)...), nil
+}
+
+// beside is the server as the makers of a page see it of which the page has a socket that brings what is not there yet, for what
+// stands beside what the page is about; known says that the latter is there.
+func (s *Server) beside() (beside *Server, known func()) {
+	there := make(chan struct{})
+	return s.asking(s.past.beside(there)), func() { close(there) }
 }
 
 // nothingYet says whether the first-run page is due: no flow is loaded, or nothing was ever

@@ -67,13 +67,17 @@ func (s *Server) loadFlow(ctx context.Context, t target) (loaded, error) {
 			return loaded{}, fault
 		}
 	}
+	beside, known := s.beside()
+	if !live {
+		beside = s // nothing would bring it
+	}
 	atOnce(
-		func() { v.Now, err = s.flowFor(ctx, f, t) },
-		func() { v.Stuck = s.instancesAt(ctx, f, "", t.at, shortLength, flows.Stuck) },
-		func() { v.Series = s.series(ctx, f, t.rng, t.at) },
+		func() { v.Now, err = s.flowFor(ctx, f, t); known() },
+		func() { v.Stuck = beside.instancesAt(ctx, f, "", t.at, shortLength, flows.Stuck) },
+		func() { v.Series = beside.series(ctx, f, t.rng, t.at) },
 		func() {
 			if live {
-				v.Variants = s.variants(ctx, f, t.rng, shortLength)
+				v.Variants = beside.variants(ctx, f, t.rng, shortLength)
 			} else {
 				v.Hour = s.series(ctx, f, views.RangeHour, player.To)
 			}
@@ -230,10 +234,14 @@ func (s *Server) loadStep(ctx context.Context, t target) (loaded, error) {
 			onPage("", views.Link{Text: f.Title, Href: "/flows/" + url.PathEscape(f.Name), Note: "its steps"})
 	}
 	v := views.StepDetail{Clock: t.clock(), Step: step}
+	beside, known := s.beside()
+	if t.at != flows.NoTime {
+		beside = s // nothing would bring it
+	}
 	atOnce(
-		func() { v.Now, err = s.flowFor(ctx, f, t) },
+		func() { v.Now, err = s.flowFor(ctx, f, t); known() },
 		func() {
-			v.Instances = s.instancesAt(ctx, f, t.step, t.at, listLength, flows.Stuck, flows.Unknown, flows.Held, flows.Open)
+			v.Instances = beside.instancesAt(ctx, f, t.step, t.at, listLength, flows.Stuck, flows.Unknown, flows.Held, flows.Open)
 		},
 	)
 	if err != nil {

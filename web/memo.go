@@ -38,6 +38,9 @@ type past struct {
 	again chan struct{}
 	// until is how long an answer is waited for where there is none yet; zero is as long as it takes.
 	until time.Time
+	// known is closed once what the page is about is there: what stands beside that is not waited for longer than waitFirst
+	// from then on. Nil for what a page is about.
+	known <-chan struct{}
 	// unread is set where an answer was not waited for to its end, and there was no older one.
 	unread *atomic.Bool
 }
@@ -56,6 +59,13 @@ func (p *past) within(wait time.Duration, again chan struct{}) *past {
 func (p *past) alone() *past {
 	own := *p
 	own.unread = new(atomic.Bool)
+	return &own
+}
+
+// beside is the same past, for what stands beside what the page is about.
+func (p *past) beside(known <-chan struct{}) *past {
+	own := *p
+	own.known = known
 	return &own
 }
 
@@ -133,16 +143,12 @@ func askWaiting[V any](ctx context.Context, p *past, name string, little time.Du
 		if p.again != nil {
 			p.tell(name, p.again)
 		}
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		select {
-		case <-asking:
-		case <-timer.C:
-			if last.answered.IsZero() || last.value == nil && last.fault == nil {
-				p.unread.Store(true)
-			}
-		case <-ctx.Done():
-			return value, false, ctx.Err()
+		answered, err := p.await(ctx, asking, wait)
+		if err != nil {
+			return value, false, err
+		}
+		if !answered && (last.answered.IsZero() || last.value == nil && last.fault == nil) {
+			p.unread.Store(true)
 		}
 		last = p.last(name)
 	}
@@ -151,6 +157,26 @@ func askWaiting[V any](ctx context.Context, p *past, name string, little time.Du
 	}
 	value, ok = last.value.(V)
 	return value, ok, nil
+}
+
+// await waits for the end of a question; false where that took too long. The error is that of ctx.
+func (p *past) await(ctx context.Context, asking <-chan struct{}, wait time.Duration) (bool, error) {
+	end, known := time.Now().Add(wait), p.known
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		select {
+		case <-asking:
+			return true, nil
+		case <-known:
+			known = nil
+			timer.Reset(min(time.Until(end), waitFirst))
+		case <-timer.C:
+			return false, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
 }
 
 // look notices when history goes and comes back while nobody asks it anything; it does not wait.

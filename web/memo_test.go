@@ -230,3 +230,34 @@ func TestOneHardQuestionIsNoAbsence(t *testing.T) {
 		}
 	})
 }
+
+// TestPageDoesNotWaitForWhatStandsBeside asks what a page is about and what stands beside it: the latter is waited for a moment
+// longer than the former, and for no longer than for a page.
+func TestPageDoesNotWaitForWhatStandsBeside(t *testing.T) {
+	for _, c := range []struct {
+		about, beside, want time.Duration
+		unread              bool
+	}{
+		{200 * time.Millisecond, 4 * time.Second, 200*time.Millisecond + waitFirst, true},
+		{200 * time.Millisecond, 200*time.Millisecond + waitFirst/2, 200*time.Millisecond + waitFirst/2, false},
+		{300 * time.Millisecond, 20 * time.Millisecond, 300 * time.Millisecond, false},
+		{waitWhole - waitFirst/2, time.Minute, waitWhole, true},
+		{time.Minute, time.Minute, waitWhole, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &Server{past: newPast()}
+			defer s.past.close()
+			began, about, beside := time.Now(), teller{takes: c.about}, teller{takes: c.beside}
+			s.past = s.past.within(waitWhole, nil)
+			other, known := s.beside()
+			var ok bool
+			atOnce(
+				func() { _, _, _ = ask(t.Context(), s.past, "about", about.load); known() },
+				func() { _, ok, _ = ask(t.Context(), other.past, "beside", beside.load) },
+			)
+			if took := time.Since(began); took != c.want || s.past.unread.Load() != c.unread || ok == c.unread {
+				t.Errorf("about %s, beside %s: waited %s, unread %v, want %s, %v", c.about, c.beside, took, s.past.unread.Load(), c.want, c.unread)
+			}
+		})
+	}
+}

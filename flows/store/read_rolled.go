@@ -71,7 +71,7 @@ func (s *Store) foldRolled(ctx context.Context, q foldQuery, numbers rolledNumbe
 	if err != nil {
 		return false, err
 	}
-	parts, ok, err := s.parts(ctx, q.flow.Name, beside, latest)
+	parts, ok, err := s.besideParts(ctx, q.flow.Name, beside, from+(until-from)/2)
 	if !ok || err != nil {
 		return false, err
 	}
@@ -227,6 +227,38 @@ func (s *Store) besideRolled(ctx context.Context, q foldQuery, ls *lenses, edge 
 	}
 	slices.SortFunc(found, func(a, b candidate) int { return int(min(max(a.began-b.began, -1), 1)) })
 	return found, true, nil
+}
+
+// besideParts says where the occurrences of what is folded beside roll-ups are read: of what was over before an instant in the
+// midst of the window, of what began after it, and of the few that were there then by their keys. So a long window costs what is
+// at its ends. Where those are not few it is what parts says of all.
+func (s *Store) besideParts(ctx context.Context, flow string, found []candidate, midst flows.Time) (list []part, ok bool, err error) {
+	var before, after []candidate
+	var through []string
+	for _, c := range found {
+		switch {
+		case c.until < midst:
+			before = append(before, c)
+		case c.began >= midst:
+			after = append(after, c)
+		default:
+			through = append(through, c.key)
+		}
+	}
+	if len(through)*rowsOfAKey > fewRows {
+		return s.parts(ctx, flow, found, latest)
+	}
+	for _, some := range [][]candidate{before, after} {
+		parts, ok, err := s.parts(ctx, flow, some, latest)
+		if !ok || err != nil {
+			return nil, false, err
+		}
+		list = append(list, parts...)
+	}
+	if len(through) > 0 {
+		list = append(list, part{keys: through})
+	}
+	return list, true, nil
 }
 
 // keptBetween are the ended instances of other versions that were there between two instants; one more than maxBeside at most.

@@ -26,6 +26,9 @@ func (w *world) roll(t *testing.T, s *Store) {
 			old = append(old, r)
 		}
 	}
+	if err := s.SaveFlowVersion(t.Context(), FlowVersion{Flow: w.flow.Name, Version: "old"}); err != nil { // as before any row of it
+		t.Fatal(err)
+	}
 	if err := s.WriteInstances(t.Context(), math.MaxInt64, old); err != nil {
 		t.Fatal(err)
 	}

@@ -37,16 +37,15 @@ func (s *Store) Series(ctx context.Context, f *flows.Flow, from, to flows.Time, 
 	}
 	ctx, cancel := withTimeout(ctx, foldTimeout)
 	defer cancel()
-	if to.Sub(from) <= playedAtMost && time.Since(to.Std()) > playedBehind {
-		if series, ok, err := s.seriesPlayed(ctx, f, first, from, to, bucket); ok || err != nil {
-			return series, err
-		}
-	}
 	n := int((to.Sub(first) + bucket - 1) / bucket)
 	r := seriesReader{s: s, f: f, first: first, from: from, bucket: bucket, series: flows.Series{From: first, Bucket: bucket, Started: make([]int, n), Ended: map[flows.State][]int{}}}
-	rolled, err := r.rolled(ctx, to)
-	if err == nil && !rolled {
-		err = r.stored(ctx, first, to, "")
+	played := to.Sub(from) <= playedAtMost && time.Since(to.Std()) > playedBehind
+	ok, err := r.rolled(ctx, to, played)
+	if err == nil && !ok && played {
+		ok, err = r.played(ctx, to)
+	}
+	if err == nil && !ok {
+		err = r.stored(ctx, to)
 	}
 	if err != nil {
 		return flows.Series{}, fmt.Errorf("series of %s: %w", f.Name, err)
@@ -63,39 +62,40 @@ type seriesReader struct {
 	series      flows.Series
 }
 
-// rolled adds all from the roll-ups, as far as these go: whole minutes up to some time ago,
-// of the instances that keep no other version. It does so where they hold very many
-// instances; else it adds nothing, and says so.
-func (r *seriesReader) rolled(ctx context.Context, to flows.Time) (bool, error) {
-	until := rolledUntil(to)
-	if r.bucket%flows.RollUpMinute != 0 || until <= r.first {
+// rolled counts all by the roll-ups, where these hold very many instances; else it counts nothing, and says so.
+func (r *seriesReader) rolled(ctx context.Context, to flows.Time, hindsight bool) (ok bool, err error) {
+	if r.bucket%flows.RollUpMinute != 0 {
 		return false, nil
 	}
-	generation, ok, err := r.s.rolledBy(ctx, r.f)
-	if !ok || err != nil {
-		return false, err
+	q := foldQuery{flow: r.f, now: to, hindsight: hindsight, bound: between(r.first, to)}
+	ok, err = r.s.foldRolled(ctx, q, r.rolledNumbers(), r.visit(to))
+	if !ok {
+		clear(r.series.Started)
+		r.series.Ended, r.series.Left = map[flows.State][]int{}, nil
 	}
-	empty, whole := r.series, nextMinute(r.from)
-	r.series.Started = make([]int, len(empty.Started))
-	if err := r.addRolled(ctx, generation, whole, until); err != nil {
-		return false, err
+	return ok, err
+}
+
+// visit counts an instance that is folded.
+func (r *seriesReader) visit(to flows.Time) func(folded) error {
+	return func(c folded) error {
+		in := c.in
+		if in.Began && in.StartedAt < to {
+			r.count(in.StartedAt, flows.Open, 1)
+		}
+		if in.State.InFlight() || in.EndedAt >= to {
+			return nil
+		}
+		r.count(in.EndedAt, in.State, 1)
+		if in.State != flows.Completed && in.EndedAt >= r.from {
+			step := ""
+			if in.EndStep >= 0 {
+				step = c.flow.Steps[in.EndStep].ID
+			}
+			addLeft(&r.series, in.State, step, 1)
+		}
+		return nil
 	}
-	started := 0
-	for _, n := range r.series.Started {
-		started += n
-	}
-	if started < r.s.rolledFrom {
-		r.series = empty
-		clear(r.series.Ended)
-		return false, nil
-	}
-	if err := r.stored(ctx, until, to, ""); err != nil {
-		return false, err
-	}
-	if err := r.left(ctx, min(whole, until)); err != nil {
-		return false, err
-	}
-	return true, r.stored(ctx, r.first, until, r.f.Version)
 }
 
 // addRolled adds the roll-ups of a generation up to a whole minute; to what left, those from another one on.
@@ -105,38 +105,14 @@ func (r *seriesReader) addRolled(ctx context.Context, generation uint64, whole, 
 		clickhouse.Named("step", int64(r.bucket)/1e9))
 }
 
-// left adds to what left alone: what did in the minute that the roll-ups have from before on.
-func (r *seriesReader) left(ctx context.Context, to flows.Time) error {
-	edge := seriesReader{s: r.s, f: r.f, first: r.first, from: r.from, bucket: r.bucket, series: flows.Series{Started: make([]int, len(r.series.Started)), Ended: map[flows.State][]int{}}}
-	if err := edge.stored(ctx, r.from, to, ""); err != nil {
-		return err
-	}
-	kept := seriesReader{s: r.s, f: r.f, first: r.first, from: r.from, bucket: r.bucket, series: flows.Series{Started: make([]int, len(r.series.Started)), Ended: map[flows.State][]int{}}}
-	if err := kept.stored(ctx, r.from, to, r.f.Version); err != nil { // they are asked for with all their time
-		return err
-	}
-	for _, l := range edge.series.Left {
-		addLeft(&r.series, l.State, l.Step, l.Count)
-	}
-	for _, l := range kept.series.Left {
-		addLeft(&r.series, l.State, l.Step, -l.Count)
-	}
-	return nil
-}
-
-// stored adds what happened from since to to by the rows of the instances; with a version
-// only of those that ended under another.
-func (r *seriesReader) stored(ctx context.Context, since, to flows.Time, version string) error {
-	if to <= since {
-		return nil
-	}
+// stored adds all up to an instant by the rows of the instances.
+func (r *seriesReader) stored(ctx context.Context, to flows.Time) error {
 	steps := make([]string, len(r.f.Steps))
 	for i := range r.f.Steps {
 		steps[i] = r.f.Steps[i].ID
 	}
 	return r.add(ctx, sqlSeries, clickhouse.Named("steps", steps), clickhouse.Named("flow", r.f.Name), clickhouse.Named("first", int64(r.first)),
-		clickhouse.Named("since", int64(since)), clickhouse.Named("from", int64(r.from)), clickhouse.Named("to", int64(to)),
-		clickhouse.Named("step", int64(r.bucket)), clickhouse.Named("version", version))
+		clickhouse.Named("from", int64(r.from)), clickhouse.Named("to", int64(to)), clickhouse.Named("step", int64(r.bucket)))
 }
 
 // add adds the rows of a query.
@@ -179,48 +155,22 @@ const (
 	playedBehind = time.Minute   // what is younger is as it is now
 )
 
-// seriesPlayed is Series as it was at to: by the roll-ups where they hold very many instances, else of the hour that the
-// numbers beside it are read from. ok is false where there are too many instances for that.
-func (s *Store) seriesPlayed(ctx context.Context, f *flows.Flow, first, from, to flows.Time, bucket time.Duration) (series flows.Series, ok bool, err error) {
-	n := int((to.Sub(first) + bucket - 1) / bucket)
-	r := seriesReader{s: s, f: f, first: first, from: from, bucket: bucket, series: flows.Series{From: first, Bucket: bucket, Started: make([]int, n), Ended: map[flows.State][]int{}}}
-	visit := func(c folded) error {
-		in := c.in
-		if in.Began && in.StartedAt < to {
-			r.count(in.StartedAt, flows.Open, 1)
-		}
-		if in.State.InFlight() || in.EndedAt >= to {
-			return nil
-		}
-		r.count(in.EndedAt, in.State, 1)
-		if in.State != flows.Completed && in.EndedAt >= from {
-			step := ""
-			if in.EndStep >= 0 {
-				step = c.flow.Steps[in.EndStep].ID
-			}
-			addLeft(&r.series, in.State, step, 1)
-		}
-		return nil
-	}
-	q := foldQuery{flow: f, now: to, hindsight: true, bound: between(first, to)}
-	if bucket%flows.RollUpMinute == 0 {
-		if ok, err = s.foldRolled(ctx, q, r.rolledNumbers(), visit); ok || err != nil {
-			return r.ordered(), ok, err
-		}
-	}
-	ls, err := s.lenses(ctx, f)
+// played counts all as it was at an instant, of the hour that the numbers beside it are read from. ok is false where there are too
+// many instances for that.
+func (r *seriesReader) played(ctx context.Context, to flows.Time) (ok bool, err error) {
+	q := foldQuery{flow: r.f, now: to, hindsight: true, bound: between(r.first, to)}
+	ls, err := r.s.lenses(ctx, r.f)
 	if err != nil {
-		return series, false, err
+		return false, err
 	}
-	if byTime, err := s.standsByTime(ctx, &q, ls); err != nil || !byTime {
-		return series, false, err
+	if byTime, err := r.s.standsByTime(ctx, &q, ls); err != nil || !byTime {
+		return false, err
 	}
-	held, err := s.heldHour(ctx, q, ls)
+	held, err := r.s.heldHour(ctx, q, ls)
 	if err != nil || held == nil {
-		return series, false, err
+		return false, err
 	}
-	err = held.fold(q, visit)
-	return r.ordered(), true, err
+	return true, held.fold(q, r.visit(to))
 }
 
 // rolledNumbers are those of the series.

@@ -15,8 +15,12 @@ import (
 	"throughline/flows"
 )
 
-//go:embed queries/kept_versions.sql
-var sqlKeptVersions string
+var (
+	//go:embed queries/kept_versions.sql
+	sqlKeptVersions string
+	//go:embed queries/ended_versions.sql
+	sqlEndedVersions string
+)
 
 // FlowVersion is the version of a flow that instances name; in force is f itself. One that
 // is not stored, or that this build reads no more, is f too: there is nothing better to
@@ -162,7 +166,7 @@ func (s *Store) lenses(ctx context.Context, f *flows.Flow) (*lenses, error) {
 	ls := lensesOf(f)
 	var versions []string
 	row := s.conn.QueryRow(
-		ctx, "SELECT groupUniqArray(toString(version)) FROM instances WHERE flow = {flow:String} AND version != {version:String} AND isNotNull(ended_at)",
+		ctx, sqlEndedVersions,
 		clickhouse.Named("flow", f.Name), clickhouse.Named("version", f.Version),
 	)
 	if err := row.Scan(&versions); err != nil {

@@ -1,6 +1,5 @@
--- What happened to the instances of a flow from since to to: those that started, and those that ended, by the way and the
--- step, in buckets of a length from first on; inside are those of them from from on. Rows of the last known state: an instance
--- stands in it once. With a version, only what ended under another one.
+-- What happened to the instances of a flow from first to to: those that started, and those that ended, by the way and the
+-- step, in buckets of a length; inside are those of them from from on. Rows of the last known state: an instance stands in it once.
 -- One without a path was begun by a hold, which starts nothing, or by failed tries, which do: its steps tell.
 SELECT what, step, bucket, toInt64(count()) AS counted, toInt64(countIf(at >= {from:Int64})) AS inside
 FROM
@@ -13,15 +12,14 @@ FROM
         toUInt32(intDiv(at - {first:Int64}, {step:Int64})) AS bucket
     FROM instances FINAL
     WHERE flow = {flow:String}
-        AND ({version:String} = '' OR version != {version:String} AND isNotNull(ended_at))
         AND key IN (
             SELECT key
             FROM instances
-            WHERE flow = {flow:String} AND ({version:String} = '' OR version != {version:String})
-                AND (started_at >= fromUnixTimestamp64Nano({since:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Nano({to:Int64}, 'UTC')
-                    OR ended_at >= fromUnixTimestamp64Nano({since:Int64}, 'UTC') AND ended_at < fromUnixTimestamp64Nano({to:Int64}, 'UTC'))
+            WHERE flow = {flow:String}
+                AND (started_at >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND started_at < fromUnixTimestamp64Nano({to:Int64}, 'UTC')
+                    OR ended_at >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND ended_at < fromUnixTimestamp64Nano({to:Int64}, 'UTC'))
         )
-        AND isNotNull(happened.3) AND at >= {since:Int64} AND at < {to:Int64}
+        AND isNotNull(happened.3) AND at >= {first:Int64} AND at < {to:Int64}
         AND (what != '' OR notEmpty(path) OR key IN (
             SELECT key
             FROM steps FINAL
