@@ -143,10 +143,13 @@ func wholeNanos(f float64) time.Duration {
 	return time.Duration(max(math.MinInt64, min(f, math.MaxInt64-1024)))
 }
 
-// lastHeard looks further and further back: the last word of a silent system mostly is near, and all that
+// lastHeard looks further and further back, so that little is read of what came before the last word of a silent system; all that
 // is kept is read only for those that were never heard.
 func (s *Store) lastHeard(ctx context.Context, systems []string, now flows.Time) (list []flows.SystemTraffic, err error) {
-	for _, back := range []time.Duration{24 * time.Hour, 31 * 24 * time.Hour, math.MaxInt64} {
+	for back := 3 * time.Hour; ; back *= 3 {
+		if back > 60*24*time.Hour {
+			back = math.MaxInt64
+		}
 		found, err := s.lastHeardSince(ctx, systems, max(now.Add(-back), 0))
 		if err != nil {
 			return nil, err
@@ -155,11 +158,10 @@ func (s *Store) lastHeard(ctx context.Context, systems []string, now flows.Time)
 		systems = slices.DeleteFunc(systems, func(name string) bool {
 			return slices.ContainsFunc(found, func(t flows.SystemTraffic) bool { return t.System == name })
 		})
-		if len(systems) == 0 {
-			break
+		if len(systems) == 0 || back == math.MaxInt64 {
+			return list, nil
 		}
 	}
-	return list, nil
 }
 
 func (s *Store) lastHeardSince(ctx context.Context, systems []string, since flows.Time) (list []flows.SystemTraffic, err error) {

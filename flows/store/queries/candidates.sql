@@ -1,5 +1,6 @@
 -- The instances of a flow that may matter between two instants, and when they began: those that ended, by class, and those in
--- flight, without FINAL. An older row can only add an instance that the fold then finds to be outside.
+-- flight, without FINAL: of the others a byte is read, their state, and nothing else. An older row can only add an instance that
+-- the fold then finds to be outside.
 SELECT key, toUnixTimestamp64Nano(min(began)) AS began, toUnixTimestamp64Nano(max(until)) AS until
 FROM
 (
@@ -9,7 +10,8 @@ FROM
     UNION ALL
     SELECT key, assumeNotNull(coalesce(first_at, started_at)) AS began, toDateTime64('2262-01-01', 9, 'UTC') AS until
     FROM instances
-    WHERE flow = {flow:String} AND state IN {states:Array(String)} AND isNotNull(coalesce(first_at, started_at))
+    PREWHERE state IN {states:Array(String)}
+    WHERE flow = {flow:String} AND isNotNull(coalesce(first_at, started_at))
         AND (began <= fromUnixTimestamp64Nano({to:Int64}, 'UTC') OR isNull(first_at) AND {holds:UInt8} = 1)
 )
 GROUP BY key
