@@ -139,7 +139,7 @@ export async function visit(page, url) {
 
 /** Waits until a page has its history. */
 export async function whole(page) {
-  await until('the page has its history', 60, () => page.evaluate(() => document.readyState === 'complete' && !document.querySelector('head meta[http-equiv="refresh"]')));
+  await until('the page has its history', 60, () => page.evaluate(() => document.readyState === 'complete' && !document.querySelector('head meta[http-equiv="refresh"], [data-unread]')));
 }
 
 /** Does what needs an alert, and does it again where that was over before it was done: those of the demo come and go. */

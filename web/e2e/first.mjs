@@ -65,7 +65,7 @@ function ask(url) {
       answer.on('data', (chunk) => { chunks.push(chunk); }).on('end', () => {
         const packed = Buffer.concat(chunks);
         const page = (answer.headers['content-encoding'] === 'gzip' ? gunzipSync(packed) : packed).toString();
-        resolve({ status: answer.statusCode, first, bytes: packed.length, unread: page.includes('http-equiv="refresh"') });
+        resolve({ status: answer.statusCode, first, bytes: packed.length, unread: /http-equiv="refresh"|Load it again/.test(page) });
       });
     }).on('error', reject);
   });
