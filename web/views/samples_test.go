@@ -256,7 +256,8 @@ func sampleChanges() []Change {
 	over := sampleAcked()
 	over.ResolvedAt = sampleNow
 	return []Change{
-		{At: sampleNow, Kind: ChangeResolved, Alert: over}, {At: over.Ack.At, Kind: ChangeAcked, Alert: over},
+		{At: sampleNow, Kind: ChangeResolved, Alert: over},
+		{At: over.Ack.At, Kind: ChangeAcked, Alert: over},
 		{At: stuckSince, Kind: ChangeOpened, Alert: sampleAlerts()[0]},
 	}
 }
