@@ -25,6 +25,10 @@ type Window struct {
 	// every instance is judged at To. Else To is the wall clock, everything that was heard
 	// counts, and an instance of imported signals only is judged at its import's clock.
 	Hindsight bool
+	// Ages are those of all that is in flight, where the caller knows that; nil where not. Then only
+	// what happened is asked for. Of very many instances it is told in as long a window of whole
+	// minutes, until two minutes before To at most, and AsOf is its end. Read-only.
+	Ages *Sketch
 }
 
 // Sort names an order of instances; ties go by key, bytewise.

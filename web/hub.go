@@ -32,6 +32,7 @@ type Alert struct {
 type Hub struct {
 	mu     sync.Mutex // guards all below
 	now    map[string]flows.Health
+	ages   map[string]*flows.Sketch
 	flows  map[string]*healthState // as announced last
 	trends map[string]*trend       // of the flows
 	steps  map[string]*stepTrends
@@ -47,6 +48,7 @@ type Hub struct {
 func NewHub() *Hub {
 	return &Hub{
 		now:    make(map[string]flows.Health),
+		ages:   make(map[string]*flows.Sketch),
 		flows:  make(map[string]*healthState),
 		trends: make(map[string]*trend),
 		steps:  make(map[string]*stepTrends),
@@ -60,6 +62,7 @@ func NewHub() *Hub {
 // are the first to tell of; NoTime for none.
 type Update struct {
 	Health flows.Health
+	Ages   *flows.Sketch // of those in flight; nil where not known
 	Heard  flows.Time
 }
 
@@ -71,7 +74,7 @@ func (h *Hub) Show(updates ...Update) {
 	for _, u := range updates {
 		flow := u.Health.Flow
 		before, known := h.now[flow]
-		h.now[flow] = u.Health
+		h.now[flow], h.ages[flow] = u.Health, u.Ages
 		h.sampleLocked(u.Health)
 		h.sampleStepsLocked(u.Health)
 		h.heard.note(u)
@@ -124,6 +127,7 @@ func (h *Hub) Drop(flow string) {
 		return
 	}
 	delete(h.now, flow)
+	delete(h.ages, flow)
 	delete(h.flows, flow)
 	delete(h.trends, flow)
 	delete(h.steps, flow)
@@ -183,6 +187,13 @@ func (h *Hub) Health(flow string) (flows.Health, bool) {
 	defer h.mu.Unlock()
 	health, ok := h.now[flow]
 	return health, ok
+}
+
+// Ages are how long those in flight in a flow have been; nil where not known. Read-only.
+func (h *Hub) Ages(flow string) *flows.Sketch {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ages[flow]
 }
 
 // Alerts are the latest alerts, in the order in which they were published. Read-only.

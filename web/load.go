@@ -252,6 +252,9 @@ func atOnce(asks ...func()) {
 	asked.Wait()
 }
 
+// countsFrom is from which range on the last minute or two do not matter to what happened in it.
+const countsFrom = 24 * time.Hour
+
 // flowNow are the numbers of f for a range: counts of the range from history, what is in
 // flight from the hub.
 func (s *Server) flowNow(ctx context.Context, f *flows.Flow, rng views.Range) views.FlowNow {
@@ -262,7 +265,11 @@ func (s *Server) flowNow(ctx context.Context, f *flows.Flow, rng views.Range) vi
 	}
 	name := fmt.Sprintf("health %s@%s %s", f.Name, f.Version, rng)
 	stored, known, err := ask(ctx, s.past, name, func(ctx context.Context) (flows.Health, error) {
-		return s.history.Health(ctx, f, windowUntil(flows.NoTime, rng.Span()), "")
+		w := windowUntil(flows.NoTime, rng.Span())
+		if rng.Span() >= countsFrom {
+			w.Ages = s.hub.Ages(f.Name)
+		}
+		return s.history.Health(ctx, f, w, "")
 	})
 	if err != nil || !known {
 		stored = flows.Health{Flow: f.Name, Version: f.Version, Health: flows.HealthUnknown, AsOf: flows.NoTime}

@@ -253,3 +253,16 @@ func TestSocketOfNoPage(t *testing.T) {
 	f("view=flow&flow=order-to-cash&range=1y", 400)
 	f("view=flow&colour=red", 400)
 }
+
+// From a day on history is asked only for what happened: how long what is in flight has been is known.
+func TestLongRangesKnowWhatIsInFlight(t *testing.T) {
+	for rng, known := range map[string]bool{"15m": false, "24h": true, "7d": true, "all": false} {
+		h := newHouse(t, nil)
+		ages := new(flows.Sketch)
+		h.hub.Show(Update{Health: orderHealth(12, 2), Ages: ages, Heard: flows.NoTime})
+		h.get(t, "/flows/order-to-cash?range="+rng)
+		if got := h.history.window.Ages; (got == ages) != known {
+			t.Errorf("%s: history is asked with the ages %v", rng, got)
+		}
+	}
+}

@@ -45,7 +45,7 @@ func (r *runner) publish(now time.Time) {
 				continue
 			}
 			health.Restoring = r.restoring || slices.Contains(r.unfilled, flow)
-			updates = append(updates, web.Update{Health: health, Heard: r.fresh.take(flow)})
+			updates = append(updates, web.Update{Health: health, Ages: r.engine.Ages(flow), Heard: r.fresh.take(flow)})
 			s.owed[flow] = s.announced[flow].Add(announceEvery)
 		}
 		clear(s.changed)

@@ -276,6 +276,17 @@ func (e *Engine) Changed() []string {
 	return names
 }
 
+// Ages are how long those in flight have been, as Health measured it last; what it returns does not
+// change any more.
+func (e *Engine) Ages(flow string) *flows.Sketch {
+	fs := e.flows[flow]
+	if fs == nil {
+		return nil
+	}
+	ages := fs.gauges.Age // age makes another one each time
+	return &ages
+}
+
 // Health are the numbers of a flow over the last hour up to now; false for an unknown
 // flow. The window's start moves in steps of ten seconds.
 func (e *Engine) Health(flow string, now flows.Time) (flows.Health, bool) {

@@ -55,3 +55,32 @@ func TestPercentilesAreExactAgainOnceFewAreLeft(t *testing.T) {
 		t.Errorf("-of what is left +of what held more\n%s", diff)
 	}
 }
+
+// What Ages returned stays as it was, whatever the engine does then.
+func TestAgesStay(t *testing.T) {
+	s := keyedSet(t, "", leavingSale)
+	e, now := New(s), 60*minute
+	apply := func(n int) {
+		signal := event(fmt.Sprint("sold", n), "sold", flows.Time(n), map[string]any{"order": fmt.Sprint(n)})
+		if err := s.AssignKeys(&signal); err != nil {
+			t.Fatal(err)
+		}
+		e.Apply([]flows.Signal{signal}, now)
+	}
+	apply(1)
+	want := health(e, "sale", now).OpenAge
+	ages := e.Ages("sale")
+	if diff := gocmp.Diff(want, ages.Distribution()); diff != "" || want.Count != 1 {
+		t.Fatalf("%d are in flight: -shown +ages\n%s", want.Count, diff)
+	}
+	for n := 2; n < 100; n++ {
+		apply(n)
+		health(e, "sale", now+flows.Time(n)*minute)
+	}
+	if diff := gocmp.Diff(want, ages.Distribution()); diff != "" {
+		t.Errorf("later they are others: -before +after\n%s", diff)
+	}
+	if e.Ages("none") != nil {
+		t.Error("of no flow there are ages")
+	}
+}

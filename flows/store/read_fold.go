@@ -66,6 +66,7 @@ type foldQuery struct {
 	hindsight bool          // only occurrences up to now exist, and all are judged at now
 	bound     bound         // instances that can matter; the zero value is all
 	segment   segment       // zero is none
+	counts    bool          // what is in flight at now does not matter, only what happened between whole minutes
 	keys      []string      // of these alone; nil for all
 	states    []flows.State // those in other states need not be visited; nil for all
 }

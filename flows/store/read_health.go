@@ -18,6 +18,11 @@ func (s *Store) Health(ctx context.Context, f *flows.Flow, w flows.Window, cut s
 	if err != nil {
 		return flows.Health{}, err
 	}
+	if w.Ages != nil && !w.Hindsight && w.From != flows.NoTime {
+		if h, ok, err := s.counted(ctx, f, w, part); ok || err != nil {
+			return h, err
+		}
+	}
 	q := foldQuery{flow: f, now: w.To, hindsight: w.Hindsight, segment: part}
 	if w.From != flows.NoTime {
 		q.bound = between(w.From, w.To)
@@ -36,6 +41,20 @@ func (s *Store) Health(ctx context.Context, f *flows.Flow, w flows.Window, cut s
 	}
 	length := w.To.Sub(w.From)
 	return f.Health(n.tally, n.gauges, w.To, length, max(length, time.Nanosecond)), nil
+}
+
+// counted is Health of what happened in whole minutes that the roll-ups say all of; ok is false where
+// they do not.
+func (s *Store) counted(ctx context.Context, f *flows.Flow, w flows.Window, part segment) (h flows.Health, ok bool, err error) {
+	w.From, w.To = wholeMinutes(w.From, w.To)
+	n, length := newNumbers(f, w), w.To.Sub(w.From)
+	q := foldQuery{flow: f, now: w.To, segment: part, bound: between(w.From, w.To), counts: true}
+	if ok, err = s.foldRolled(ctx, q, s.rolledTally(f, w.From, n.tally), n.visit); err != nil {
+		return h, false, fmt.Errorf("health of %s: %w", f.Name, err)
+	}
+	gauges := flows.NewGauges(f)
+	gauges.Age = *w.Ages
+	return f.Health(n.tally, gauges, w.To, length, max(length, time.Nanosecond)), ok, nil
 }
 
 // numbers are those of a window.

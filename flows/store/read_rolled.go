@@ -194,7 +194,10 @@ func (s *Store) besideRolled(ctx context.Context, q foldQuery, ls *lenses, edge 
 	if q.hindsight && q.now.Sub(q.bound.from) <= playedAtMost {
 		most = maxBesidePlayed
 	}
-	ends := []bound{{true, until, q.now}}
+	var ends []bound
+	if !q.counts { // then there is nothing since
+		ends = append(ends, bound{true, until, q.now})
+	}
 	if edge.from > earliest && edge.from < edge.to {
 		ends = append(ends, edge)
 	}

@@ -26,6 +26,13 @@ func rolledUntil(to flows.Time) flows.Time {
 	return until - until%flows.Time(flows.RollUpMinute)
 }
 
+// wholeMinutes is the latest window as long as [from, to), in whole minutes, of which the roll-ups say all.
+func wholeMinutes(from, to flows.Time) (first, until flows.Time) {
+	until = rolledUntil(to)
+	length := to.Sub(from)
+	return until.Add(-(length - length%flows.RollUpMinute)), until
+}
+
 // nextMinute is the first whole minute from t on.
 func nextMinute(t flows.Time) flows.Time {
 	if rest := t % flows.Time(flows.RollUpMinute); rest > 0 {

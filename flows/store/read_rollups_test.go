@@ -221,3 +221,72 @@ func TestHealthOfRollUps(t *testing.T) {
 		}
 	}
 }
+
+// TestCountsOfRollUps: what happened in whole minutes is said by the roll-ups alone, and is what
+// folding all says. The estimate counts in the ages that are given.
+func TestCountsOfRollUps(t *testing.T) {
+	s := openStore(t)
+	w := makeWorld(t, s, 400)
+	w.roll(t, s)
+	rng := rand.New(rand.NewPCG(9, 10))
+	rolled := 0
+	for range 20 {
+		window := flows.Window{To: epoch.Add(time.Duration(rng.Int64N(int64(20 * 24 * time.Hour))))}
+		window.From = window.To.Add(-time.Duration(rng.Int64N(int64(10 * 24 * time.Hour))))
+		whole := window
+		whole.From, whole.To = wholeMinutes(window.From, window.To)
+		if late := window.To.Sub(whole.To); late < 0 || late >= time.Minute || window.To.Sub(window.From)-whole.To.Sub(whole.From) >= time.Minute {
+			t.Fatalf("of %v to %v the whole minutes are %v to %v", window.From, window.To, whole.From, whole.To)
+		}
+		s.rolledFrom = math.MaxInt
+		want, err := s.Health(t.Context(), w.flow, whole, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		folded := newNumbers(w.flow, whole)
+		if err := s.fold(t.Context(), foldQuery{flow: w.flow, now: whole.To, bound: between(whole.From, whole.To)}, folded.visit); err != nil {
+			t.Fatal(err)
+		}
+		s.rolledFrom, window.Ages = 1, &folded.gauges.Age
+		got, err := s.Health(t.Context(), w.flow, window, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.AsOf != whole.To {
+			continue // few started: it was folded
+		}
+		if got.Completed > 10 && got.OpenAge.Count > 0 {
+			rolled++
+		}
+		if got.InFlight != 0 {
+			t.Errorf("%d in flight were read", got.InFlight)
+		}
+		if diff := gocmp.Diff(counts(want), counts(got)); diff != "" {
+			t.Fatalf("from %v to %v: -folded +roll-ups\n%s", whole.From, whole.To, diff)
+		}
+		series, err := s.Series(t.Context(), w.flow, window.From, window.To, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := 0
+		for _, l := range series.Left {
+			left += l.Count
+		}
+		if ended := want.Failed + want.Cancelled + want.Resolved + want.Expired; window.To.Sub(window.From) >= countedFrom && left != ended {
+			t.Errorf("from %v to %v %d left, want %d", whole.From, whole.To, left, ended)
+		}
+	}
+	if rolled < 8 {
+		t.Errorf("only %d windows were read from roll-ups", rolled)
+	}
+}
+
+// counts leaves of the numbers of a window what happened in it.
+func counts(h flows.Health) flows.Health {
+	h.Health, h.InFlight, h.Held, h.Stuck, h.Unknown = "", 0, 0, 0, 0
+	h.ValueInFlight, h.ValueAtRisk, h.ValueCoverage = nil, nil, nil
+	for i := range h.Steps {
+		h.Steps[i].Waiting, h.Steps[i].Overdue, h.Steps[i].Stuck, h.Steps[i].Unknown = 0, 0, 0, 0
+	}
+	return h
+}

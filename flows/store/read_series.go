@@ -21,12 +21,16 @@ var (
 	sqlRollUpsSeries string
 )
 
+// countedFrom is how long a series is of which the last minutes may be missing.
+const countedFrom = 24 * time.Hour
+
 // maxBuckets bounds a series: a picture has no room for more.
 const maxBuckets = 2000
 
 // Series counts how many instances of f started and ended in each bucket until to. Buckets
 // begin at multiples of their length: the first holds from and may begin before it, and the
-// last may be short. Left counts exactly [from, to).
+// last may be short. Left counts exactly [from, to). Of a day and more of very many instances
+// it ends up to two minutes before to, with a whole minute, and Left counts from one.
 func (s *Store) Series(ctx context.Context, f *flows.Flow, from, to flows.Time, bucket time.Duration) (series flows.Series, err error) {
 	first := from
 	if bucket > 0 {
@@ -68,8 +72,16 @@ func (r *seriesReader) rolled(ctx context.Context, to flows.Time, hindsight bool
 		return false, nil
 	}
 	q := foldQuery{flow: r.f, now: to, hindsight: hindsight, bound: between(r.first, to)}
-	ok, err = r.s.foldRolled(ctx, q, r.rolledNumbers(), r.visit(to))
+	from := r.from
+	if !hindsight && to.Sub(r.from) >= countedFrom {
+		if r.from, q.now = wholeMinutes(r.from, to); r.from < r.first {
+			q.bound.from = r.from
+		}
+		q.bound.to, q.counts = q.now, true
+	}
+	ok, err = r.s.foldRolled(ctx, q, r.rolledNumbers(), r.visit(q.now))
 	if !ok {
+		r.from = from
 		clear(r.series.Started)
 		r.series.Ended, r.series.Left = map[flows.State][]int{}, nil
 	}

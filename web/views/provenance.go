@@ -208,7 +208,7 @@ const (
 	freshNow    = "Live: the engine counts each signal as it arrives, and the page follows within a tenth of a second. The time beside Live in the top bar is how far it is."
 	freshPast   = "In hindsight: folded from the stored signals with a time up to that instant, whenever they arrived."
 	freshStored = "Read from stored history about once a second, or less often where that takes long. The time beside Live in the top bar is that of the live numbers."
-	freshSummed = freshStored + " From 20,000 instances on, whole minutes are summed beforehand: a signal that comes more than a minute late counts some ten seconds after it came."
+	freshSummed = freshStored + " From 20,000 instances on, whole minutes are summed beforehand: a signal that comes more than a minute late counts some ten seconds after it came; of 24 h and more the window ends with a minute that is over, one or two minutes ago."
 )
 
 // explained gives tiles of a flow their freshness, coverage, version, source and query. now says
