@@ -138,12 +138,12 @@ func TestFaultsSayWhatToDo(t *testing.T) {
 	f("/api/v1/nope", 404, "/api/openapi.json")
 	h.history.signals = nil
 	f("/api/v1/timeline?key=order_id:nobody", 404, "order_id:nobody", "invoice_id")
-	h.history.err = errors.New("dial tcp 10.1.2.3: secret")
+	h.answered().err = errors.New("dial tcp 10.1.2.3: secret")
 	f(flow+"/health?window=24h", 503, "live numbers")
 	if w := h.get(t, flow+"/variants"); w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "secret") {
 		t.Errorf("a 503 says when to come back and nothing of the inside: %v %s", w.Header(), w.Body)
 	}
-	h.history.err = &flows.InputError{Field: "cursor", Detail: "this cursor is of another list"}
+	h.answered().err = &flows.InputError{Field: "cursor", Detail: "this cursor is of another list"}
 	f(flow+"/instances?cursor=x", 400, "another list")
 }
 

@@ -42,14 +42,16 @@ func TestChangesAround(t *testing.T) {
 	if got := h.releasesOf(t.Context(), orderFlow(), first.Add(-10*time.Minute), a.StartsAt); len(got) != 2 || got[0].Service != "payments" || got[1].Service != "payments" {
 		t.Errorf("of the flow's own services it tells %v", got)
 	}
-	h.past.memory.memos = map[string]*memo{}
+	h.answered()
+	h.past.forget()
 	for range 2 * nearChanges {
 		h.history.releases = append(h.history.releases, release("elsewhere", 2*time.Minute))
 	}
 	if got := around(); len(got) != nearChanges || !slices.Contains(got, "a2") {
 		t.Errorf("of many elsewhere it tells %v", got)
 	}
-	h.past.memory.memos, h.history.err = map[string]*memo{}, errors.New("away")
+	h.answered().err = errors.New("away")
+	h.past.forget()
 	if got := h.changesAround(t.Context(), orderFlow(), a, first); got != nil {
 		t.Errorf("while history is away it says %v, as if it knew", got)
 	}

@@ -101,7 +101,7 @@ func TestListsRefuse(t *testing.T) {
 			t.Errorf("file, %s: %d", query, file.Code)
 		}
 	}
-	h.history.err = &flows.InputError{Field: "cursor", Detail: "This cursor is of another list."}
+	h.answered().err = &flows.InputError{Field: "cursor", Detail: "This cursor is of another list."}
 	if w := h.get(t, "/flows/order-to-cash/instances?cursor=x"); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "another list") {
 		t.Errorf("a foreign cursor: %d", w.Code)
 	}

@@ -145,7 +145,7 @@ func (h *fakeHistory) Usual(_ context.Context, _ *flows.Flow, hours flows.UsualH
 	for i := range u.Hours {
 		u.Hours[i].Started = 60 * (i + 1)
 	}
-	return u, h.err
+	return u, nil
 }
 
 func (h *fakeHistory) SystemNames(context.Context, string, flows.Time, int) ([]flows.SeenSignal, error) {
@@ -298,6 +298,13 @@ func (h *house) do(r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.Handler().ServeHTTP(w, r)
 	return w
+}
+
+// answered waits for the end of all questions to history, for which pages do not wait: until
+// others are asked, what it answers may be changed.
+func (h *house) answered() *fakeHistory {
+	h.past.wg.Wait()
+	return h.history
 }
 
 func publish(t *testing.T, h *Hub, health flows.Health) {

@@ -21,7 +21,8 @@ const (
 	memoAtMost = 10 * time.Minute
 	maxMemos   = 2000
 
-	askWithin  = 10 * time.Second       // for an answer
+	askWithin  = 10 * time.Second       // for an answer; twice as long each time that this was too short
+	askAtMost  = time.Minute            // but no longer
 	waitFirst  = 80 * time.Millisecond  // for all answers of a page that is live without them
 	waitWhole  = 3 * time.Second        // for those of any other page: what is not there by then comes after it
 	waitLittle = 100 * time.Millisecond // where there is an older one
@@ -88,6 +89,7 @@ type memo struct {
 	fault    error
 	answered time.Time       // zero for no answer yet
 	fresh    time.Time       // until then nobody needs to ask again
+	within   time.Duration   // for the next answer, where askWithin was too short; else zero
 	told     []chan struct{} // once the question under way ends
 	asking   chan struct{}   // closed when the question under way ends; nil for none
 }
@@ -235,7 +237,8 @@ func token(wake chan struct{}) {
 }
 
 func (p *memory) put(m *memo, load func(context.Context) (any, error)) {
-	ctx, cancel := context.WithTimeout(p.ctx, askWithin)
+	within := max(m.within, askWithin) // it is the only question to m
+	ctx, cancel := context.WithTimeout(p.ctx, within)
 	defer cancel()
 	began := time.Now()
 	value, err := load(ctx)
@@ -250,7 +253,7 @@ func (p *memory) put(m *memo, load func(context.Context) (any, error)) {
 		p.answered, p.failed = now, time.Time{}
 	case p.closed:
 	case errors.Is(err, context.DeadlineExceeded) && p.answered.After(began):
-		m.fresh = now.Add(10 * now.Sub(began)) // history is there: this question was too much for it
+		m.fresh, m.within = now.Add(10*now.Sub(began)), min(2*within, askAtMost) // history is there: this question was too much for it
 	default:
 		p.failed = now
 	}

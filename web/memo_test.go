@@ -231,6 +231,26 @@ func TestOneHardQuestionIsNoAbsence(t *testing.T) {
 	})
 }
 
+// TestHardQuestionIsGivenMoreTime asks something that takes longer than most may: it is answered in the end.
+func TestHardQuestionIsGivenMoreTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPast()
+		defer p.close()
+		hard, easy := teller{takes: 3 * askWithin}, teller{}
+		for range 3 {
+			go ask(t.Context(), p, "hard", hard.load)
+			time.Sleep(askWithin / 2)
+			if _, ok, _ := ask(t.Context(), p, "easy", easy.load); !ok {
+				t.Error("no answer")
+			}
+			time.Sleep(11 * 4 * askWithin)
+		}
+		if last := p.last("hard"); last.value == nil || hard.asked != 3 {
+			t.Errorf("asked %d times, the answer is %v", hard.asked, last.value)
+		}
+	})
+}
+
 // TestPageDoesNotWaitForWhatStandsBeside asks what a page is about and what stands beside it: the latter is waited for a moment
 // longer than the former, and for no longer than for a page.
 func TestPageDoesNotWaitForWhatStandsBeside(t *testing.T) {

@@ -58,7 +58,7 @@ func TestWhatIsNotThereNamesWhatIs(t *testing.T) {
 	if w := h.get(t, "/flows/order-to-cash?range=3h"); w.Code != http.StatusBadRequest {
 		t.Errorf("%d", w.Code)
 	}
-	h.history.signals = nil
+	h.answered().signals = nil
 	if w := h.get(t, "/entities/order_id/none"); w.Code != http.StatusNotFound {
 		t.Errorf("%d", w.Code)
 	}
@@ -71,7 +71,7 @@ func TestWhatIsNotThereNamesWhatIs(t *testing.T) {
 func TestPagesGoOnWhileHistoryIsAway(t *testing.T) {
 	h := furnished(t)
 	h.get(t, "/flows/order-to-cash") // an answer to keep
-	h.history.err = errors.New("dial: connection refused")
+	h.answered().err = errors.New("dial: connection refused")
 	for _, path := range []string{"/", "/?range=7d", "/flows", "/flows/order-to-cash", "/flows/order-to-cash/steps/paid", "/alerts", "/alerts/a1", "/search?q=order"} {
 		if w := h.get(t, path); w.Code != http.StatusOK {
 			t.Errorf("%s: %d", path, w.Code)
@@ -185,6 +185,8 @@ func TestPagesShowTheirValues(t *testing.T) {
 	h := furnished(t)
 	f := func(path string, says ...string) {
 		t.Helper()
+		h.get(t, path)
+		h.answered() // what the page did not wait for
 		body := h.get(t, path).Body.String()
 		for _, word := range says {
 			if !strings.Contains(body, word) {

@@ -43,6 +43,6 @@ func TestResolve(t *testing.T) {
 	fails = nil
 	h.history.detail.State = flows.Completed
 	f("order-to-cash/instances/SO-1", `{"note": "x"}`, http.StatusConflict, "completed")
-	h.history.err = flows.ErrNotFound
+	h.answered().err = flows.ErrNotFound
 	f("order-to-cash/instances/SO-2", `{"note": "x"}`, http.StatusNotFound, "SO-2")
 }
