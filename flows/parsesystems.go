@@ -26,8 +26,6 @@ type System struct {
 var unusedOfSystems = map[string]string{
 	"heartbeat": "is taken, but silence is not judged yet: what waits on a silent system is stuck",
 	"calendar":  "of a system is taken, but silence is not judged yet; a step's `within` names its own calendar",
-	"title":     "of a system is taken, but not shown yet",
-	"owner":     "of a system is taken, but not shown yet; alerts go by the flow's `owner`",
 }
 
 var (

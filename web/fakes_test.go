@@ -157,6 +157,14 @@ type fakeRules struct {
 	mu     sync.Mutex // guards set
 	set    *flows.Set
 	faults []flows.Fault
+	system *flows.System
+}
+
+func (r *fakeRules) System(name string) *flows.System {
+	if r.system != nil && r.system.Name == name {
+		return r.system
+	}
+	return nil
 }
 
 func (r *fakeRules) put(set *flows.Set) {

@@ -46,8 +46,10 @@ type History interface {
 
 // Rules are the flow files as they are in force now.
 type Rules interface {
-	Set() *flows.Set           // never nil
-	Faults() []flows.Fault     // of the files that were refused
+	Set() *flows.Set       // never nil
+	Faults() []flows.Fault // of the files that were refused
+	// System is what systems.yaml says of a system; nil for nothing.
+	System(name string) *flows.System
 	Source(flow string) string // text of the flow's file; "" where there is none
 	File(flow string) string   // its name below the config folder; "" where there is none
 	// Draft is the file of a flow as it stands, where it is refused; of a file that never ran

@@ -39,6 +39,7 @@ func (s *Server) systemsNow(ctx context.Context) (list []views.SystemNow, ok boo
 		for i := range list {
 			list[i].State = views.SystemUnread
 		}
+		s.describe(list)
 		return list, false, err
 	}
 	for _, t := range answer.traffic {
@@ -53,8 +54,18 @@ func (s *Server) systemsNow(ctx context.Context) (list []views.SystemNow, ok boo
 	for i := range list {
 		list[i].State = systemState(&list[i], answer.at)
 	}
+	s.describe(list)
 	slices.SortFunc(list, func(a, b views.SystemNow) int { return strings.Compare(a.Name, b.Name) })
 	return list, true, nil
+}
+
+// describe adds what systems.yaml says.
+func (s *Server) describe(list []views.SystemNow) {
+	for i := range list {
+		if said := s.rules.System(list[i].Name); said != nil {
+			list[i].Title, list[i].Owner = said.Title, said.Owner
+		}
+	}
 }
 
 // declaredSystems are those that steps name, with what waits for them now.
@@ -104,6 +115,8 @@ func systemState(n *views.SystemNow, now flows.Time) views.SystemState {
 // systemJSON is a system's outside form.
 type systemJSON struct {
 	System     string           `json:"system"`
+	Title      string           `json:"title"`      // as systems.yaml says; the system's name where it does not
+	Owner      string           `json:"owner"`      // likewise; "" for none
 	State      *string          `json:"state"`      // null where no word holds
 	LastHeard  flows.Time       `json:"last_heard"` // null for never
 	Silent     *float64         `json:"silent_seconds"`
@@ -152,7 +165,7 @@ func (s *Server) getSystems(r *http.Request) (any, error) {
 func systemToJSON(n *views.SystemNow, now flows.Time) systemJSON {
 	t := &n.Traffic
 	j := systemJSON{
-		System: n.Name, LastHeard: t.Last, LongestGap: t.LongestGap.Seconds(), Signals: t.Signals, PerMinute: float64(t.Signals) / systemWindow.Minutes(),
+		System: n.Name, Title: cmp.Or(n.Title, n.Name), Owner: n.Owner, LastHeard: t.Last, LongestGap: t.LongestGap.Seconds(), Signals: t.Signals, PerMinute: float64(t.Signals) / systemWindow.Minutes(),
 		Skewed: t.Skewed, Waiting: n.Waiting(), Overdue: n.Overdue(), Steps: make([]systemStepJSON, len(n.Steps)),
 	}
 	if n.State != views.SystemUnjudged {

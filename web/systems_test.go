@@ -14,6 +14,7 @@ import (
 // where none holds.
 func TestSystems(t *testing.T) {
 	h := newHouse(t, nil)
+	h.rules.system = &flows.System{Name: "payments", Title: "Payment service", Owner: "treasury"}
 	publish(t, h.hub, orderHealth(12, 2))
 	now := flows.At(time.Now())
 	heard := func(system string, silent, gap time.Duration) flows.SystemTraffic {
@@ -49,11 +50,14 @@ func TestSystems(t *testing.T) {
 			t.Errorf("%s is %q, want %q", system, got[system], want)
 		}
 	}
+	if crm, payments := answer.Systems[0], answer.Systems[2]; crm.Title != "crm" || payments.Title != "Payment service" || payments.Owner != "treasury" {
+		t.Errorf("systems.yaml is not followed: %s", body)
+	}
 	if n := len(answer.Systems); n != 4 || answer.Systems[2].Waiting != 12 || answer.Systems[2].Overdue != 2 || answer.Systems[0].PerMinute != 2 || answer.Systems[0].Delay.Least != -60 {
 		t.Errorf("%d systems: %s", n, body)
 	}
 	page := h.get(t, "/systems/payments").Body.String()
-	for _, want := range []string{"payments", "/flows/order-to-cash/instances?state=open,held,stuck,unknown&amp;step=paid", "Silent"} {
+	for _, want := range []string{"Payment service", "payments", "treasury", "/flows/order-to-cash/instances?state=open,held,stuck,unknown&amp;step=paid", "Silent"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page of payments has no %s", want)
 		}

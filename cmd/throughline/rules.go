@@ -95,6 +95,9 @@ func (r *rules) Set() *flows.Set { return r.now.Load().set }
 // Faults are the faults of the files as they stand, with paths below config_dir.
 func (r *rules) Faults() []flows.Fault { return r.now.Load().faults }
 
+// System is what systems.yaml says of a system; nil for nothing.
+func (r *rules) System(name string) *flows.System { return r.now.Load().refs.Systems[name] }
+
 // Source is the text of the version of a flow that runs; "" where there is no such flow.
 func (r *rules) Source(flow string) string { return r.now.Load().sources[flow] }
 

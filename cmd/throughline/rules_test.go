@@ -467,7 +467,6 @@ func TestCheck(t *testing.T) {
 	got := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 	notes := []string{
 		systems + ":1:18: note: `heartbeat` is taken, but",
-		systems + ":1:29: note: `title` of a system is taken, but",
 	}
 	if n != 0 || err != nil || !slices.EqualFunc(got, notes, strings.HasPrefix) {
 		t.Errorf("%d faults, %v\n%s\nwant %q", n, err, out.String(), notes)

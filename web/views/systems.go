@@ -28,6 +28,8 @@ const (
 // SystemNow is one system: what was heard from it in the last hour, and what waits for it now.
 type SystemNow struct {
 	Name    string
+	Title   string // "" for its name
+	Owner   string // "" where nobody is named
 	State   SystemState
 	Traffic flows.SystemTraffic
 	Steps   []SystemStep // that name it, by flow
@@ -91,6 +93,11 @@ func (v SystemList) Parts() []Part {
 }
 
 func systemURL(name string) string { return "/systems/" + url.PathEscape(name) }
+
+func (n *SystemNow) title() string { return cmp.Or(n.Title, n.Name) }
+
+// byTitle says that it is shown by another name than it sends.
+func (n *SystemNow) byTitle() bool { return n.title() != n.Name }
 
 // look is how the system's state is drawn. A silence that no word explains is amber where
 // something is due, else plain.
