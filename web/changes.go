@@ -14,6 +14,9 @@ const (
 	shownChanges  = 8             // that the overview lists
 	nearChanges   = 6             // that an alert lists
 	changesBefore = 2 * time.Hour // an alert looks back
+
+	// Releases are rare, and all pages of flows have them: asked each second they would cost more than they tell.
+	releasesEvery = 10 * time.Second
 )
 
 // changes are what happened lately, latest first.
@@ -87,7 +90,12 @@ func (s *Server) releasesOf(ctx context.Context, f *flows.Flow, from, to flows.T
 
 // releases are what is known of them; false where history cannot be read, or is not yet.
 func (s *Server) releases(ctx context.Context) ([]flows.Release, bool) {
-	list, ok, err := lately(ctx, s.past, "releases", s.history.Releases)
+	const name = "releases"
+	if kept := s.past.last(name); time.Since(kept.answered) < releasesEvery {
+		list, ok := kept.value.([]flows.Release)
+		return list, ok
+	}
+	list, ok, err := lately(ctx, s.past, name, s.history.Releases)
 	return list, ok && err == nil
 }
 
